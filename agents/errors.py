@@ -1,0 +1,159 @@
+"""Everything that can go wrong between a task and its result.
+
+AgentsError
+├── CardInvalid             a schema file is refused: file, line, field, expected, example
+├── AgentNotFound
+├── NoAgentFits             matching abstained
+├── NoNetworkFits           no type-correct network reaches the goal
+├── StepFailed              a step gave up after its attempts
+│   ├── StepTimedOut
+│   ├── AgentUnreachable    nobody answers, or the circuit is open
+│   ├── BadReply            the agent answered something that is not a reply
+│   └── ApprovalDenied      a person said no
+├── DeadlineExceeded
+├── BudgetExceeded
+├── TaskCancelled
+├── RecordTooLarge          the result has more parts than a record can hold
+├── IndexUnavailable        the skill index's server does not answer
+└── BusUnavailable          the bus does not take or give messages; work is redelivered
+"""
+
+from schemas.task import StepOutcome
+
+
+class AgentsError(Exception):
+    """Base of all errors of this package. ``code`` is the word that events, dead letters and problem JSON carry."""
+
+    code = "agents_error"
+    retryable = False
+    steps: tuple[StepOutcome, ...] = ()
+    """The steps that were done before the error, when it came from a run."""
+    cost: float = 0.0
+    """What they cost."""
+
+
+class CardInvalid(AgentsError):
+    """A card is refused. ``problems`` has one entry for each wrong field, with file, line, expectation and example."""
+
+    code = "card_invalid"
+
+    def __init__(self, message: str, problems: tuple["CardProblem", ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class CardProblem:
+    """One wrong field of a card."""
+
+    __slots__ = ("example", "expected", "field", "file", "line", "problem")
+
+    def __init__(self, file: str, line: int, field: str, problem: str, expected: str, example: str) -> None:
+        self.file = file
+        self.line = line
+        self.field = field
+        self.problem = problem
+        self.expected = expected
+        self.example = example
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.file else f"line {self.line}"
+        return f"{where}: {self.field}: {self.problem}. Expected {self.expected}, for example: {self.example}"
+
+
+class AgentNotFound(AgentsError):
+    """No agent of that id in the registry."""
+
+    code = "agent_not_found"
+
+
+class NoAgentFits(AgentsError):
+    """Matching abstained: no eligible agent is near enough to the goal."""
+
+    code = "no_agent_fits"
+
+
+class NoNetworkFits(AgentsError):
+    """No type-correct network of the candidates does the task."""
+
+    code = "no_network_fits"
+
+
+class StepFailed(AgentsError):
+    """A step gave up."""
+
+    code = "step_failed"
+
+    def __init__(self, message: str, *, step_id: str = "", agent_id: str = "", retryable: bool = False) -> None:
+        super().__init__(message)
+        self.step_id = step_id
+        self.agent_id = agent_id
+        self.retryable = retryable
+
+
+class StepTimedOut(StepFailed):
+    """The agent did not answer in time."""
+
+    code = "step_timed_out"
+
+
+class AgentUnreachable(StepFailed):
+    """Nobody answers for the agent, its process exited, or its circuit is open."""
+
+    code = "agent_unreachable"
+
+
+class BadReply(StepFailed):
+    """The agent answered something that is not an InvocationReply."""
+
+    code = "bad_reply"
+
+
+class ApprovalDenied(StepFailed):
+    """A person said no to a step, or to the whole task."""
+
+    code = "approval_denied"
+
+
+class DeadlineExceeded(AgentsError):
+    """The task's own deadline passed."""
+
+    code = "deadline_exceeded"
+
+
+class BudgetExceeded(AgentsError):
+    """The task's cost budget is spent."""
+
+    code = "budget_exceeded"
+
+
+class TaskCancelled(AgentsError):
+    """A person or client cancelled the task."""
+
+    code = "cancelled"
+
+
+class RecordTooLarge(AgentsError):
+    """What an agent answered does not fit the task's record, references and all."""
+
+    code = "result_too_large"
+
+
+class TaskTakenElsewhere(AgentsError):
+    """Another message owns the task: this one is a duplicate, and is dropped."""
+
+    code = "task_taken_elsewhere"
+    retryable = True
+
+
+class IndexUnavailable(AgentsError):
+    """The server of the skill index does not answer just now."""
+
+    code = "index_unavailable"
+    retryable = True
+
+
+class BusUnavailable(AgentsError):
+    """The bus does not take or give messages just now. Unacknowledged work is redelivered by itself."""
+
+    code = "bus_unavailable"
+    retryable = True

@@ -1,0 +1,150 @@
+"""The reinforcement alternative: chances of agents and links, trained by policy gradient, behind the same port.
+
+As in GPTSwarm (Zhuge et al. 2024) a network is drawn from probabilities of its links, here also of its agents, one
+after another until the draw says stop; REINFORCE (Williams 1992) with the batch mean as baseline and Adam (Kingma and
+Ba 2015) raises the chance of what was worth more than usual. Called by ``evaluation``.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit
+
+from agents.evolving.genome import EMPTY, Population, packed_bits, repaired
+from agents.evolving.objectives import Problem
+from agents.evolving.random_search import found_in, front_and_best
+from agents.evolving.searching import Found
+from agents.evolving.space import Bools, Floats, Ints, Space
+
+WORTHLESS = -1.0
+"""What a draw is worth that has no type-correct network in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GradientSettings:
+    """``batch`` networks are drawn for each step of size ``rate``."""
+
+    batch: int = 100
+    rate: float = 0.25
+    first_stop: float = -1.0
+
+
+class PolicyGradientSearch:
+    """Implements ``searching.NetworkSearch``. Seeds are scored and kept, but do not shape the probabilities."""
+
+    def __init__(self, settings: GradientSettings | None = None) -> None:
+        self._settings = settings or GradientSettings()
+
+    def search(self, problem: Problem, seeds: Population | None, evaluations: int, seed: int) -> Found:
+        """Deterministic for a given seed."""
+        rng = np.random.default_rng(seed)
+        policy = _Policy(problem.space, self._settings)
+        kept, scores, history, done = None, None, list[float](), 0
+        waiting = seeds
+        while done < evaluations:
+            draw = policy.draw(min(self._settings.batch, evaluations - done), rng)
+            whole, alive = repaired(problem.space, draw.population)
+            valid = whole.take(alive)
+            scored = problem.objectives(valid)
+            worth = np.full(len(alive), WORTHLESS)
+            worth[alive] = scored.worth
+            policy.learn(draw, worth)
+            done += len(alive)
+            if waiting is not None and len(waiting):
+                first, _ = repaired(problem.space, waiting)
+                valid, scored, waiting = valid.joined(first), scored.joined(problem.objectives(first)), None
+            if kept is not None and scores is not None:
+                valid, scored = kept.joined(valid), scores.joined(scored)
+            if len(valid):
+                kept, scores = front_and_best(valid, scored)
+                history.append(float(scores.worth[0]))
+        assert kept is not None
+        assert scores is not None
+        return found_in(kept, scores, done, tuple(history))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """Networks as drawn, and for each choice made its surprise: what was chosen less its chance.
+
+    ``agents`` is (batch, offers + 1), the last for stopping; ``links`` (batch, offers, offers).
+    """
+
+    population: Population
+    agents: Floats
+    links: Floats
+
+
+class _Policy:
+    """Log-odds of choosing each offer next, or to stop, and of each link; Adam moves them."""
+
+    def __init__(self, space: Space, settings: GradientSettings) -> None:
+        self._space = space
+        self._agents = _Adam(np.zeros(len(space) + 1), settings.rate)
+        self._agents.values[-1] = settings.first_stop
+        self._links = _Adam(np.zeros((len(space), len(space))), settings.rate)
+        self._allowed = space.links_allowed()
+
+    def draw(self, size: int, rng: np.random.Generator) -> _Draw:
+        """One batch of networks with the surprise of each choice."""
+        slots, surprise = self._agents_drawn(size, rng)
+        chance = expit(self._links.values)[slots[:, :, None], slots[:, None, :]]
+        possible = self._allowed[slots[:, :, None], slots[:, None, :]] & _both_at_work(slots)
+        linked = possible & (rng.random(chance.shape) < chance)
+        links = np.zeros((size, *self._allowed.shape))
+        rows, sources, targets = np.nonzero(possible)
+        links[rows, slots[rows, sources], slots[rows, targets]] = (linked - chance)[rows, sources, targets]
+        return _Draw(Population(slots, packed_bits(linked)), surprise, links)
+
+    def learn(self, draw: _Draw, worth: Floats) -> None:
+        """Raise the chances of what was worth more than the batch's mean."""
+        advantage = (worth - worth.mean()) / (worth.std() + 1e-9) / len(worth)
+        self._agents.step(advantage @ draw.agents)
+        self._links.step(np.tensordot(advantage, draw.links, axes=1))
+
+    def _agents_drawn(self, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
+        """Offers in an order in which each can be fed, until the draw stops."""
+        space, rows = self._space, np.arange(size)
+        slots = np.full((size, space.slots), EMPTY, dtype=np.int64)
+        surprise = np.zeros((size, len(space) + 1))
+        have, going = np.full(size, space.task), np.ones(size, dtype=np.bool_)
+        free = np.ones((size, len(space)), dtype=np.bool_)
+        for slot in range(space.slots):
+            ready = free & ((space.inputs & have[:, None]) != 0) & ((space.requires & ~have[:, None]) == 0)
+            # Nobody stops before the first agent is in.
+            odds = np.where(np.column_stack((ready, ~ready.any(axis=1) | (slot > 0))), self._agents.values, -np.inf)
+            chance = np.exp(odds - odds.max(axis=1, keepdims=True))
+            chance /= chance.sum(axis=1, keepdims=True)
+            chosen = (odds + rng.gumbel(size=odds.shape)).argmax(axis=1)
+            surprise[going] -= chance[going]
+            surprise[rows[going], chosen[going]] += 1.0
+            going &= chosen < len(space)
+            slots[going, slot] = chosen[going]
+            free[rows[going], chosen[going]] = False
+            have[going] |= space.outputs[chosen[going]]
+        return slots, surprise
+
+
+def _both_at_work(slots: Ints) -> Bools:
+    at_work = slots >= 0
+    earlier = ~np.tri(slots.shape[1], dtype=np.bool_)
+    both: Bools = at_work[:, :, None] & at_work[:, None, :] & earlier
+    return both
+
+
+class _Adam:
+    """Values that climb a gradient."""
+
+    def __init__(self, values: Floats, rate: float) -> None:
+        self.values = values
+        self._rate = rate
+        self._mean, self._square, self._steps = np.zeros_like(values), np.zeros_like(values), 0
+
+    def step(self, gradient: Floats) -> None:
+        """One step upwards."""
+        self._steps += 1
+        self._mean += 0.1 * (gradient - self._mean)
+        self._square += 0.001 * (gradient**2 - self._square)
+        mean = self._mean / (1.0 - 0.9**self._steps)
+        square = self._square / (1.0 - 0.999**self._steps)
+        self.values += self._rate * mean / (np.sqrt(square) + 1e-8)

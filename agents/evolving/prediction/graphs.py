@@ -1,0 +1,132 @@
+"""Predicts whole graphs: members, then handovers among them, cut at the thresholds that served past tasks best.
+
+Called by ``evaluation.graph_bench``. Thresholds are those of best micro F1 on folds held out of the second stages.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+from agents.evolving.prediction.handovers import PAIRED, Handovers, Pair, PastGraph
+from agents.evolving.prediction.members import FOLDS, Members, Ranked
+from agents.evolving.prediction.mentions import Mentions
+from agents.evolving.prediction.texts import Likeness, Tasks
+from agents.evolving.space import Floats, Ints
+from tensor_layer.ports import Vector
+
+PAST_MAX = 6000
+"""Kernel matrices grow with the square: of more past tasks the last ones are used."""
+LEARNABLE = 10
+"""With fewer past tasks than this nothing can be held out, and learning is refused."""
+THRESHOLDS = np.linspace(0.15, 0.7, 56)
+
+
+class TooLittleExperience(ValueError):
+    """There are too few past tasks with graphs to learn from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the folds held out of the second stages say: thresholds, and the F1 they reach there."""
+
+    node_threshold: float
+    edge_threshold: float
+    node_f1: float
+    edge_f1: float
+
+
+class GraphPredictor:
+    """Learns at construction; ``predict`` may then be called from any thread. Deterministic.
+
+    ``cards`` is (agents, dimension) float32, rows unit-norm: the agents' descriptions. Raises TooLittleExperience.
+    """
+
+    def __init__(self, cards: Vector, past: Tasks, graphs: Sequence[PastGraph]) -> None:
+        if len(graphs) < LEARNABLE:
+            raise TooLittleExperience(
+                f"{len(graphs)} past tasks have a graph; at least {LEARNABLE} are needed to learn."
+            )
+        past, graphs = past.only(range(len(past))[-PAST_MAX:]), graphs[-PAST_MAX:]
+        members = _membership(graphs, len(cards))
+        folds = np.arange(len(graphs)) % FOLDS
+        self._cards = cards
+        self._likeness = Likeness(past)
+        self._members = Members(self._likeness.past, _cosine(past, cards), members)
+        self._mentions = Mentions(past.texts, members)
+        held_out = self._members.held_out(folds)
+        similarity = self._likeness.past.without_self().blend()
+        self._handovers = Handovers(graphs, similarity, self._mentions.places(past.texts), held_out, folds)
+        self.calibration = _calibrated(held_out, self._handovers.held_out(folds), graphs)
+
+    def predict(self, tasks: Tasks) -> list[PastGraph]:
+        """One graph for each task; its edges are among its agents and without a cycle."""
+        if not len(tasks):
+            return []
+        alike = self._likeness.of(tasks)
+        ranked = self._members.ranked(alike, _cosine(tasks, self._cards))
+        pairs = self._handovers.chances(alike.blend(), self._mentions.places(tasks.texts), ranked)
+        cut = self.calibration
+        return [
+            cut_out(ranked.agents[row], ranked.chance[row], pairs[row], cut.node_threshold, cut.edge_threshold)
+            for row in range(len(tasks))
+        ]
+
+
+def cut_out(agents: Ints, chance: Floats, pairs: Floats, node_threshold: float, edge_threshold: float) -> PastGraph:
+    """The graph of one task. Somebody is always in it; likelier edges come first, and none closes a cycle."""
+    kept = max(1, int((chance >= node_threshold).sum()))
+    inside = min(kept, PAIRED)
+    edges: list[Pair] = []
+    above: dict[int, set[int]] = {place: set() for place in range(inside)}
+    for place in np.argsort(-pairs[:inside, :inside], axis=None, kind="stable"):
+        source, target = divmod(int(place), inside)
+        if pairs[source, target] < edge_threshold:
+            break
+        if source == target or target in above[source]:
+            continue
+        edges.append((int(agents[source]), int(agents[target])))
+        reaching = above[source] | {source}
+        for other in range(inside):
+            if other == target or target in above[other]:
+                above[other] |= reaching
+    return PastGraph(tuple(int(agent) for agent in agents[:kept]), tuple(edges))
+
+
+def f1(predicted: Sequence[PastGraph], right: Sequence[PastGraph]) -> tuple[float, float]:
+    """Micro F1 of agents, and of edges as ordered pairs."""
+    nodes = _f1([set(graph.agents) for graph in predicted], [set(graph.agents) for graph in right])
+    edges = _f1([set(graph.edges) for graph in predicted], [set(graph.edges) for graph in right])
+    return nodes, edges
+
+
+T = TypeVar("T")
+
+
+def _f1(predicted: Sequence[set[T]], right: Sequence[set[T]]) -> float:
+    hits = sum(len(one & other) for one, other in zip(predicted, right, strict=True))
+    total = sum(map(len, predicted)) + sum(map(len, right))
+    return 2.0 * hits / total if total else 1.0
+
+
+def _calibrated(ranked: Ranked, pairs: Floats, graphs: Sequence[PastGraph]) -> Calibration:
+    def cut(node: float, edge: float) -> list[PastGraph]:
+        return [cut_out(*row, node, edge) for row in zip(ranked.agents, ranked.chance, pairs, strict=True)]
+
+    never = 2.0
+    by_node = [f1(cut(float(node), never), graphs)[0] for node in THRESHOLDS]
+    node = float(THRESHOLDS[int(np.argmax(by_node))])
+    by_edge = [f1(cut(node, float(edge)), graphs)[1] for edge in THRESHOLDS]
+    return Calibration(node, float(THRESHOLDS[int(np.argmax(by_edge))]), max(by_node), max(by_edge))
+
+
+def _membership(graphs: Sequence[PastGraph], agents: int) -> Floats:
+    members = np.zeros((len(graphs), agents))
+    for row, graph in enumerate(graphs):
+        members[row, list(graph.agents)] = 1.0
+    return members
+
+
+def _cosine(tasks: Tasks, cards: Vector) -> Floats:
+    return (tasks.vectors @ cards.T).astype(np.float64)

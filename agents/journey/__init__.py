@@ -1,0 +1,13 @@
+"""One task's journey through a worker, in the order of its modules.
+
+``lanes``       pulls messages off the work queue, within bounds, and keeps them from being redelivered
+``dispatch``    turns a message into a task, or refuses it; acknowledges only after the effect
+``claim``       decides what to do with a task that may have been here before
+``records``     the task's durable record, changed by compare-and-set
+``changes``     what a record becomes, as pure functions
+``telling``     publishes the moments of the task's life
+``travel``      perceive -> match -> plan -> run -> settle
+``settlement``  stores the result, tells it, leaves the experience
+``dead``        gives up on work that cannot be done, with its reason
+``controls``    hears people cancel
+"""

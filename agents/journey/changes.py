@@ -1,0 +1,81 @@
+"""How a task's record changes along the way: pure functions, from what is stored to what shall be. Used by `travel`."""
+
+from agents.errors import AgentsError, StepFailed, TaskCancelled, TaskTakenElsewhere
+from agents.journey.records import Held
+from agents.ports import Planned
+from schemas.task import ApprovalState, TaskFailure, TaskRecord, TaskState, TaskSubmitted
+from tensor_layer.ports import Perceived
+
+_TITLE_CHARACTERS = 120
+_CANDIDATES_KEPT = 8
+
+
+def taken(held: Held | None, task: TaskSubmitted, worker_id: str, stream_seq: int, deliveries: int) -> Held:
+    """The record as this worker will store it: running, owned by this message."""
+    present = held.record if held else _new_record(task)
+    mine = {"state": TaskState.RUNNING, "stream_seq": stream_seq, "worker_id": worker_id, "deliveries": deliveries}
+    return Held(present.model_copy(update=mine), held.revision if held else 0)
+
+
+def _new_record(task: TaskSubmitted) -> TaskRecord:
+    return TaskRecord(
+        task_id=task.task_id,
+        tenant=task.tenant,
+        state=TaskState.QUEUED,
+        priority=task.priority,
+        submitted_at=task.submitted_at,
+        title=task.instruction()[:_TITLE_CHARACTERS],
+    )
+
+
+def owned(present: TaskRecord, mine: TaskRecord) -> TaskRecord:
+    """What is stored now, with this worker as its owner. Raises TaskTakenElsewhere when another message owns it."""
+    waiting = present.state is TaskState.AWAITING_APPROVAL
+    if present.state.terminal or (present.stream_seq not in (None, mine.stream_seq) and not waiting):
+        raise TaskTakenElsewhere(f"{present.state.value}, message {present.stream_seq}")
+    return present.model_copy(
+        update={
+            "state": TaskState.RUNNING,
+            "stream_seq": mine.stream_seq,
+            "worker_id": mine.worker_id,
+            "deliveries": mine.deliveries,
+            "title": mine.title,
+        }
+    )
+
+
+def planned_record(record: TaskRecord, mine: TaskRecord, perceived: Perceived | None, planned: Planned) -> TaskRecord:
+    """The record with the plan that any worker will run. Raises TaskTakenElsewhere."""
+    return owned(record, mine).model_copy(
+        update={
+            "percept": perceived.percept if perceived else None,
+            "candidates": planned.candidates[:_CANDIDATES_KEPT],
+            "plan": planned.plan,
+        }
+    )
+
+
+def waiting(record: TaskRecord, task: TaskSubmitted, nodes: tuple[str, ...]) -> TaskRecord:
+    """The record of a task that no worker holds until a person has decided; its submission brings it back."""
+    approvals = dict.fromkeys(nodes, ApprovalState.PENDING) | record.approvals
+    return record.model_copy(update={"state": TaskState.AWAITING_APPROVAL, "approvals": approvals, "submission": task})
+
+
+def decided(record: TaskRecord, state: ApprovalState) -> frozenset[str]:
+    """The nodes of which people said so."""
+    return frozenset(node for node, decision in record.approvals.items() if decision is state)
+
+
+def failure_of(error: AgentsError) -> TaskFailure:
+    """An error as the task's sender sees it."""
+    step_id = agent_id = None
+    if isinstance(error, StepFailed):
+        step_id, agent_id = error.step_id or None, error.agent_id or None
+    return TaskFailure(
+        code=error.code, message=str(error), step_id=step_id, agent_id=agent_id, retryable=error.retryable
+    )
+
+
+def cancelled() -> TaskFailure:
+    """What the sender of a cancelled task sees."""
+    return TaskFailure(code=TaskCancelled.code, message="the task was cancelled")

@@ -1,0 +1,185 @@
+"""Turns a message of the work queue into a task, and acknowledges it only after the effect. Called by `lanes`.
+
+Every way out of here is one of four: acknowledged (done, or refused for good), negatively acknowledged (try again
+later), buried (given up, with its reason), or left alone (it is being worked on here already).
+
+Deliveries are counted to find tasks that kill their workers, so an outage of the bus is waited for with the message in
+hand: sent back and forth it would soon look like one of them.
+"""
+
+import asyncio
+import itertools
+import logging
+from contextlib import suppress
+from dataclasses import dataclass
+
+import nats.errors
+import orjson
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from agents.errors import AgentsError, BusUnavailable
+from agents.journey.claim import Claim
+from agents.journey.controls import Controls
+from agents.journey.dead import DeadLetters, content_type_of
+from agents.journey.telling import Teller
+from agents.journey.travel import Traveller
+from schemas import subjects
+from schemas.base import is_token
+from schemas.task import TaskEventKind, TaskSubmitted
+from schemas.wire import decode
+from tensor_layer.errors import TensorLayerError
+
+logger = logging.getLogger(__name__)
+
+_PROBLEM_CHARACTERS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchLimits:
+    """When to try again and when to give up."""
+
+    max_deliveries: int = 10
+    first_delay_s: float = 0.25
+    longest_delay_s: float = 15.0
+
+    def delay_s(self, deliveries: int) -> float:
+        """Exponential back-off by number of deliveries so far."""
+        return float(min(self.longest_delay_s, self.first_delay_s * 2 ** max(0, deliveries - 1)))
+
+
+class Dispatcher:
+    """Handles one message at a time per call; never raises."""
+
+    def __init__(
+        self, traveller: Traveller, controls: Controls, dead: DeadLetters, teller: Teller, limits: DispatchLimits
+    ) -> None:
+        self._traveller = traveller
+        self._controls = controls
+        self._dead = dead
+        self._teller = teller
+        self._limits = limits
+
+    async def dispatch(self, message: Msg) -> None:
+        """Do what the message asks for, then say so to the bus."""
+        try:
+            task = decode(TaskSubmitted, message.data, content_type_of(message))
+        except (ValidationError, ValueError) as error:
+            await self._refuse(message, error)
+            return
+        tenant = subjects.tenant_of(message.subject)
+        running_for = self._controls.message_of(task.tenant, task.task_id)
+        if task.tenant != tenant:
+            await self._refuse(message, ValueError(f"the task says tenant {task.tenant}, its subject says {tenant}"))
+        elif running_for == message.metadata.sequence.stream:
+            logger.info("task %s was delivered again while it runs here", task.task_id)
+        elif running_for is not None:
+            await self._drop_or_wait(message, task)
+        elif (message.metadata.num_delivered or 1) > self._limits.max_deliveries:
+            await self._give_up(message, task, "it was tried and failed each time; workers may have died of it")
+        else:
+            await self._work(message, task)
+
+    async def _drop_or_wait(self, message: Msg, task: TaskSubmitted) -> None:
+        """Another message of a task that runs here: a duplicate, or one that brings a waiting task back very soon."""
+        try:
+            meaning = await self._traveller.meaning(task, message.metadata.sequence.stream)
+        except AgentsError as error:
+            logger.warning("a second message of task %s has to wait: %s", task.task_id, error)
+            meaning = Claim.RESUME
+        if meaning is Claim.DROP:
+            await _acknowledge(message)
+        else:
+            await self._try_again(message, 1)
+
+    async def _work(self, message: Msg, task: TaskSubmitted) -> None:
+        stream_seq, deliveries = message.metadata.sequence.stream, message.metadata.num_delivered or 1
+        self._controls.enter(task.tenant, task.task_id, stream_seq)
+        try:
+            await self._travel(task, stream_seq, deliveries)
+        except (AgentsError, TensorLayerError, nats.errors.Error, OSError) as error:
+            logger.warning("task %s is tried again: %s", task.task_id, error)
+            await self._try_again(message, deliveries)
+        except Exception:
+            logger.exception("task %s met a defect; it is tried again", task.task_id)
+            await self._try_again(message, deliveries)
+        else:
+            await _acknowledge(message)
+        finally:
+            self._controls.leave(task.tenant, task.task_id)
+
+    async def _travel(self, task: TaskSubmitted, stream_seq: int, deliveries: int) -> None:
+        """Again and again while the bus is away or full; the lane keeps the message from being redelivered."""
+        for failures in itertools.count(1):
+            try:
+                await self._traveller.travel(task, stream_seq, deliveries)
+                return
+            except BusUnavailable as error:
+                logger.warning("task %s waits for the bus: %s", task.task_id, error)
+            await self._pause(task, self._limits.delay_s(failures))
+
+    async def _pause(self, task: TaskSubmitted, seconds: float) -> None:
+        """Wait; a person's wish to cancel ends the wait, for the record holds it."""
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is None or not self._controls.was_cancelled(task.tenant, task.task_id):
+                raise
+            current.uncancel()
+
+    async def _try_again(self, message: Msg, deliveries: int) -> None:
+        with suppress(nats.errors.Error, OSError):
+            await message.nak(delay=self._limits.delay_s(deliveries))
+
+    async def _give_up(self, message: Msg, task: TaskSubmitted, reason: str) -> None:
+        """Bury the message and end the task as failed, in this order: a task is never without a trace."""
+        deliveries = message.metadata.num_delivered or 0
+        stream_seq = message.metadata.sequence.stream
+        reason = f"given up after {deliveries - 1} deliveries: {reason}"
+        try:
+            if await self._traveller.meaning(task, stream_seq) in (Claim.DROP, Claim.SETTLE_AGAIN):
+                await self._work(message, task)  # there is nothing left to do that could kill anybody
+                return
+            await self._dead.bury(message, task.task_id, task.tenant, "too_many_deliveries", reason)
+            await self._traveller.give_up(task, stream_seq, deliveries, reason)
+        except (AgentsError, TensorLayerError) as error:
+            logger.warning("task %s cannot be buried yet: %s", task.task_id, error)
+            await self._try_again(message, deliveries)
+            return
+        await _acknowledge(message)
+
+    async def _refuse(self, message: Msg, error: ValueError) -> None:
+        """A message that is no task: told on the event subject of the id it claims, and buried with its reason."""
+        tenant = subjects.tenant_of(message.subject)
+        task_id = _claimed_id(message.data) or f"invalid-{message.metadata.sequence.stream}"
+        problem = _in_words(error)
+        try:
+            await self._dead.bury(message, task_id, tenant, "invalid_task", problem)
+        except AgentsError as unavailable:
+            logger.warning("an invalid message cannot be buried yet: %s", unavailable)
+            await self._try_again(message, message.metadata.num_delivered or 1)
+            return
+        data = {"code": "invalid_task", "problem": problem, "next_step": "see schemas/json/TaskSubmitted.schema.json"}
+        await self._teller.tell(tenant, task_id, TaskEventKind.REJECTED, data)
+        await _acknowledge(message)
+
+
+async def _acknowledge(message: Msg) -> None:
+    with suppress(nats.errors.Error, OSError, asyncio.TimeoutError):
+        await message.ack()
+
+
+def _claimed_id(payload: bytes) -> str | None:
+    try:
+        claimed = orjson.loads(payload).get("task_id")
+    except (orjson.JSONDecodeError, AttributeError):
+        return None
+    return claimed if isinstance(claimed, str) and is_token(claimed) else None
+
+
+def _in_words(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)[:_PROBLEM_CHARACTERS]
+    lines = [f"{'.'.join(map(str, item['loc'])) or 'message'}: {item['msg']}" for item in error.errors()]
+    return "; ".join(lines)[:_PROBLEM_CHARACTERS]

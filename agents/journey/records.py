@@ -1,0 +1,74 @@
+"""The task's durable record in the ``aos_tasks`` bucket, changed only by compare-and-set. Called by `travel`.
+
+Doors change the record too (cancel, approve), so every change is a function that can be applied again to what is
+there now.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import nats.errors
+import nats.js.errors
+from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
+from nats.js.kv import KeyValue
+
+from agents.errors import BusUnavailable, RecordTooLarge
+from schemas.base import now
+from schemas.subjects import record_key
+from schemas.task import TaskRecord
+
+Change = Callable[[TaskRecord], TaskRecord]
+
+_MAX_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A record as it was last seen, with the revision that a change must meet."""
+
+    record: TaskRecord
+    revision: int
+
+
+class TaskRecords:
+    """Reads and changes records. Every failure of the bus becomes BusUnavailable; see ``change`` for RecordTooLarge."""
+
+    def __init__(self, bucket: KeyValue) -> None:
+        self._bucket = bucket
+
+    async def load(self, tenant: str, task_id: str) -> Held | None:
+        """The record as it stands, or None when there is none yet."""
+        try:
+            entry = await self._bucket.get(record_key(tenant, task_id), validate_keys=False)
+        except KeyNotFoundError:
+            return None
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"the record of task {task_id} cannot be read: {error!r}") from error
+        return Held(TaskRecord.model_validate_json(entry.value or b""), entry.revision or 0)
+
+    async def change(self, held: Held, change: Change) -> Held:
+        """Apply ``change`` and store the outcome, again on top of what others stored meanwhile.
+
+        Raises BusUnavailable, and RecordTooLarge when the outcome is larger than a message may be.
+        """
+        for _ in range(_MAX_TRIES):
+            changed = change(held.record).model_copy(update={"updated_at": now()})
+            revision = await self._store(changed, held.revision)
+            if revision is not None:
+                return Held(changed, revision)
+            found = await self.load(changed.tenant, changed.task_id)
+            held = found or Held(changed, 0)
+        raise BusUnavailable(f"the record of task {held.record.task_id} changes too fast to be stored")
+
+    async def _store(self, record: TaskRecord, revision: int) -> int | None:
+        key = record_key(record.tenant, record.task_id)
+        value = record.model_dump_json(exclude_defaults=True).encode()
+        try:
+            return await self._bucket.update(key, value, last=revision, validate_keys=False)
+        except KeyWrongLastSequenceError:
+            return None
+        except nats.errors.MaxPayloadError as error:
+            problem = f"the record of task {record.task_id} has {len(value)} bytes, more than the bus takes"
+            raise RecordTooLarge(f"{problem}: answer with fewer, larger parts") from error
+        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
+            raise BusUnavailable(f"the record of task {record.task_id} cannot be stored: {error!r}") from error

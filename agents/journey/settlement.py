@@ -1,0 +1,189 @@
+"""Brings a task to its end: stores the result, tells it, leaves the experience. Called last by `travel`.
+
+The order is what makes a task end exactly once: first the record becomes terminal (compare-and-set, so only one
+worker can end it), then the event and the experience are published under ids that the bus and the store know, and
+only then is the message acknowledged. A worker that dies in between leaves a terminal record, and the next one tells
+it again without doing it again.
+"""
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+import orjson
+from nats.js import JetStreamContext
+from nats.js.errors import NotFoundError
+
+from agents.errors import BusUnavailable
+from agents.journey.records import Held, TaskRecords
+from agents.journey.telling import Teller, encode
+from schemas import subjects
+from schemas.experience import ExperienceRecord
+from schemas.parts import INLINE_LIMIT_BYTES, Part
+from schemas.task import (
+    TaskEvent,
+    TaskEventKind,
+    TaskFailure,
+    TaskRecord,
+    TaskResult,
+    TaskState,
+    TaskSubmitted,
+)
+from tensor_layer.ports import Blobs, Perceived
+
+_INSTRUCTION_CHARACTERS = 2_000
+_INLINE_PART_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a task ended."""
+
+    state: TaskState
+    result: TaskResult | None = None
+    failure: TaskFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A message about an ending, with the id under which the bus takes it once."""
+
+    subject: str
+    payload: bytes
+    message_id: str
+
+
+class Settlement:
+    """Ends tasks, once each."""
+
+    def __init__(self, js: JetStreamContext, records: TaskRecords, teller: Teller, blobs: Blobs) -> None:
+        self._js = js
+        self._records = records
+        self._teller = teller
+        self._blobs = blobs
+
+    async def settle(self, held: Held, task: TaskSubmitted, perceived: Perceived | None, ending: Ending) -> TaskRecord:
+        """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged."""
+        ending = await self._by_reference(ending)
+        held = await self._records.change(held, lambda record: _ended(record, ending))
+        await self.tell_ending(held.record, task, perceived)
+        return held.record
+
+    async def settle_again(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> None:
+        """Tell an ending that is stored already, as far as it was not told.
+
+        The event must not be heard twice. The experience goes again in any case, for its store keeps one record
+        whatever comes: a worker may have died, or a full stream refused it, after the event was told.
+        """
+        if await self._was_told(record):
+            await self._tell(self._experience(record, task, perceived))
+        else:
+            await self.tell_ending(record, task, perceived)
+
+    async def tell_ending(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> None:
+        """Publish the last event and the experience, each at most once."""
+        await self._tell(self._experience(record, task, perceived), self._last_event(record))
+
+    def _experience(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> _Word:
+        payload = experience_of(record, task, perceived).model_dump_json().encode()
+        return _Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}")
+
+    def _last_event(self, record: TaskRecord) -> _Word:
+        event = self._teller.event(record.tenant, record.task_id, TaskEventKind(record.state.value), _summary(record))
+        return _Word(subjects.event(record.tenant, record.task_id), encode(event), f"end-{_round(record)}")
+
+    async def _tell(self, *words: _Word) -> None:
+        try:
+            await asyncio.gather(*map(self._publish, words))
+        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
+            raise BusUnavailable(f"the ending cannot be told on {words[0].subject}: {error!r}") from error
+
+    async def _publish(self, word: _Word) -> None:
+        await self._js.publish(word.subject, word.payload, headers={subjects.HEADER_MESSAGE_ID: word.message_id})
+
+    async def _was_told(self, record: TaskRecord) -> bool:
+        subject = subjects.event(record.tenant, record.task_id)
+        try:
+            last = await self._js.get_last_msg(subjects.STREAM_EVENTS, subject)
+        except NotFoundError:
+            return False
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"the events of task {record.task_id} cannot be read: {error!r}") from error
+        return TaskEvent.model_validate_json(last.data or b"").kind.terminal
+
+    async def _by_reference(self, ending: Ending) -> Ending:
+        """Results too large for a record go to the object store, and the record carries their references."""
+        result = ending.result
+        if result is None or sum(_inline_size(part) for part in result.outputs) <= INLINE_LIMIT_BYTES:
+            return ending
+        outputs = tuple([await self._checked_in(part) for part in result.outputs])
+        return Ending(ending.state, result.model_copy(update={"outputs": outputs}), ending.failure)
+
+    async def _checked_in(self, part: Part) -> Part:
+        content = part.inline_bytes()
+        if content is None or _inline_size(part) <= _INLINE_PART_BYTES:
+            return part
+        ref = await self._blobs.put_bytes(content)
+        return part.model_copy(update={"text": None, "data": None, "ref": ref})
+
+
+def experience_of(record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> ExperienceRecord:
+    """What the evolution layer learns from: the decision with its propensity, and what came of it."""
+    result = record.result or TaskResult()
+    chosen = tuple(node.agent_id for node in record.plan.network.nodes) if record.plan else ()
+    vector = perceived.vector if perceived else None
+    return ExperienceRecord(
+        record_id=_round(record),
+        task_id=record.task_id,
+        tenant=record.tenant,
+        at=record.updated_at,
+        state=record.state,
+        success=record.state is TaskState.SUCCEEDED,
+        instruction=task.instruction()[:_INSTRUCTION_CHARACTERS],
+        modalities=record.percept.modalities if record.percept else (),
+        vector=base64.b64encode(vector.astype("<f4").tobytes()).decode() if vector is not None else None,
+        vector_version=record.percept.encoder.version if record.percept and record.percept.encoder else None,
+        candidates=record.candidates,
+        chosen=chosen,
+        propensity=_propensity(record, chosen),
+        network=record.plan.network if record.plan else None,
+        steps=result.steps,
+        times=result.times,
+        latency_ms=max(0.0, (record.updated_at - record.submitted_at).total_seconds() * 1e3),
+        cost=result.cost,
+        failure_code=record.failure.code if record.failure else None,
+        labels=task.labels,
+    )
+
+
+def _round(record: TaskRecord) -> str:
+    """One ending's id. A task that is redriven after its end has another message, and so another ending."""
+    return f"{record.task_id[:43]}-{record.stream_seq or 0}"
+
+
+def _propensity(record: TaskRecord, chosen: tuple[str, ...]) -> float:
+    """The probability with which the policy put its first choice first; 1 when it had no choice."""
+    return next((c.probability for c in record.candidates if c.agent_id in chosen and c.probability > 0), 1.0)
+
+
+def _ended(record: TaskRecord, ending: Ending) -> TaskRecord:
+    if record.state.terminal:
+        return record
+    changes: dict[str, Any] = {"state": ending.state, "failure": ending.failure, "submission": None}
+    return record.model_copy(update=changes | {"result": ending.result or record.result})
+
+
+def _summary(record: TaskRecord) -> dict[str, Any]:
+    result = record.result or TaskResult()
+    summary: dict[str, Any] = {"cost": result.cost, "times": result.times.model_dump(), "outputs": len(result.outputs)}
+    if record.failure is not None:
+        summary["failure"] = record.failure.model_dump()
+    return summary
+
+
+def _inline_size(part: Part) -> int:
+    """What the part's content takes in a JSON record: a control character is one byte of text and six of JSON."""
+    return len(orjson.dumps(part.text)) if part.text is not None else len(part.data or "")

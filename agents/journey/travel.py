@@ -1,0 +1,249 @@
+"""One task, from the work queue to its end: perceive -> match -> plan -> run -> settle. Called by `dispatch`."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agents.errors import (
+    AgentsError,
+    BusUnavailable,
+    DeadlineExceeded,
+    StepFailed,
+    TaskCancelled,
+    TaskTakenElsewhere,
+)
+from agents.journey.changes import cancelled, decided, failure_of, owned, planned_record, taken, waiting
+from agents.journey.claim import Claim, claim
+from agents.journey.controls import Controls
+from agents.journey.records import Held, TaskRecords
+from agents.journey.settlement import Ending, Settlement
+from agents.journey.telling import Teller
+from agents.ports import Fleet, Planned, Planner, Runner, RunOutcome, RunRequest
+from schemas.base import now
+from schemas.card import AgentCard
+from schemas.network import Plan
+from schemas.task import (
+    ApprovalState,
+    StageTimes,
+    StepOutcome,
+    TaskEventKind,
+    TaskFailure,
+    TaskRecord,
+    TaskResult,
+    TaskState,
+    TaskSubmitted,
+)
+from tensor_layer.errors import BlobNotFound, UnreadablePart
+from tensor_layer.ports import Perceived, Perceiver
+
+logger = logging.getLogger(__name__)
+
+_CANDIDATES_TOLD = 8
+
+
+@dataclass(slots=True)
+class _Journey:
+    """What is known of the task so far. One worker's notebook; the record is the truth."""
+
+    task: TaskSubmitted
+    held: Held
+    perceived: Perceived | None = None
+    times: StageTimes = field(default_factory=StageTimes)
+    steps: tuple[StepOutcome, ...] = ()
+    cost: float = 0.0
+
+
+class Traveller:
+    """Brings tasks to their end. Safe for many tasks at once; raises only what asks for a redelivery."""
+
+    def __init__(
+        self,
+        *,
+        perceiver: Perceiver,
+        planner: Planner,
+        runner: Runner,
+        fleet: Fleet,
+        records: TaskRecords,
+        settlement: Settlement,
+        teller: Teller,
+        controls: Controls,
+        worker_id: str,
+    ) -> None:
+        self._perceiver = perceiver
+        self._planner = planner
+        self._runner = runner
+        self._fleet = fleet
+        self._records = records
+        self._settlement = settlement
+        self._teller = teller
+        self._controls = controls
+        self._worker_id = worker_id
+
+    async def meaning(self, task: TaskSubmitted, stream_seq: int) -> Claim:
+        """What a message of the task means, as its record stands now."""
+        held = await self._records.load(task.tenant, task.task_id)
+        return claim(held.record if held else None, stream_seq)
+
+    async def travel(self, task: TaskSubmitted, stream_seq: int, deliveries: int) -> None:
+        """Do what the message asks for. Returning means that the message may be acknowledged."""
+        held = await self._records.load(task.tenant, task.task_id)
+        decision = claim(held.record if held else None, stream_seq)
+        if decision is Claim.DROP:
+            return
+        if held is not None and decision is Claim.SETTLE_AGAIN:
+            await self._settle_again(held.record, task)
+            return
+        journey = _Journey(task, taken(held, task, self._worker_id, stream_seq, deliveries))
+        if decision is Claim.CANCEL:
+            await self._end(journey, cancelled())
+            return
+        try:
+            await self._until_deadline(journey)
+        except TaskTakenElsewhere as elsewhere:
+            logger.info("task %s is owned by another message: %s", task.task_id, elsewhere)
+
+    async def give_up(self, task: TaskSubmitted, stream_seq: int, deliveries: int, reason: str) -> None:
+        """End a task that was tried too often, as failed. Its message is in the dead-letter stream already."""
+        held = await self._records.load(task.tenant, task.task_id)
+        if claim(held.record if held else None, stream_seq) in (Claim.DROP, Claim.SETTLE_AGAIN):
+            return
+        journey = _Journey(task, taken(held, task, self._worker_id, stream_seq, deliveries))
+        await self._end(journey, TaskFailure(code="too_many_deliveries", message=reason))
+
+    async def _until_deadline(self, journey: _Journey) -> None:
+        """Whatever goes wrong with the task itself is an ending; whatever goes wrong around it is raised."""
+        task = journey.task
+        try:
+            async with asyncio.timeout(task.deadline_s) as clock:
+                await self._go(journey)
+        except TimeoutError as error:
+            if not clock.expired():
+                raise BusUnavailable(f"the bus did not answer in time: {error!r}") from error
+            problem = f"the task did not end within its deadline of {task.deadline_s:g} s"
+            await self._end(journey, failure_of(DeadlineExceeded(problem)))
+        except (UnreadablePart, BlobNotFound) as error:
+            await self._end(journey, TaskFailure(code=error.code, message=str(error)), TaskState.REJECTED)
+        except AgentsError as error:
+            if error.retryable and not isinstance(error, StepFailed):
+                raise
+            journey.steps, journey.cost = error.steps, error.cost
+            await self._end(journey, failure_of(error))
+        except asyncio.CancelledError:
+            if not self._controls.was_cancelled(task.tenant, task.task_id):
+                raise
+            _uncancel()
+            await self._end(journey, cancelled())
+
+    async def _go(self, journey: _Journey) -> None:
+        record = journey.held.record
+        resumed = record.plan is not None
+        if resumed:
+            journey.held = await self._records.change(journey.held, lambda present: owned(present, record))
+        kind = TaskEventKind.RESUMED if resumed else TaskEventKind.STARTED
+        await self._tell(journey, kind, deliveries=record.deliveries)
+        journey.times = journey.times.model_copy(update={"queued_ms": _ms_between(record.submitted_at, now())})
+        await self._perceive(journey)
+        plan = journey.held.record.plan or await self._plan(journey)
+        outcome = await self._run(journey, plan)
+        if outcome.waiting_for:
+            await self._wait_for_people(journey, outcome)
+            return
+        await self._succeed(journey, outcome)
+
+    async def _perceive(self, journey: _Journey) -> None:
+        started = time.perf_counter()
+        journey.perceived = await self._perceiver.perceive(journey.task.parts)
+        journey.times = journey.times.model_copy(update={"perceive_ms": _ms_since(started)})
+        await self._tell(journey, TaskEventKind.PERCEIVED, percept=journey.perceived.percept.model_dump(mode="json"))
+
+    async def _plan(self, journey: _Journey) -> Plan:
+        """Match and plan, then store the plan: a worker that resumes must run the same network."""
+        assert journey.perceived is not None
+        planned = await self._planner.plan(journey.task, journey.perceived)
+        journey.times = journey.times.model_copy(update={"match_ms": planned.match_ms, "plan_ms": planned.plan_ms})
+        journey.held = await self._records.change(
+            journey.held, lambda record: planned_record(record, journey.held.record, journey.perceived, planned)
+        )
+        await self._tell_planned(journey, planned)
+        return planned.plan
+
+    async def _tell_planned(self, journey: _Journey, planned: Planned) -> None:
+        best = [candidate.model_dump(mode="json") for candidate in planned.candidates[:_CANDIDATES_TOLD]]
+        await self._tell(journey, TaskEventKind.MATCHED, candidates=best)
+        await self._tell(journey, TaskEventKind.PLANNED, plan=planned.plan.model_dump(mode="json"))
+
+    async def _run(self, journey: _Journey, plan: Plan) -> RunOutcome:
+        assert journey.perceived is not None
+        task, record = journey.task, journey.held.record
+        started = time.perf_counter()
+
+        async def tell(kind: TaskEventKind, data: dict[str, object]) -> None:
+            await self._teller.tell(task.tenant, task.task_id, kind, data)
+
+        request = RunRequest(
+            task=task,
+            plan=plan,
+            parts=journey.perceived.parts,
+            cards=self._cards(task, plan),
+            approved=decided(record, ApprovalState.APPROVED),
+            denied=decided(record, ApprovalState.DENIED),
+        )
+        try:
+            return await self._runner.run(request, tell)
+        finally:
+            journey.times = journey.times.model_copy(update={"run_ms": _ms_since(started)})
+
+    def _cards(self, task: TaskSubmitted, plan: Plan) -> dict[str, AgentCard]:
+        """The cards of the plan's agents. One that left the fleet meanwhile fails its step with clear words."""
+        present = self._fleet.cards(task.tenant)
+        return {node.agent_id: present[node.agent_id] for node in plan.network.nodes if node.agent_id in present}
+
+    async def _wait_for_people(self, journey: _Journey, outcome: RunOutcome) -> None:
+        nodes = outcome.waiting_for
+        journey.held = await self._records.change(journey.held, lambda record: waiting(record, journey.task, nodes))
+        await self._tell(journey, TaskEventKind.AWAITING_APPROVAL, nodes=list(nodes))
+
+    async def _succeed(self, journey: _Journey, outcome: RunOutcome) -> None:
+        result = TaskResult(outputs=outcome.outputs, steps=outcome.steps, times=journey.times, cost=outcome.cost)
+        ending = Ending(TaskState.SUCCEEDED, result)
+        await self._settlement.settle(journey.held, journey.task, journey.perceived, ending)
+        await self._forget(journey)
+
+    async def _end(self, journey: _Journey, failure: TaskFailure, state: TaskState = TaskState.FAILED) -> None:
+        """An ending that is no success, with all that was learned on the way."""
+        if failure.code == TaskCancelled.code:
+            state = TaskState.CANCELLED
+        result = TaskResult(steps=journey.steps, times=journey.times, cost=journey.cost)
+        await self._settlement.settle(journey.held, journey.task, journey.perceived, Ending(state, result, failure))
+        await self._forget(journey)
+
+    async def _forget(self, journey: _Journey) -> None:
+        plan = journey.held.record.plan
+        if plan is not None and (len(plan.network.nodes) > 1 or plan.approvals):
+            await self._runner.forget(journey.task.tenant, journey.task.task_id)
+
+    async def _settle_again(self, record: TaskRecord, task: TaskSubmitted) -> None:
+        try:
+            perceived = await self._perceiver.perceive(task.parts)
+        except (UnreadablePart, BlobNotFound):
+            perceived = None
+        await self._settlement.settle_again(record, task, perceived)
+
+    async def _tell(self, journey: _Journey, kind: TaskEventKind, **data: object) -> None:
+        await self._teller.tell(journey.task.tenant, journey.task.task_id, kind, data)
+
+
+def _uncancel() -> None:
+    current = asyncio.current_task()
+    if current is not None:
+        current.uncancel()
+
+
+def _ms_between(earlier: datetime, later: datetime) -> float:
+    return max(0.0, (later - earlier).total_seconds() * 1e3)
+
+
+def _ms_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3

@@ -1,0 +1,154 @@
+"""``aos bench learn``: learning from the success of whom one chose, as a gateway must. Called by the CLI.
+
+The right agents in the stream are used for one thing: to say whether the agent that was chosen is among them.
+"""
+
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from agents.matching.evaluation import scores
+from agents.matching.evaluation.rows import QueryRows
+from agents.matching.evaluation.vector_cache import Tell, silent
+from agents.matching.learning.bandit import EXPLORE_SHARE, BanditLearner
+from agents.matching.learning.cards import Cards
+from tensor_layer.ports import Vector
+
+STEPS_AT_ONCE = 10
+"""So many tasks are in flight together: feedback arrives so late."""
+FIRST, LAST = 500, 5_000
+POINTS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class LearnFigures:
+    """All shares are 0-1; the cold and warm ones are None without cold agents."""
+
+    online_first_500: float
+    online_last_5000: float
+    frozen_recall_at_1: float
+    warm_recall_at_1: float | None
+    cold_recall_at_1: float | None
+    curve: tuple[tuple[int, float], ...]
+    update_ms: dict[str, float]
+    refit_s: tuple[float, ...]
+    steps: int
+    seed: int
+    explore_share: float
+    explored: float
+
+    def as_json(self) -> dict[str, object]:
+        """The document that ``--json`` prints."""
+        figures: dict[str, object] = {
+            "online_first_500": self.online_first_500,
+            "online_last_5000": self.online_last_5000,
+            "frozen_recall_at_1": self.frozen_recall_at_1,
+        }
+        if self.cold_recall_at_1 is not None:
+            figures |= {"warm_recall_at_1": self.warm_recall_at_1, "cold_recall_at_1": self.cold_recall_at_1}
+        return figures | {
+            "curve": [list(point) for point in self.curve],
+            "update_ms": self.update_ms,
+            "refit_s": list(self.refit_s),
+            "steps": self.steps,
+            "seed": self.seed,
+            "explore_share": self.explore_share,
+            "explored": self.explored,
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Queries with their vectors (queries, d)."""
+
+    rows: QueryRows
+    vectors: Vector
+
+
+def measure(
+    cards: Cards,
+    stream: Asked,
+    test: Asked,
+    steps: int,
+    seed: int,
+    cold: tuple[int, ...] = (),
+    explore_share: float = EXPLORE_SHARE,
+    tell: Tell = silent,
+) -> LearnFigures:
+    """Walk ``steps`` queries of the stream in an order by seed (a shorter stream several times), then freeze."""
+    choosable = np.ones(len(cards), dtype=bool)
+    choosable[list(cold)] = False
+    learner = BanditLearner(cards, choosable=choosable, explore_share=explore_share, seed=seed)
+    walk = _Walk(learner, stream, _order(len(stream.rows.queries), steps, seed))
+    walk.go(tell)
+    learner.refit()
+    places = _places(learner, test)
+    is_cold = np.array([bool(set(right) & set(cold)) for right in test.rows.gold])
+    successes = np.array(walk.successes, dtype=float)
+    return LearnFigures(
+        online_first_500=float(successes[:FIRST].mean()),
+        online_last_5000=float(successes[-LAST:].mean()),
+        frozen_recall_at_1=scores.recall_at(places, 1),
+        warm_recall_at_1=scores.recall_at(places[~is_cold], 1) if cold else None,
+        cold_recall_at_1=scores.recall_at(places[is_cold], 1) if cold else None,
+        curve=_curve(successes),
+        update_ms=scores.percentiles_ms(walk.update_s),
+        refit_s=tuple(round(seconds, 2) for seconds in walk.refit_s),
+        steps=steps,
+        seed=seed,
+        explore_share=explore_share,
+        explored=float(np.mean(walk.explored)),
+    )
+
+
+class _Walk:
+    """The stream, a few tasks at a time."""
+
+    def __init__(self, learner: BanditLearner, stream: Asked, order: np.ndarray) -> None:
+        self._learner = learner
+        self._stream = stream
+        self._order = order
+        self.successes: list[bool] = []
+        self.explored: list[bool] = []
+        self.update_s: list[float] = []
+        self.refit_s: list[float] = []
+
+    def go(self, tell: Tell) -> None:
+        for start in range(0, len(self._order), STEPS_AT_ONCE):
+            self._step(self._order[start : start + STEPS_AT_ONCE])
+            tell(start + STEPS_AT_ONCE, len(self._order))
+
+    def _step(self, rows: np.ndarray) -> None:
+        vectors = self._stream.vectors[rows]
+        texts = tuple(self._stream.rows.queries[row] for row in rows)
+        chosen = self._learner.choose(vectors, texts)
+        gold = (self._stream.rows.gold[row] for row in rows)
+        successes = np.array([agent in right for agent, right in zip(chosen.agents, gold, strict=True)])
+        self.successes += successes.tolist()
+        self.explored += (chosen.propensities < 0.5).tolist()
+        began = time.perf_counter()
+        self._learner.learn(vectors, texts, chosen.agents, successes)
+        self.update_s.append(time.perf_counter() - began)
+        if self._learner.is_due:
+            began = time.perf_counter()
+            self._learner.refit()
+            self.refit_s.append(time.perf_counter() - began)
+
+
+def _order(rows: int, steps: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rounds = -(-steps // rows)
+    return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:steps]
+
+
+def _places(learner: BanditLearner, test: Asked) -> np.ndarray:
+    ranked = learner.model.rank(test.vectors, test.rows.queries)
+    return scores.first_hits(ranked.agents, test.rows.gold)
+
+
+def _curve(successes: np.ndarray) -> tuple[tuple[int, float], ...]:
+    """The share of successes in each of some equal stretches, at the step where the stretch ends."""
+    edges = np.linspace(0, len(successes), min(POINTS, len(successes)) + 1).astype(int)
+    return tuple((int(end), round(float(successes[start:end].mean()), 4)) for start, end in pairwise(edges))

@@ -1,0 +1,118 @@
+"""``aos bench match``: how often the right agent is first, from cards alone or after experience. Called by the CLI."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agents.matching.evaluation import scores
+from agents.matching.evaluation.rows import CatalogueRows, QueryRows
+from agents.matching.evaluation.vector_cache import Tell, VectorCache, silent
+from agents.matching.learning.cards import Cards, card_texts
+from agents.matching.learning.features import Solved
+from agents.matching.learning.model import MatchModel, Ranked, train
+from tensor_layer.ports import Vector
+
+PLACES = 50
+"""How deep the list is that the mean reciprocal rank is taken over."""
+TIMED_QUERIES = 200
+WARM_UP_QUERIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class MatchFigures:
+    """All shares are 0-1. ``abstain`` is None where the queries hold no out-of-scope row, or nothing else."""
+
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    mrr: float
+    abstain_auroc: float | None
+    abstain_caught: float | None
+    latency_ms: dict[str, float]
+    train_s: float
+    agents: int
+    queries: int
+    experience: int
+    seed: int
+    notes: tuple[str, ...] = field(default=())
+
+    def as_json(self) -> dict[str, object]:
+        """The document that ``--json`` prints."""
+        return {
+            "recall_at_1": self.recall_at_1,
+            "recall_at_5": self.recall_at_5,
+            "recall_at_10": self.recall_at_10,
+            "mrr": self.mrr,
+            "abstain": {"auroc": self.abstain_auroc, "oos_recall_at_95": self.abstain_caught},
+            "latency_ms": self.latency_ms,
+            "train_s": self.train_s,
+            "agents": self.agents,
+            "queries": self.queries,
+            "experience": self.experience,
+            "seed": self.seed,
+            "notes": list(self.notes),
+        }
+
+
+async def load_cards(catalogue: CatalogueRows, vectors: VectorCache, tell: Tell = silent) -> Cards:
+    """The catalogue's cards with their vectors."""
+    texts = [card_texts(name, text) for name, text in zip(catalogue.names, catalogue.descriptions, strict=True)]
+    return Cards.of(texts, await vectors.encode([view for views in texts for view in views], tell))
+
+
+async def load_solved(rows: QueryRows, vectors: VectorCache, tell: Tell = silent) -> Solved:
+    """Past queries with their vectors. Those whose every right agent is gone teach nothing, so they are left out."""
+    kept = [row for row in range(len(rows.queries)) if row not in rows.unanswerable]
+    texts = tuple(rows.queries[row] for row in kept)
+    return Solved(await vectors.encode(texts, tell), texts, tuple(rows.gold[row] for row in kept))
+
+
+def measure(cards: Cards, asked: QueryRows, vectors: Vector, solved: Solved | None, seed: int) -> MatchFigures:
+    """Train on ``solved`` (None: cards alone), rank every query, and time some of them one by one."""
+    began = time.perf_counter()
+    model = train(cards, solved, seed) if solved is not None else MatchModel.untrained(cards)
+    train_s = time.perf_counter() - began
+    ranked = model.rank(vectors, asked.queries, PLACES)
+    return _figures(asked, ranked, train_s, _timed(model, vectors, asked.queries), len(cards), solved, seed)
+
+
+def _figures(
+    asked: QueryRows,
+    ranked: Ranked,
+    train_s: float,
+    latency_ms: dict[str, float],
+    agents: int,
+    solved: Solved | None,
+    seed: int,
+) -> MatchFigures:
+    inside = np.array([bool(right) or row in asked.unanswerable for row, right in enumerate(asked.gold)])
+    rows = np.flatnonzero(inside)
+    places = scores.first_hits(ranked.agents[rows], [asked.gold[row] for row in rows])
+    nobody_fits, somebody_fits = ranked.nobody[~inside], ranked.nobody[inside]
+    return MatchFigures(
+        recall_at_1=scores.recall_at(places, 1),
+        recall_at_5=scores.recall_at(places, 5),
+        recall_at_10=scores.recall_at(places, 10),
+        mrr=scores.mean_reciprocal_rank(places),
+        abstain_auroc=scores.auroc(nobody_fits, somebody_fits),
+        abstain_caught=scores.caught_at(nobody_fits, somebody_fits),
+        latency_ms=latency_ms,
+        train_s=round(train_s, 3),
+        agents=agents,
+        queries=len(asked.queries),
+        experience=len(solved) if solved is not None else 0,
+        seed=seed,
+        notes=asked.notes,
+    )
+
+
+def _timed(model: MatchModel, vectors: Vector, texts: Sequence[str]) -> dict[str, float]:
+    """Query by query, as a gateway sees them; encoding the text is not part of it."""
+    spent = []
+    for row in range(min(len(texts), TIMED_QUERIES + WARM_UP_QUERIES)):
+        began = time.perf_counter()
+        model.rank(vectors[row : row + 1], texts[row : row + 1])
+        spent.append(time.perf_counter() - began)
+    return scores.percentiles_ms(spent[WARM_UP_QUERIES:] or spent)

@@ -1,0 +1,216 @@
+"""Matching as learned: featuriser, ranker and scope, trained from solved queries. Called by the evaluation commands.
+
+Training is honest by construction: the ranker sees each past query with features from models that did not
+(cross-fitting), and some agents are hidden from a part of it, so that it knows what newcomers look like.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.learning import features, ranker, scope
+from agents.matching.learning.cards import LEXICAL_SHARE, Cards
+from agents.matching.learning.features import Featuriser, Shortlists, Solved
+from agents.matching.learning.ranker import Weighing
+from agents.matching.learning.scope import Scope
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+CELLS_PER_BATCH = 4_000_000
+FOLDS = 3
+RANKED_ROWS_MAX = 4_000
+"""The ranker has a score of weights: more rows than this teach it nothing."""
+ROWS_MIN = 20
+HIDDEN_SHARE = 0.2
+HIDDEN_IMPORTANCE = 0.07
+NEIGHBOURS_HIDDEN = 8
+"""Hidden together with an agent: those whose cards are nearest, as when a whole domain is new."""
+UNSOLVED_ENOUGH = 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranked:
+    """For each query: ``agents`` (queries, places) best first; their ``chances`` (softmax over the shortlist);
+    ``nobody`` (queries,) the probability that none fits."""
+
+    agents: Rows
+    chances: Floats
+    nobody: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MatchModel:
+    """Immutable; safe to share between threads."""
+
+    featuriser: Featuriser
+    weighing: Weighing
+    scope: Scope
+    experienced: bool
+
+    @classmethod
+    def untrained(cls, cards: Cards) -> "MatchModel":
+        """From cards alone."""
+        width = cards.both.shape[1]
+        nothing = Solved(np.zeros((0, width), dtype=np.float32), (), ())
+        return cls(features.fit(cards, nothing), Weighing(ranker.PRIOR_WEIGHTS), Scope.untrained(), False)
+
+    def rank(self, vectors: Floats, texts: Sequence[str], places: int = 10) -> Ranked:
+        """The best ``places`` agents of each query. ``vectors`` (queries, d) float32 unit-norm, of the same texts."""
+        parts = [self._rank(vectors[rows], texts[rows], places) for rows in batches(len(texts), self.featuriser)]
+        return Ranked(
+            np.concatenate([part.agents for part in parts]),
+            np.concatenate([part.chances for part in parts]),
+            np.concatenate([part.nobody for part in parts]),
+        )
+
+    def _rank(self, vectors: Floats, texts: Sequence[str], places: int) -> Ranked:
+        found = self.featuriser.shortlists(vectors, texts)
+        logits = self._logits(found)
+        order = np.argsort(-logits, axis=1, kind="stable")[:, :places]
+        chances = np.exp(logits - logits.max(axis=1, keepdims=True))
+        chances /= chances.sum(axis=1, keepdims=True)
+        return Ranked(
+            np.take_along_axis(found.agents, order, axis=1),
+            np.take_along_axis(chances, order, axis=1),
+            self.scope.probability(scope.columns(found.scope, logits)),
+        )
+
+    def _logits(self, found: Shortlists) -> Floats:
+        if self.experienced:
+            return self.weighing.logits(found.features)
+        # Without experience the blend of both deviations is the order itself: see Nearness.blended.
+        return found.features[:, :, 0] + np.float32(LEXICAL_SHARE) * found.features[:, :, 1]
+
+
+def batches(rows: int, featuriser: Featuriser) -> Iterator[slice]:
+    """Slices of queries that bound the memory whatever the catalogue."""
+    size = max(1, CELLS_PER_BATCH // (len(featuriser.cards) + len(featuriser.evidence.source) + 1))
+    return (slice(start, start + size) for start in range(0, rows, size))
+
+
+def train(cards: Cards, solved: Solved, seed: int = 0, *, with_scope: bool = True) -> MatchModel:
+    """From all past queries. Deterministic by seed. Fewer than ROWS_MIN rows: cards decide, as if there were none.
+
+    Without ``with_scope`` it takes a third less time, and the probability that nobody fits stays that of the cards.
+    """
+    if len(solved.pairs[0]) < ROWS_MIN:
+        return MatchModel.untrained(cards)
+    rng = np.random.default_rng(seed)
+    lessons = [*_held_out(cards, solved, rng, seed), _newcomers(cards, solved, rng, seed)]
+    weighing = ranker.fit(*_stacked(lessons))
+    boundary = _scope(cards, solved, lessons, weighing, rng, seed) if with_scope else Scope.untrained()
+    return MatchModel(features.fit(cards, solved, seed), weighing, boundary, True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lesson:
+    """Past queries as a model sees them that did not learn from them. ``targets`` are those of ``ranker.fit``."""
+
+    found: Shortlists
+    targets: Floats
+    outside: NDArray[np.bool_]
+    importance: float = 1.0
+
+
+def _held_out(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> list[_Lesson]:
+    """Every fold, seen by a model of the other folds."""
+    fold = rng.permutation(len(solved)) % FOLDS
+    share = min(1.0, RANKED_ROWS_MAX / len(solved))
+    lessons = []
+    for number in range(FOLDS):
+        fitted = features.fit(cards, solved.pick(np.flatnonzero(fold != number)), seed)
+        rows = np.flatnonzero((fold == number) & ((rng.random(len(solved)) < share) | solved.outside))
+        lessons.append(_lesson(fitted, solved.pick(rows)))
+    return lessons
+
+
+def _newcomers(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> _Lesson:
+    """Queries for agents whose experience was hidden."""
+    hidden = _hidden(cards, solved, rng)
+    theirs = _concern(solved, hidden)
+    rows = np.flatnonzero(theirs)
+    rows = rng.permutation(rows)[: RANKED_ROWS_MAX // 4]
+    fitted = features.fit(cards, solved.pick(np.flatnonzero(~theirs)), seed)
+    lesson = _lesson(fitted, solved.pick(rows))
+    ordinary = min(len(solved), RANKED_ROWS_MAX)
+    return replace(lesson, importance=HIDDEN_IMPORTANCE * ordinary / max(len(rows), 1))
+
+
+def _hidden(cards: Cards, solved: Solved, rng: np.random.Generator) -> set[int]:
+    """Some of the known agents, in groups that are near each other."""
+    known = np.unique(solved.pairs[1])
+    hidden: set[int] = set()
+    for anchor in rng.permutation(known):
+        missing = round(HIDDEN_SHARE * len(known)) - len(hidden)
+        if missing <= 0:
+            break
+        near = known[np.argsort(-(cards.both[known] @ cards.both[anchor]))]
+        hidden.update(near[: min(missing, int(rng.integers(1, NEIGHBOURS_HIDDEN + 1)))].tolist())
+    return hidden
+
+
+def _concern(solved: Solved, agents: set[int]) -> NDArray[np.bool_]:
+    return np.array([not agents.isdisjoint(right) for right in solved.solved_by], dtype=bool)
+
+
+def _lesson(fitted: Featuriser, asked: Solved) -> _Lesson:
+    parts = [fitted.shortlists(asked.vectors[rows], asked.texts[rows]) for rows in batches(len(asked), fitted)]
+    if not parts:
+        parts = [fitted.shortlists(asked.vectors, asked.texts)]
+    found = Shortlists(
+        np.concatenate([part.agents for part in parts]),
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.scope for part in parts]),
+    )
+    targets = np.zeros(found.agents.shape, dtype=np.float32)
+    for row, right in enumerate(asked.solved_by):
+        targets[row] = np.isin(found.agents[row], right)
+    targets /= np.maximum(targets.sum(axis=1, keepdims=True), 1.0)
+    for row in np.unique(asked.failures[0]):
+        if not asked.solved_by[row]:
+            targets[row] = -np.isin(found.agents[row], asked.failed_by[row]).astype(np.float32)
+    return _Lesson(found, targets, asked.outside)
+
+
+def _stacked(lessons: Sequence[_Lesson]) -> tuple[Floats, Floats, Floats]:
+    """Features, targets and importance of the rows whose agent is on the shortlist."""
+    kept = [lesson.targets.any(axis=1) for lesson in lessons]
+    pairs = list(zip(lessons, kept, strict=True))
+    return (
+        np.concatenate([lesson.found.features[rows] for lesson, rows in pairs]),
+        np.concatenate([lesson.targets[rows] for lesson, rows in pairs]),
+        np.concatenate([np.full(rows.sum(), lesson.importance, dtype=np.float32) for lesson, rows in pairs]),
+    )
+
+
+def _scope(
+    cards: Cards, solved: Solved, lessons: Sequence[_Lesson], weighing: Weighing, rng: np.random.Generator, seed: int
+) -> Scope:
+    """From past queries that nobody could serve; too few of them: from queries of agents made to be missing."""
+    ordinary = [lesson for lesson in lessons if lesson.importance == 1.0]
+    outside = np.concatenate([lesson.outside for lesson in ordinary])
+    if outside.sum() < UNSOLVED_ENOUGH:
+        ordinary.append(_missing(cards, solved, rng, seed))
+        outside = np.concatenate([outside, np.ones(len(ordinary[-1].outside), dtype=bool)])
+    rows = [scope.columns(lesson.found.scope, weighing.logits(lesson.found.features)) for lesson in ordinary]
+    return scope.fit(np.concatenate(rows), outside)
+
+
+def _missing(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> _Lesson:
+    """Queries of agents that are taken out of the catalogue, as that catalogue sees them."""
+    hidden = _hidden(cards, solved, rng)
+    theirs = _concern(solved, hidden)
+    present = np.array([row for row in range(len(cards)) if row not in hidden], dtype=np.int64)
+    place = {int(row): number for number, row in enumerate(present)}
+    rest = solved.pick(np.flatnonzero(~theirs))
+    renamed = replace(
+        rest,
+        solved_by=tuple(tuple(place[one] for one in right) for right in rest.solved_by),
+        failed_by=tuple(tuple(place[one] for one in wrong if one in place) for wrong in rest.failed_by),
+    )
+    asked = solved.pick(rng.permutation(np.flatnonzero(theirs))[: RANKED_ROWS_MAX // 4])
+    nobody = replace(asked, solved_by=((),) * len(asked), failed_by=())
+    return _lesson(features.fit(cards.only(present), renamed, seed), nobody)

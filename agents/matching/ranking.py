@@ -1,0 +1,63 @@
+"""Orders the agents that were found. Pure; called by the matcher. The learned ranker will be another ports.Ranker."""
+
+from collections.abc import Sequence
+
+from agents.ports import SkillHit
+from schemas.candidate import Candidate
+from schemas.card import AgentCard
+
+SCORE_DIGITS = 6
+"""Engines differ in the last bits of a cosine; rounding keeps ties ties, and the order the same everywhere."""
+
+
+class CosineRanker:
+    """ports.Ranker: each agent by its nearest skill. Greedy: the propensity is 1.0 for the first, else 0.0."""
+
+    policy = "cosine-1"
+
+    def rank(self, hits: Sequence[SkillHit], cards: dict[str, AgentCard]) -> tuple[Candidate, ...]:
+        """Candidates best first, one for each agent; ties in the order of agent and skill id."""
+        ordered = sorted(
+            (hit for hit in hits if _is_on_its_card(hit, cards)),
+            key=lambda hit: (-round(hit.similarity, SCORE_DIGITS), hit.agent_id, hit.skill_id),
+        )
+        best: dict[str, SkillHit] = {}
+        for hit in ordered:
+            best.setdefault(hit.agent_id, hit)
+        return greedy(tuple(_candidate(hit, cards[hit.agent_id]) for hit in best.values()))
+
+
+def greedy(ordered: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The propensities of always choosing the first."""
+    return tuple(
+        candidate.model_copy(update={"probability": 1.0 if place == 0 else 0.0})
+        for place, candidate in enumerate(ordered)
+    )
+
+
+def unchosen(ordered: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The propensities when nobody was chosen."""
+    return tuple(candidate.model_copy(update={"probability": 0.0}) for candidate in ordered)
+
+
+def _candidate(hit: SkillHit, card: AgentCard) -> Candidate:
+    score = round(hit.similarity, SCORE_DIGITS) + 0.0  # no negative zero
+    words = _first_words(card.skill(hit.skill_id).description)
+    return Candidate(
+        agent_id=hit.agent_id,
+        skill_id=hit.skill_id,
+        score=score,
+        scores={"dense": score},
+        reasons=(f"closest skill: {words} ({score:.2f})",),
+    )
+
+
+def _is_on_its_card(hit: SkillHit, cards: dict[str, AgentCard]) -> bool:
+    """The index may be a moment behind the registry."""
+    card = cards.get(hit.agent_id)
+    return card is not None and any(skill.id == hit.skill_id for skill in card.skills)
+
+
+def _first_words(description: str, limit: int = 80) -> str:
+    line = " ".join(description.split()).rstrip(".")
+    return line if len(line) <= limit else line[: limit - 1].rsplit(" ", 1)[0] + "…"

@@ -1,0 +1,67 @@
+"""How near the fleet's skills are to some words, when bridges or joins are needed. Called by ``planner``.
+
+Vectors of skills are kept, so that a fleet is encoded once; the kept are bounded.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from agents.planning.bridge import conversions, phrase
+from agents.planning.joining import COLLECT
+from agents.planning.offers import Offer
+from schemas.parts import Modality
+from tensor_layer.ports import Vector
+
+EncodeTexts = Callable[[Sequence[str]], Awaitable[Vector]]
+"""Texts -> (count, dimension) float32, rows unit-norm."""
+
+GOAL_SHARE = 0.3
+"""How much of a conversion's nearness is nearness to the goal itself; the rest is nearness to the conversion."""
+
+
+class Proximity:
+    """Measures skills against conversions, goals and the wish for a report."""
+
+    def __init__(self, encode_texts: EncodeTexts, capacity: int = 4096) -> None:
+        self._encode = encode_texts
+        self._capacity = capacity
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+
+    async def measure(self, offers: Iterable[Offer], goals: Vector) -> Mapping[tuple[tuple[str, str], str], float]:
+        """Nearness by (skill, words) for every conversion the skills can do. ``goals``: (count, dimension)."""
+        listed = [offer for offer in offers if _is_of_use(offer)]
+        wanted = {offer.key: _phrases(offer) for offer in listed}
+        texts = dict.fromkeys(words for phrases in wanted.values() for words in phrases)
+        vectors = await self._vectors_of([*texts, *(offer.words for offer in listed)])
+        measured: dict[tuple[tuple[str, str], str], float] = {}
+        for offer in listed:
+            skill = vectors[offer.words]
+            to_goal = float((goals @ skill).max()) if len(goals) else 0.0
+            for words in wanted[offer.key]:
+                share = 0.0 if words == COLLECT or not len(goals) else GOAL_SHARE
+                measured[offer.key, words] = (1 - share) * float(vectors[words] @ skill) + share * to_goal
+        return measured
+
+    async def _vectors_of(self, texts: Sequence[str]) -> dict[str, Vector]:
+        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
+        found = {text: self._vectors[text] for text in texts if text in self._vectors}
+        if missing:
+            rows = await self._encode(missing)
+            found.update(zip(missing, rows, strict=True))
+        self._keep(found)
+        return found
+
+    def _keep(self, vectors: Mapping[str, Vector]) -> None:
+        for text, vector in vectors.items():
+            self._vectors[text] = vector
+            self._vectors.move_to_end(text)
+        while len(self._vectors) > self._capacity:
+            self._vectors.popitem(last=False)
+
+
+def _is_of_use(offer: Offer) -> bool:
+    return Modality.DOCUMENT in offer.outputs or any(True for _ in conversions(offer)) or len(offer.inputs) > 1
+
+
+def _phrases(offer: Offer) -> tuple[str, ...]:
+    return (*dict.fromkeys(phrase(conversion) for conversion in conversions(offer)), COLLECT)

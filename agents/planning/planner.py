@@ -1,0 +1,191 @@
+"""Turns a perceived task into a validated plan. Called by the task's journey once perception is done."""
+
+import asyncio
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from agents.errors import NoAgentFits
+from agents.matching.remembered import Remembered
+from agents.planning.bridge import Nearness, converters
+from agents.planning.complexity import Goal, TaskAnalysis, analyse, request_words
+from agents.planning.estimate import Latencies, plan_of, unmeasured
+from agents.planning.greedy import Commission, weave
+from agents.planning.instruction import HEAD_CHARS
+from agents.planning.nearness import EncodeTexts, Proximity
+from agents.planning.offers import Kinds, Offer, offers_of
+from agents.planning.pinning import as_pinned, pinned_reports
+from agents.planning.wording import about_its_text
+from agents.ports import Fleet, Matcher, Planned
+from schemas.candidate import MatchReport
+from schemas.card import AgentCard, Liveness
+from schemas.network import Network
+from schemas.task import RoutingHints, TaskSubmitted
+from tensor_layer.ports import Perceived, Vector
+
+REMEMBERED_PLANS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class _Matched:
+    """A reading of the task, with who could do each of its goals."""
+
+    analysis: TaskAnalysis
+    vectors: Vector
+    reports: tuple[MatchReport, ...]
+
+    @property
+    def abstained(self) -> MatchReport | None:
+        return next((report for report in self.reports if report.abstained or not report.candidates), None)
+
+
+class GreedyPlanner:
+    """Implements ``ports.Planner``. Safe for concurrent use; while no agent changes, a task said again has its plan."""
+
+    def __init__(
+        self,
+        matcher: Matcher,
+        fleet: Fleet,
+        encode_texts: EncodeTexts,
+        *,
+        usual: Latencies = unmeasured,
+        remembered: int = REMEMBERED_PLANS,
+    ) -> None:
+        self._matcher = matcher
+        self._fleet = fleet
+        self._encode = encode_texts
+        self._usual = usual
+        self._known: Remembered[Planned] = Remembered(remembered)
+        self._proximity = Proximity(encode_texts)
+
+    async def plan(self, task: TaskSubmitted, perceived: Perceived) -> Planned:
+        """The plan of a task. Raises NoAgentFits, NoNetworkFits."""
+        started = time.perf_counter()
+        # The version is read before anything it covers: a change meanwhile only wastes this entry.
+        key = (self._fleet.version, task.tenant, *_asked(task, perceived))
+        known = self._known.get(key)
+        if known is not None:
+            return replace(known, match_ms=0.0, plan_ms=_since_ms(started))
+        matched = await self._matched(task, perceived)
+        matched_ms = _since_ms(started)
+        network = await self._woven(task, matched)
+        planned = self._planned(task, network, matched, matched_ms, _since_ms(started) - matched_ms)
+        self._known.keep(key, planned)
+        return planned
+
+    async def _matched(self, task: TaskSubmitted, perceived: Perceived) -> _Matched:
+        """Who could do each goal; when nobody can do one of them alone, who could do the request as a whole."""
+        analysis = as_pinned(analyse(perceived.parts), task.routing)
+        matched = await self._match_goals(task, perceived, analysis)
+        if matched.abstained and len(analysis.goals) > 1 and not task.routing.pin:
+            matched = await self._match_goals(task, perceived, analysis.whole())
+        if matched.abstained:
+            raise NoAgentFits(_nobody(matched.abstained))
+        return matched
+
+    async def _match_goals(self, task: TaskSubmitted, perceived: Perceived, analysis: TaskAnalysis) -> _Matched:
+        vectors = await self._goal_vectors(analysis, perceived)
+        found = await asyncio.gather(
+            *(
+                self._match(task, goal, vector, analysis.modalities)
+                for goal, vector in zip(analysis.goals, vectors, strict=True)
+            )
+        )
+        reports = pinned_reports(tuple(found), task.routing, self._fleet.cards(task.tenant))
+        return _Matched(analysis, vectors, reports)
+
+    async def _match(self, task: TaskSubmitted, goal: Goal, vector: Vector, modalities: Kinds) -> MatchReport:
+        """Who could do the goal, as it is worded or, where that fits clearly better, as said of plain text."""
+        report = await self._matcher.match(task.tenant, goal.text, vector, modalities, task.routing)
+        reworded = about_its_text(goal.text, goal.about)
+        if reworded is None:
+            return report
+        (said,) = await self._encode([reworded.text])
+        other = await self._matcher.match(task.tenant, reworded.text, said, modalities, task.routing)
+        return other if _best_score(other) >= _best_score(report) + reworded.margin else report
+
+    async def _goal_vectors(self, analysis: TaskAnalysis, perceived: Perceived) -> Vector:
+        """(goals, dimension). A single goal that is all of the task's words already has its vector."""
+        alone = len(analysis.goals) == 1 and analysis.goals[0].text == request_words(perceived.parts)
+        if alone and perceived.vector is not None:
+            return perceived.vector.reshape(1, -1)
+        return await self._encode([goal.text for goal in analysis.goals])
+
+    async def _woven(self, task: TaskSubmitted, matched: _Matched) -> Network:
+        offers = self._eligible(task.tenant, task.routing)
+        return weave(
+            Commission(
+                goals=matched.analysis.goals,
+                reports=matched.reports,
+                offers=offers,
+                converters=converters(offers.values()),
+                nearness=await self._nearness(offers, matched),
+                content=matched.analysis.content,
+                task=matched.analysis.modalities,
+            )
+        )
+
+    async def _nearness(self, offers: dict[tuple[str, str], Offer], matched: _Matched) -> Nearness:
+        """How near skills are to conversions: measured only when a network of several agents may be needed."""
+        if _fits_at_once(matched, offers):
+            return _unmeasured
+        measured = await self._proximity.measure(offers.values(), matched.vectors)
+        return lambda offer, words: measured.get((offer.key, words), 0.0)
+
+    def _eligible(self, tenant: str, hints: RoutingHints) -> dict[tuple[str, str], Offer]:
+        cards = self._fleet.cards(tenant).values()
+        return offers_of(card for card in cards if self._may_work(tenant, card, hints))
+
+    def _may_work(self, tenant: str, card: AgentCard, hints: RoutingHints) -> bool:
+        if card.id in hints.exclude or not set(hints.required_capabilities) <= set(card.tags):
+            return False
+        return self._fleet.liveness(tenant, card.id) is not Liveness.DEAD
+
+    def _planned(
+        self, task: TaskSubmitted, network: Network, matched: _Matched, match_ms: float, plan_ms: float
+    ) -> Planned:
+        cards = self._fleet.cards(task.tenant)
+        plan = plan_of(network, cards, task_needs_approval=task.requires_approval, usual=self._usual)
+        return Planned(plan, matched.reports, match_ms, plan_ms)
+
+
+def _asked(task: TaskSubmitted, perceived: Perceived) -> tuple[Hashable, ...]:
+    """What a plan depends on: the head of the words, as the analysis reads them, the parts' kinds, and the hints."""
+    words = request_words(perceived.parts)[:HEAD_CHARS]
+    shape = tuple((part.modality, part.name is None, part.text is None) for part in perceived.parts)
+    return (words, shape, task.routing, task.requires_approval)
+
+
+def _fits_at_once(matched: _Matched, offers: dict[tuple[str, str], Offer]) -> bool:
+    """Whether one agent, the best candidate of the only goal, reads what is there and makes what is wanted."""
+    if len(matched.analysis.goals) > 1:
+        return False
+    goal, report = matched.analysis.goals[0], matched.reports[0]
+    best = offers.get((report.candidates[0].agent_id, report.candidates[0].skill_id))
+    if best is None or (goal.wants is not None and goal.wants not in best.outputs):
+        return False
+    content: Kinds = matched.analysis.content
+    return bool(best.inputs & content) and best.requires <= matched.analysis.modalities
+
+
+def _unmeasured(_offer: Offer, _words: str) -> float:
+    return 0.0
+
+
+def _best_score(report: MatchReport) -> float:
+    return max((candidate.score for candidate in report.candidates), default=-1.0)
+
+
+def _since_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000.0
+
+
+def _nobody(report: MatchReport) -> str:
+    nearest = ", ".join(f"{c.agent_id}.{c.skill_id} {c.score:.2f}" for c in report.candidates[:3])
+    near = f" The nearest were {nearest}; the threshold is {report.threshold:.2f}." if nearest else ""
+    unfit = "; ".join(f"{excluded.agent_id}: {excluded.reason}" for excluded in report.excluded[:3])
+    barred = f" Not eligible: {unfit}." if unfit else ""
+    return (
+        f"No agent fits {report.goal[:200]!r}.{near}{barred} "
+        "Say more about what is wanted, or register an agent whose skill describes it."
+    )

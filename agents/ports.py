@@ -1,0 +1,237 @@
+"""What the self-organising layer needs from outside. Each port is tiny and owned here, by its consumer."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from schemas.candidate import Candidate, Excluded, MatchReport
+from schemas.card import AgentCard, CardRevision, Liveness
+from schemas.invocation import Invocation, InvocationReply
+from schemas.network import Plan
+from schemas.parts import Modality, Part
+from schemas.task import RoutingHints, StepOutcome, TaskEventKind, TaskSubmitted
+from tensor_layer.ports import Perceived, Vector
+
+
+class Registry(Protocol):
+    """The truth about agents: a versioned key-value bucket."""
+
+    async def register(self, card: AgentCard) -> CardRevision:
+        """Store the card as a new version; an identical card stores nothing and returns the present revision."""
+        ...
+
+    async def get(self, tenant: str, agent_id: str) -> CardRevision:
+        """The present version. Raises AgentNotFound."""
+        ...
+
+    async def list_cards(self, tenant: str | None = None) -> list[CardRevision]:
+        """All present cards, ordered by tenant and id."""
+        ...
+
+    async def history(self, tenant: str, agent_id: str) -> list[CardRevision]:
+        """Every version kept, oldest first, removals included. Raises AgentNotFound."""
+        ...
+
+    async def remove(self, tenant: str, agent_id: str) -> None:
+        """Take the agent out; its history stays. Raises AgentNotFound."""
+        ...
+
+    def watch(self) -> AsyncIterator[CardRevision]:
+        """Every present card, then every change as it happens, for ever. Survives reconnects."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SkillPoint:
+    """One skill as the index stores it. ``vector`` is (dimension,) float32 unit-norm."""
+
+    tenant: str
+    agent_id: str
+    skill_id: str
+    vector: Vector
+    inputs: frozenset[Modality]
+    tags: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SkillHit:
+    """One skill found, with its cosine similarity."""
+
+    agent_id: str
+    skill_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFilter:
+    """What is applied inside the index, before similarity."""
+
+    tenant: str
+    agents: frozenset[str] | None = None
+    without_agents: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+class SkillIndex(Protocol):
+    """Nearest skills. Derived from the registry; may be rebuilt at any time. Calls do not block the event loop."""
+
+    async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint]) -> None:
+        """Make these the agent's only points (none removes it); visible to the next search."""
+        ...
+
+    async def search(self, vector: Vector, where: IndexFilter, limit: int) -> list[SkillHit]:
+        """The nearest skills, best first; several skills of one agent may be among them."""
+        ...
+
+    async def count(self) -> int:
+        """How many points the index holds."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and memory. Nothing may be called afterwards."""
+        ...
+
+
+class Fleet(Protocol):
+    """The worker's live view of the registry: cards and health, kept current by watching; reads are local."""
+
+    def cards(self, tenant: str) -> dict[str, AgentCard]:
+        """Present cards of the tenant by agent id."""
+        ...
+
+    def liveness(self, tenant: str, agent_id: str) -> Liveness:
+        """ALIVE within the heartbeat TTL, DEAD past it."""
+        ...
+
+    def load(self, tenant: str, agent_id: str) -> float:
+        """The load the agent last reported."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of cards, index or liveness: decisions made under one version may be kept for it."""
+        ...
+
+
+class Ranker(Protocol):
+    """Orders candidates. Cosine now; the learned ranker slots in here."""
+
+    @property
+    def policy(self) -> str:
+        """The version that decisions record."""
+        ...
+
+    def rank(self, hits: Sequence[SkillHit], cards: dict[str, AgentCard]) -> tuple[Candidate, ...]:
+        """Candidates with scores, propensities and reasons, best first, one for each agent."""
+        ...
+
+
+class Matcher(Protocol):
+    """Finds who can do a goal."""
+
+    async def match(
+        self,
+        tenant: str,
+        goal: str,
+        vector: Vector,
+        modalities: frozenset[Modality],
+        hints: RoutingHints,
+        limit: int = 8,
+    ) -> MatchReport:
+        """Filters, then similarity, then rank; ``abstained`` when nobody is good enough. Never raises for that.
+
+        Skills whose inputs do not meet ``modalities`` stay in: the planner may bridge them with another agent.
+        """
+        ...
+
+    async def search(self, tenant: str, text: str, vector: Vector, limit: int = 10) -> MatchReport:
+        """The agents nearest to some words, best first, however far they are."""
+        ...
+
+
+class Planner(Protocol):
+    """Turns a perceived task into a validated plan."""
+
+    async def plan(self, task: TaskSubmitted, perceived: Perceived) -> "Planned":
+        """Raises NoAgentFits, NoNetworkFits."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with the match reports it was made from (one for each goal)."""
+
+    plan: Plan
+    matches: tuple[MatchReport, ...]
+    match_ms: float = 0.0
+    plan_ms: float = 0.0
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All candidates of all goals, best first, each agent once."""
+        best: dict[str, Candidate] = {}
+        for report in self.matches:
+            for candidate in report.candidates:
+                if candidate.agent_id not in best or candidate.score > best[candidate.agent_id].score:
+                    best[candidate.agent_id] = candidate
+        return tuple(sorted(best.values(), key=lambda c: -c.score))
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """Who was not eligible."""
+        return tuple({e.agent_id: e for report in self.matches for e in report.excluded}.values())
+
+
+class Connector(Protocol):
+    """Reaches agents of one endpoint kind. One attempt; retries and breakers wrap it."""
+
+    async def invoke(self, card: AgentCard, invocation: Invocation, timeout_s: float) -> InvocationReply:
+        """Raises StepTimedOut, AgentUnreachable, BadReply. A reply that carries an error is returned, not raised."""
+        ...
+
+    async def probe(self, card: AgentCard) -> bool | None:
+        """Whether the agent can work now; None when it announces itself by heartbeat instead."""
+        ...
+
+    async def close(self) -> None:
+        """Stop children and connections."""
+        ...
+
+
+Tell = Callable[[TaskEventKind, dict[str, Any]], Awaitable[None]]
+"""Publishes one moment of the task's life; must not raise for a slow bus."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """All the runner needs: the plan, the parts as perceived, and what was already approved."""
+
+    task: TaskSubmitted
+    plan: Plan
+    parts: tuple[Part, ...]
+    cards: dict[str, AgentCard]
+    approved: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How the run ended: with outputs, or waiting for approval of ``waiting_for``."""
+
+    outputs: tuple[Part, ...] = ()
+    steps: tuple[StepOutcome, ...] = ()
+    cost: float = 0.0
+    waiting_for: tuple[str, ...] = ()
+    resumed_steps: int = field(default=0)
+
+
+class Runner(Protocol):
+    """Executes a plan durably. Called again after a crash, it resumes after the last stored step."""
+
+    async def run(self, request: RunRequest, tell: Tell) -> RunOutcome:
+        """Raises StepFailed, DeadlineExceeded, BudgetExceeded; asyncio.CancelledError passes through untouched."""
+        ...
+
+    async def forget(self, tenant: str, task_id: str) -> None:
+        """Drop the task's checkpoints once its result is stored."""
+        ...

@@ -1,0 +1,232 @@
+"""A worker's live view of the registry: cards, skill vectors, health. Started by the wiring, asked by matching."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from agents.errors import AgentsError
+from agents.ports import Registry, SkillIndex, SkillPoint
+from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
+from agents.registry.health_feed import PROBE_EVERY_S, HealthFeed, Probe
+from agents.registry.skill_text import Encode, SkillVectors, skill_text
+from schemas.card import AgentCard, CardRevision, Liveness
+from tensor_layer.errors import TensorLayerError
+
+logger = logging.getLogger(__name__)
+
+BATCH_CARDS = 256
+CARDS_PER_TURN = 32
+RETRY_S = 1.0
+LIST_AGAIN_S = 2.0
+CANCEL_AGAIN_S = 0.2
+LOGGED_BACKLOG = 1_000
+
+
+class LiveFleet:
+    """ports.Fleet. ``start`` begins to follow the registry; ``ready`` is set once all cards of that moment are indexed.
+
+    An agent appears when its skills can be found, and disappears before they are taken out. Failures of the bus, the
+    encoder or the index are tried again for ever; what is already known keeps answering meanwhile.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        index: SkillIndex,
+        encode: Encode,
+        nc: Client,
+        js: JetStreamContext,
+        probe: Probe,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        ttl_s: float = HEARTBEAT_TTL_S,
+        probe_every_s: float = PROBE_EVERY_S,
+    ) -> None:
+        self.ready = asyncio.Event()
+        self._registry = registry
+        self._index = index
+        self._vectors = SkillVectors(encode)
+        self._board = HealthBoard(clock, ttl_s)
+        self._health = HealthFeed(nc, js, self._board, lambda: self._cards, probe, clock, probe_every_s)
+        self._cards: dict[str, dict[str, AgentCard]] = {}
+        self._revisions: dict[AgentKey, int] = {}
+        self._unread: dict[AgentKey, CardRevision] = {}
+        self._arrived = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._changes = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to follow; returns at once. Await ``ready`` for the first full view."""
+        loops = (
+            self._follow_registry,
+            self._index_arrivals,
+            self._await_ready,
+            self._health.share_heartbeats,
+            self._follow_mirror,
+            self._probe_agents,
+        )
+        self._tasks = [asyncio.create_task(_again_and_again(loop), name=f"fleet {loop.__name__}") for loop in loops]
+        for task in self._tasks:
+            task.add_done_callback(_log_end)
+
+    async def stop(self) -> None:
+        """Stop following. The index stays open: whoever opened it closes it."""
+        pending = set(self._tasks)
+        self._tasks = []
+        while pending:
+            for task in pending:
+                task.cancel()
+            # Until 3.12, asyncio.wait_for (in every request of nats-py) loses a cancellation that meets its answer.
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of cards, index or liveness."""
+        return self._changes + self._board.version
+
+    def cards(self, tenant: str) -> dict[str, AgentCard]:
+        """Present cards of the tenant by agent id: a snapshot that never changes. Do not change it."""
+        return self._cards.get(tenant, {})
+
+    def liveness(self, tenant: str, agent_id: str) -> Liveness:
+        """ALIVE within the heartbeat TTL, UNKNOWN while a new agent may still announce itself, else DEAD."""
+        return self._board.liveness((tenant, agent_id))
+
+    def load(self, tenant: str, agent_id: str) -> float:
+        """The load the agent last reported, 0.0 when it never did."""
+        return self._board.load((tenant, agent_id))
+
+    async def _follow_registry(self) -> None:
+        async for revision in self._registry.watch():
+            self._unread[_key_of(revision)] = revision
+            self._arrived.set()
+            if len(self._unread) % CARDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _index_arrivals(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if len(self._unread) > LOGGED_BACKLOG:
+                logger.info("indexing agents: %d cards to go", len(self._unread))
+            batch = [self._unread.pop(key) for key in list(islice(self._unread, BATCH_CARDS))]
+            if not self._unread:
+                self._arrived.clear()
+            try:
+                await self._take_in(batch)
+            except BaseException:
+                self._put_back(batch)
+                raise
+
+    def _put_back(self, batch: Sequence[CardRevision]) -> None:
+        for revision in batch:
+            self._unread.setdefault(_key_of(revision), revision)
+        self._arrived.set()
+
+    async def _take_in(self, batch: Sequence[CardRevision]) -> None:
+        gone = [revision.card for revision in batch if revision.removed]
+        present = [revision.card for revision in batch if not revision.removed]
+        self._drop(gone)
+        for card in gone:
+            await self._index.replace(card.tenant, card.id, ())
+        await self._index_skills([card for card in present if self._must_index(card)])
+        self._add(present)
+        if not self.ready.is_set():
+            self._revisions.update({_key_of(revision): revision.revision for revision in batch})
+            self._moved.set()
+
+    async def _index_skills(self, cards: Sequence[AgentCard]) -> None:
+        vectors = await self._vectors.of([skill_text(card, skill) for card in cards for skill in card.skills])
+        for card in cards:
+            points = [
+                SkillPoint(
+                    tenant=card.tenant,
+                    agent_id=card.id,
+                    skill_id=skill.id,
+                    vector=vectors[skill_text(card, skill)],
+                    inputs=frozenset(skill.inputs),
+                    tags=frozenset(card.tags),
+                )
+                for skill in card.skills
+            ]
+            await self._index.replace(card.tenant, card.id, points)
+            # The embedded index answers without waiting; other work of this loop wants its turn between two agents.
+            await asyncio.sleep(0)
+
+    def _must_index(self, card: AgentCard) -> bool:
+        known = self.cards(card.tenant).get(card.id)
+        return known is None or _indexed_form(known) != _indexed_form(card)
+
+    def _add(self, cards: Sequence[AgentCard]) -> None:
+        for tenant in {card.tenant for card in cards}:
+            added = {card.id: card for card in cards if card.tenant == tenant}
+            self._cards[tenant] = {**self.cards(tenant), **added}
+        for card in cards:
+            self._board.expect((card.tenant, card.id))
+        self._changes += 1
+
+    def _drop(self, cards: Sequence[AgentCard]) -> None:
+        for tenant in {card.tenant for card in cards}:
+            dropped = {card.id for card in cards if card.tenant == tenant}
+            self._cards[tenant] = {i: card for i, card in self.cards(tenant).items() if i not in dropped}
+        for card in cards:
+            self._board.forget((card.tenant, card.id))
+            self._health.forget((card.tenant, card.id))
+        self._changes += 1
+
+    async def _await_ready(self) -> None:
+        """Ready when every card the registry lists was taken in; it is asked again when nothing moves for a while."""
+        behind = await self._listed()
+        while behind:
+            self._moved.clear()
+            try:
+                async with asyncio.timeout(LIST_AGAIN_S):
+                    await self._moved.wait()
+            except TimeoutError:
+                behind = await self._listed()
+            behind = {key: revision for key, revision in behind.items() if self._revisions.get(key, 0) < revision}
+        self.ready.set()
+        self._revisions.clear()
+
+    async def _listed(self) -> dict[AgentKey, int]:
+        return {_key_of(revision): revision.revision for revision in await self._registry.list_cards()}
+
+    async def _follow_mirror(self) -> None:
+        # Health of agents that are not known yet would be ignored.
+        await self.ready.wait()
+        await self._health.follow_mirror()
+
+    async def _probe_agents(self) -> None:
+        # First everyone can be found, then everyone is asked how they are: probing must not slow the start.
+        await self.ready.wait()
+        await self._health.probe_agents()
+
+
+def _key_of(revision: CardRevision) -> AgentKey:
+    return revision.card.tenant, revision.card.id
+
+
+def _indexed_form(card: AgentCard) -> tuple[object, ...]:
+    skills = tuple((skill.id, skill_text(card, skill), frozenset(skill.inputs)) for skill in card.skills)
+    return (*skills, frozenset(card.tags))
+
+
+async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop of the fleet; when the bus, the encoder or the index fails it, start it again."""
+    while True:
+        try:
+            await loop()
+            return
+        except (AgentsError, TensorLayerError, OSError) as error:
+            logger.warning("the fleet tries again in %s s: %s", RETRY_S, error)
+        await asyncio.sleep(RETRY_S)
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("%s ended; this worker's view of the agents grows old", task.get_name(), exc_info=task.exception())

@@ -1,0 +1,98 @@
+"""How many steps at once each agent takes from this worker, and whether it takes any. Called by ``steps``."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from agents.errors import AgentUnreachable, BadReply, StepTimedOut
+from agents.running.breaker import CircuitBreaker, Permit
+from schemas.card import AgentCard
+
+GATES_LIMIT = 4096
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Gate:
+    """One agent's gate: a number of places, and a circuit breaker."""
+
+    def __init__(self, places: int, breaker: CircuitBreaker, sleep: Sleep) -> None:
+        self.places = places
+        self.breaker = breaker
+        self._sleep = sleep
+        self._free = asyncio.Semaphore(places)
+        self._inside = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is inside or waiting."""
+        return self._inside == 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """One of the agent's places, first come, first served. Waits as long as the caller lets it."""
+        self._inside += 1
+        try:
+            async with self._free:
+                yield
+        finally:
+            self._inside -= 1
+
+    async def permit(self, patience_s: float) -> Permit:
+        """Leave to ask the agent. Raises AgentUnreachable when the circuit stays open longer than ``patience_s``."""
+        while (permit := self.breaker.ask()) is None:
+            pause_s = self.breaker.retry_after_s()
+            if pause_s > patience_s:
+                raise AgentUnreachable("it failed too often in a row and is being spared; try again later")
+            patience_s -= pause_s
+            await self._sleep(pause_s)
+        return permit
+
+    @contextmanager
+    def judged(self, permit: Permit) -> Iterator[None]:
+        """What happens inside decides what the circuit breaker thinks of the agent."""
+        try:
+            yield
+        except (StepTimedOut, AgentUnreachable, BadReply):
+            self.breaker.failed(permit)
+            raise
+        except BaseException:
+            self.breaker.abandoned(permit)
+            raise
+        self.breaker.succeeded(permit)
+
+
+class Gates:
+    """The gates of all agents that this worker asks. Those idle for longest are dropped past ``limit``."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Sleep = asyncio.sleep,
+        limit: int = GATES_LIMIT,
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._limit = limit
+        self._gates: OrderedDict[tuple[str, str], Gate] = OrderedDict()
+
+    def of(self, card: AgentCard) -> Gate:
+        """The agent's gate; a card with a new concurrency gets new places and keeps its circuit."""
+        key = (card.tenant, card.id)
+        gate = self._gates.get(key)
+        if gate is None or gate.places != card.concurrency:
+            breaker = gate.breaker if gate else CircuitBreaker(self._clock)
+            gate = self._gates[key] = Gate(card.concurrency, breaker, self._sleep)
+            self._drop_idle()
+        self._gates.move_to_end(key)
+        return gate
+
+    def _drop_idle(self) -> None:
+        surplus = len(self._gates) - self._limit
+        if surplus > 0:
+            idle = [key for key, gate in self._gates.items() if gate.idle]
+            for key in idle[:surplus]:
+                del self._gates[key]

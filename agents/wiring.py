@@ -1,0 +1,142 @@
+"""Builds an agents worker from plain arguments. Called by the composition root of the agents role."""
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from agents.answers import Answers
+from agents.connectors.directory import ConnectorDirectory
+from agents.connectors.wiring import connectors
+from agents.journey.controls import Controls
+from agents.journey.dead import DeadLetters
+from agents.journey.dispatch import Dispatcher, DispatchLimits
+from agents.journey.lanes import Lane, LaneLimits
+from agents.journey.records import TaskRecords
+from agents.journey.settlement import Settlement
+from agents.journey.telling import Teller
+from agents.journey.travel import Traveller
+from agents.matching.matcher import SkillMatcher
+from agents.matching.ranking import CosineRanker
+from agents.planning.planner import GreedyPlanner
+from agents.ports import SkillIndex
+from agents.registry.fleet import LiveFleet
+from agents.registry.kv_registry import KvRegistry
+from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.running.runner import jetstream_runner
+from agents.services import BusServices
+from agents.worker import Service, Worker
+from schemas import subjects
+from schemas.task import Priority
+from tensor_layer.ports import Blobs, Perceiver
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """The plain numbers of a worker."""
+
+    lanes: LaneLimits = field(default_factory=LaneLimits)
+    dispatch: DispatchLimits = field(default_factory=DispatchLimits)
+    match_threshold: float = 0.25
+    drain_s: float = 15.0
+    gateway_url: str | None = None
+    python_folders: tuple[Path, ...] = ()
+    python_packages: tuple[str, ...] = ()
+
+
+async def open_index(url: str | None, api_key: str | None, folder: Path) -> SkillIndex:
+    """The agent index: a Qdrant server when there is a URL, else Qdrant inside this process."""
+    if url is not None:
+        # Imported here: qdrant-client takes 0.5 s to import, and only deployments with a Qdrant server need it.
+        from agents.registry.skill_index_client import ClientSkillIndex
+
+        return await ClientSkillIndex.connect(url, api_key=api_key)
+    return await EdgeSkillIndex.open(folder)
+
+
+async def build_worker(
+    nc: Client,
+    js: JetStreamContext,
+    *,
+    nats_url: str,
+    perceiver: Perceiver,
+    blobs: Blobs,
+    index: SkillIndex,
+    options: WorkerOptions,
+) -> Worker:
+    """Everything between the work queue and a result, wired."""
+    worker_id = new_worker_id()
+    directory = connectors(
+        nc,
+        blobs,
+        python_folders=options.python_folders,
+        python_packages=options.python_packages,
+        gateway_url=options.gateway_url,
+    )
+    fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
+    matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold)
+    planner = GreedyPlanner(matcher, fleet, perceiver.encode_texts)
+    records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
+    teller, controls = Teller(nc, worker_id), Controls(nc)
+    traveller = Traveller(
+        perceiver=perceiver,
+        planner=planner,
+        runner=jetstream_runner(nc, directory),
+        fleet=fleet,
+        records=records,
+        settlement=Settlement(js, records, teller, blobs),
+        teller=teller,
+        controls=controls,
+        worker_id=worker_id,
+    )
+    dispatcher = Dispatcher(traveller, controls, DeadLetters(js), teller, options.dispatch)
+    lanes = [Lane(nc, js, priority, options.lanes, dispatcher.dispatch) for priority in Priority]
+    services: Sequence[Service] = (
+        _Known(fleet),
+        _Closing(directory, index),
+        BusServices(nats_url, Answers(perceiver, planner, matcher)),
+    )
+    return Worker(lanes, controls, services, options.drain_s)
+
+
+def new_worker_id() -> str:
+    """Says where a worker runs, and tells it from every other: host, process id, and a little chance."""
+    host = "".join(c if c.isalnum() or c in "-_" else "-" for c in socket.gethostname())[:32]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+class _Known:
+    """The fleet as a service that has started once every agent of that moment is known."""
+
+    def __init__(self, fleet: LiveFleet) -> None:
+        self._fleet = fleet
+
+    async def start(self) -> None:
+        """Follow the registry; returns with the first full view."""
+        await self._fleet.start()
+        await self._fleet.ready.wait()
+
+    async def stop(self) -> None:
+        """Stop following."""
+        await self._fleet.stop()
+
+
+class _Closing:
+    """What has nothing to start but something to close at the end."""
+
+    def __init__(self, directory: ConnectorDirectory, index: SkillIndex) -> None:
+        self._directory = directory
+        self._index = index
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Stop child processes and connections, release the index."""
+        await self._directory.close()
+        await self._index.close()

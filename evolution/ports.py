@@ -1,0 +1,68 @@
+"""What the evolution layer needs from outside."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from schemas.experience import ExperienceRecord, Feedback
+
+
+@dataclass(frozen=True, slots=True)
+class ExperienceQuery:
+    """Which records are asked for. None means no restriction; ``since`` is inclusive, ``until`` is not."""
+
+    tenant: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    agent_id: str | None = None
+    success: bool | None = None
+    limit: int = 1000
+
+
+class ExperienceStore(Protocol):
+    """What happened, once. Writing the same record twice leaves the first; a returned write survives power loss.
+
+    Safe for concurrent use; no call blocks the event loop. Every method may raise ExperienceStoreUnavailable, whose
+    words say what to do; a write that raised it stored nothing and may be repeated. Nothing may be called after
+    ``close``.
+    """
+
+    async def record(self, records: Sequence[ExperienceRecord]) -> int:
+        """Store all of the records or none, returning how many were new. Raises ExperienceRefused for one that
+
+        can never be stored (NaN, a vector that is none).
+        """
+        ...
+
+    async def add_feedback(self, feedback: Sequence[Feedback]) -> int:
+        """Store feedback, which may come before its record. Returns how many were new."""
+        ...
+
+    async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
+        """Matching records, newest first."""
+        ...
+
+    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
+        """What was said of one task, oldest first."""
+        ...
+
+    def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+        """Records as they are stored, for ever, in that order; also those written by other processes.
+
+        Starts with those already there when ``query.since`` is given, else with what comes after the first
+        ``anext``; ``until`` and ``limit`` do not apply.
+        """
+        ...
+
+    def scan(self, query: ExperienceQuery, batch_rows: int = 1000) -> AsyncIterator[list[ExperienceRecord]]:
+        """Every matching record (``limit`` does not apply), oldest first, in lists of at most ``batch_rows``."""
+        ...
+
+    async def count(self, tenant: str | None = None) -> int:
+        """How many records there are."""
+        ...
+
+    async def close(self) -> None:
+        """Release the store."""
+        ...

@@ -1,0 +1,8 @@
+"""Yesterday's decisions, asked again: how a policy would have done on tasks that another one routed.
+
+``decision_log``  experience records -> arrays of decisions with their logged probabilities
+``off_policy``    IPS, self-normalised IPS and doubly robust estimates with intervals and warnings
+``intervals``     the confidence intervals behind them
+``policies``      simple policies to compare with
+``evaluating``    the use case: a stored window, several policies, one comparison
+"""

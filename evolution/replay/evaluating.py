@@ -1,0 +1,55 @@
+"""Scores policies on a window of stored experience. Called by `aos replay evaluate`."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evolution.errors import NothingToEvaluate
+from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.replay.decision_log import Policy, cross_fitted, decisions, probabilities_of
+from evolution.replay.off_policy import Evaluation, evaluate
+from schemas.experience import ExperienceRecord
+
+MAX_DECISIONS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Each policy's evaluation by name, on the same decisions; ``left_out`` counts other records by reason."""
+
+    evaluations: Mapping[str, Evaluation]
+    left_out: Mapping[str, int]
+
+
+class PolicyEvaluation:
+    """Reads a window and asks what each policy would have earned there; at most ``max_decisions`` of the newest."""
+
+    def __init__(self, store: ExperienceStore, *, max_decisions: int = MAX_DECISIONS) -> None:
+        self._store = store
+        self._max_decisions = max_decisions
+
+    async def compare(self, query: ExperienceQuery, policies: Mapping[str, Policy]) -> Comparison:
+        """Raises NothingToEvaluate, ExperienceStoreUnavailable, and ValueError for a policy that is none."""
+        records: list[ExperienceRecord] = []
+        async for batch in self._store.scan(query):
+            records += (_slim(record) for record in batch)
+            del records[: -self._max_decisions]
+        # Off the event loop: a minute of CPU for the largest window.
+        return await asyncio.to_thread(_compare, records, policies)
+
+
+def _slim(record: ExperienceRecord) -> ExperienceRecord:
+    """Without what is only needed to run a network again: over 200,000 records it is a gigabyte."""
+    return record.model_copy(update={"network": None, "steps": ()})
+
+
+def _compare(records: Sequence[ExperienceRecord], policies: Mapping[str, Policy]) -> Comparison:
+    taken = decisions(records)
+    if not taken.records:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in taken.left_out.items()) or "it is empty"
+        raise NothingToEvaluate(f"no decision of the window can be evaluated: {reasons}. Use a longer window")
+    predicted = cross_fitted(taken)
+    evaluations = {
+        name: evaluate(taken.log, probabilities_of(policy, taken), predicted) for name, policy in policies.items()
+    }
+    return Comparison(evaluations, taken.left_out)

@@ -1,0 +1,113 @@
+"""The Flux that the InfluxDB store asks. Every value travels as a bound parameter, never inside the text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from evolution.ports import ExperienceQuery
+from evolution.store.influx_points import FEEDBACK, RECORDS
+from evolution.store.moments import microseconds
+
+FOREVER_NS = 2**63 - 2
+"""The last timestamp that InfluxDB knows."""
+
+_BODY = r"r._field =~ /^body_\d+$/"
+_PIVOT = '  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")\n  |> group()\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Flux:
+    """A query's text and its parameters."""
+
+    text: str
+    parameters: dict[str, Any]
+
+
+def newest(bucket: str, query: ExperienceQuery) -> Flux:
+    """The query's records, newest first."""
+    return _records(bucket, query, order='  |> sort(columns: ["_time"], desc: true)\n', limit=query.limit)
+
+
+def oldest_from(bucket: str, query: ExperienceQuery, start_ns: int, limit: int) -> Flux:
+    """The query's records from that nanosecond on, oldest first."""
+    return _records(bucket, query, start_ns=start_ns, order='  |> sort(columns: ["_time"])\n', limit=limit)
+
+
+def stored_from(bucket: str, query: ExperienceQuery, start_ns: int, stored_us: int, limit: int) -> Flux:
+    """The query's records of a window that were stored at ``stored_us`` or later, in order of storing."""
+    return _records(
+        bucket,
+        query,
+        start_ns=start_ns,
+        extra_field='r._field == "stored_us"',
+        extra_filter="  |> filter(fn: (r) => r.stored_us >= stored)\n",
+        extra={"stored": stored_us},
+        order='  |> sort(columns: ["stored_us", "_time"])\n',
+        limit=limit,
+    )
+
+
+def existing(bucket: str, measurement: str, field: str, ids: list[str], start_ns: int, stop_ns: int) -> Flux:
+    """Which of these ids are stored, within a window that holds all of their timestamps."""
+    text = (
+        _source(measurement)
+        # Two filters: `contains` on the number fields of the measurement would be a type error.
+        + f'  |> filter(fn: (r) => r._field == "{field}")\n'
+        + "  |> filter(fn: (r) => contains(value: r._value, set: ids))\n"
+        + '  |> group()\n  |> keep(columns: ["_value"])'
+    )
+    return Flux(text, {"bucket": bucket, "start": start_ns, "stop": stop_ns, "ids": ids})
+
+
+def feedback_of(bucket: str, task_id: str) -> Flux:
+    """What was said of one task, oldest first."""
+    text = (
+        _source(FEEDBACK)
+        + f'  |> filter(fn: (r) => r._field == "task_id" or {_BODY})\n'
+        + _PIVOT
+        + '  |> filter(fn: (r) => r.task_id == task)\n  |> sort(columns: ["_time"])'
+    )
+    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "task": task_id})
+
+
+def count(bucket: str) -> Flux:
+    """How many records there are."""
+    text = _source(RECORDS) + '  |> filter(fn: (r) => r._field == "record_id")\n  |> group()\n  |> count()'
+    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS})
+
+
+def _records(
+    bucket: str,
+    query: ExperienceQuery,
+    *,
+    order: str,
+    limit: int,
+    start_ns: int = 0,
+    extra_field: str = "",
+    extra_filter: str = "",
+    extra: dict[str, Any] | None = None,
+) -> Flux:
+    parameters: dict[str, Any] = {"bucket": bucket, "start": start_ns, "stop": FOREVER_NS, "rows": limit}
+    parameters |= extra or {}
+    if query.since is not None:
+        parameters["start"] = max(start_ns, microseconds(query.since) * 1000)
+    if query.until is not None:
+        parameters["stop"] = microseconds(query.until) * 1000
+    text = _source(RECORDS)
+    if query.success is not None:
+        parameters["success"] = "true" if query.success else "false"
+        text += "  |> filter(fn: (r) => r.success == success)\n"
+    fields = " or ".join(filter(None, [_BODY, 'r._field == "chosen"' if query.agent_id else "", extra_field]))
+    text += f"  |> filter(fn: (r) => {fields})\n" + _PIVOT
+    if query.agent_id is not None:
+        parameters["agent"] = f"|{query.agent_id}|"
+        text = 'import "strings"\n' + text
+        text += "  |> filter(fn: (r) => strings.containsStr(v: r.chosen, substr: agent))\n"
+    return Flux(f"{text}{extra_filter}{order}  |> limit(n: rows)", parameters)
+
+
+def _source(measurement: str) -> str:
+    return (
+        "from(bucket: bucket)\n"
+        "  |> range(start: time(v: start), stop: time(v: stop))\n"
+        f'  |> filter(fn: (r) => r._measurement == "{measurement}")\n'
+    )

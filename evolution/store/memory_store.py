@@ -1,0 +1,101 @@
+"""Experience kept in this process only: for dry runs and tests. What the port says, less the survival of power loss."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from itertools import islice
+
+from evolution.errors import ExperienceStoreUnavailable
+from evolution.ports import ExperienceQuery
+from evolution.validity import check_feedback, check_record
+from schemas.experience import ExperienceRecord, Feedback
+
+Key = tuple[str, str]
+"""Tenant, and the id of the record or feedback."""
+
+
+class MemoryExperienceStore:
+    """ExperienceStore in memory. At ``capacity`` records (or as many feedbacks) it refuses more, and forgets none."""
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._capacity = capacity
+        self._records: dict[Key, ExperienceRecord] = {}
+        self._feedback: dict[Key, Feedback] = {}
+        self._stored = asyncio.Event()
+
+    async def record(self, records: Sequence[ExperienceRecord]) -> int:
+        """All or none."""
+        new: dict[Key, ExperienceRecord] = {}
+        for record in records:
+            check_record(record)
+            if (record.tenant, record.record_id) not in self._records:
+                new.setdefault((record.tenant, record.record_id), record)
+        self._check_room(len(self._records) + len(new))
+        self._records.update(new)
+        stored, self._stored = self._stored, asyncio.Event()
+        stored.set()
+        return len(new)
+
+    async def add_feedback(self, feedback: Sequence[Feedback]) -> int:
+        """All or none."""
+        new: dict[Key, Feedback] = {}
+        for item in feedback:
+            check_feedback(item)
+            if (item.tenant, item.feedback_id) not in self._feedback:
+                new.setdefault((item.tenant, item.feedback_id), item)
+        self._check_room(len(self._feedback) + len(new))
+        self._feedback.update(new)
+        return len(new)
+
+    async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
+        """Newest first."""
+        return list(reversed(self._oldest_first(query)))[: query.limit]
+
+    async def scan(self, query: ExperienceQuery, batch_rows: int = 1000) -> AsyncIterator[list[ExperienceRecord]]:
+        """Oldest first."""
+        found = self._oldest_first(query)
+        for start in range(0, len(found), batch_rows):
+            yield found[start : start + batch_rows]
+
+    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
+        """Oldest first."""
+        return sorted(
+            (f for f in self._feedback.values() if (f.tenant, f.task_id) == (tenant, task_id)), key=lambda f: f.at
+        )
+
+    async def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+        """In order of storing."""
+        seen = 0 if query.since is not None else len(self._records)
+        while True:
+            stored = self._stored
+            arrived = list(islice(self._records.values(), seen, None))
+            seen += len(arrived)
+            for record in arrived:
+                if matches(record, query):
+                    yield record
+            if not arrived:
+                await stored.wait()
+
+    async def count(self, tenant: str | None = None) -> int:
+        """How many records are kept."""
+        return sum(tenant in (None, of_tenant) for of_tenant, _ in self._records)
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    def _oldest_first(self, query: ExperienceQuery) -> list[ExperienceRecord]:
+        return sorted((r for r in self._records.values() if matches(r, query)), key=lambda r: r.at)
+
+    def _check_room(self, size: int) -> None:
+        if size > self._capacity:
+            raise ExperienceStoreUnavailable(f"the memory store holds its {self._capacity} items; use a durable one")
+
+
+def matches(record: ExperienceRecord, query: ExperienceQuery) -> bool:
+    """Whether the query asks for this record (``limit`` aside)."""
+    return (
+        query.tenant in (None, record.tenant)
+        and (query.since is None or record.at >= query.since)
+        and (query.until is None or record.at < query.until)
+        and (query.agent_id is None or query.agent_id in record.chosen)
+        and query.success in (None, record.success)
+    )

@@ -1,0 +1,138 @@
+"""Records and feedback as rows of the embedded store, and queries as SQL. Called by the SQLite store only."""
+
+import base64
+import json
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+
+from evolution.errors import ExperienceRefused
+from evolution.ports import ExperienceQuery
+from evolution.store.moments import microseconds
+from evolution.validity import check_feedback, check_record
+from schemas.experience import ExperienceRecord, Feedback
+
+logger = logging.getLogger(__name__)
+
+INSERT_RECORD = """INSERT INTO experience (tenant, record_id, task_id, at_us, state, success, latency_ms, cost, policy,
+    propensity, exploratory, chosen, modalities, failure_code, record, vector)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, record_id) DO NOTHING"""
+INSERT_CHOSEN = "INSERT OR IGNORE INTO chosen_agent (tenant, agent_id, at_us, seq) VALUES (?, ?, ?, ?)"
+INSERT_FEEDBACK = """INSERT INTO feedback (tenant, feedback_id, task_id, at_us, score, thumbs_up, feedback)
+    VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, feedback_id) DO NOTHING"""
+
+FEEDBACK_OF_TASK = "SELECT feedback FROM feedback WHERE tenant = ? AND task_id = ? ORDER BY at_us, seq"
+COUNT = "SELECT count(*) FROM experience"
+COUNT_OF_TENANT = "SELECT count(*) FROM experience WHERE tenant = ?"
+LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM experience"
+
+_OF_AGENT = "chosen_agent c JOIN experience e ON (e.tenant, e.at_us, e.seq) = (c.tenant, c.at_us, c.seq)"
+
+Row = tuple[Any, ...]
+Select = tuple[str, Row]
+"""A statement and its values."""
+
+
+def record_row(record: ExperienceRecord) -> Row:
+    """The values of INSERT_RECORD. Raises ExperienceRefused when the record could not be read back."""
+    vector = check_record(record)
+    try:
+        body = record.model_dump_json(exclude={"vector"})
+        body.encode()
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        raise ExperienceRefused(f"record {record.record_id} cannot be written as JSON: {error}") from error
+    return (
+        record.tenant,
+        record.record_id,
+        record.task_id,
+        microseconds(record.at),
+        record.state.value,
+        int(record.success),
+        record.latency_ms,
+        record.cost,
+        record.policy,
+        record.propensity,
+        int(record.exploratory),
+        json.dumps(record.chosen),
+        json.dumps(record.modalities),
+        record.failure_code,
+        body,
+        None if vector is None else vector.astype("<f4").tobytes(),
+    )
+
+
+def feedback_row(feedback: Feedback) -> Row:
+    """The values of INSERT_FEEDBACK. Raises ExperienceRefused when the feedback could not be read back."""
+    check_feedback(feedback)
+    try:
+        body = feedback.model_dump_json()
+        body.encode()
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        raise ExperienceRefused(f"feedback {feedback.feedback_id} cannot be written as JSON: {error}") from error
+    thumbs = None if feedback.thumbs_up is None else int(feedback.thumbs_up)
+    at_us = microseconds(feedback.at)
+    return (feedback.tenant, feedback.feedback_id, feedback.task_id, at_us, feedback.score, thumbs, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One row as it was read; ``record`` is None when another release wrote something that this one cannot read."""
+
+    record: ExperienceRecord | None
+    at_us: int
+    seq: int
+
+
+def read(row: Row) -> Read:
+    """One unreadable row must not hide all the others: it is logged and left out."""
+    body, vector, at_us, seq = row
+    try:
+        record = ExperienceRecord.model_validate_json(body)
+    except ValidationError as error:
+        logger.warning("stored record number %d does not read as one and is left out: %s", seq, error)
+        return Read(None, at_us, seq)
+    if vector is not None:
+        record = record.model_copy(update={"vector": base64.b64encode(vector).decode()})
+    return Read(record, at_us, seq)
+
+
+def newest(query: ExperienceQuery) -> Select:
+    """The query's records, newest first."""
+    key = _key(query)
+    return _select(query, (), (), f"{key}.at_us DESC, {key}.seq DESC", query.limit)
+
+
+def oldest_after(query: ExperienceQuery, after: tuple[int, int], limit: int) -> Select:
+    """The query's records whose (at_us, seq) lie behind ``after``, oldest first."""
+    key = _key(query)
+    return _select(query, (f"({key}.at_us, {key}.seq) > (?, ?)",), after, f"{key}.at_us, {key}.seq", limit)
+
+
+def stored_after(query: ExperienceQuery, seq: int, limit: int) -> Select:
+    """The query's records stored after that sequence number, in order of storing; ``until`` does not apply."""
+    return _select(replace(query, until=None), ("e.seq > ?",), (seq,), "e.seq", limit)
+
+
+def _key(query: ExperienceQuery) -> str:
+    # A query for one agent walks the agent's own index, so that it reads no row of others.
+    return "e" if query.agent_id is None else "c"
+
+
+def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: int) -> Select:
+    key = _key(query)
+    source = "experience e" if key == "e" else _OF_AGENT
+    restrictions = [
+        (f"{key}.tenant = ?", query.tenant),
+        ("c.agent_id = ?", query.agent_id),
+        (f"{key}.at_us >= ?", None if query.since is None else microseconds(query.since)),
+        (f"{key}.at_us < ?", None if query.until is None else microseconds(query.until)),
+        ("e.success = ?", None if query.success is None else int(query.success)),
+    ]
+    asked = [(test, value) for test, value in restrictions if value is not None]
+    where = " AND ".join([*tests, *(test for test, _ in asked)]) or "1"
+    # Only constants of this function are joined here; every value travels as a parameter.
+    sql = f"SELECT e.record, e.vector, e.at_us, e.seq FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
+    return sql, (*values, *(value for _, value in asked), limit)

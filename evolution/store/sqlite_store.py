@@ -1,0 +1,242 @@
+"""The embedded experience store: one SQLite file that survives power loss. Built by the wiring of the evolution role.
+
+WAL lets any number of processes read while one writes; ``synchronous=FULL`` makes every returned write durable, and
+group commit pays its fsync once for all callers that wait at the moment. Two writing processes are safe, though the
+evolution role is meant to be the only one. Why SQLite: docs/decisions/0003-embedded-experience-store.md.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
+from evolution.ports import ExperienceQuery
+from evolution.store import sqlite_rows, sqlite_schema
+from evolution.store.group_commit import GroupCommit
+from schemas.experience import ExperienceRecord, Feedback
+
+READERS = 4
+TAIL_BATCH_ROWS = 500
+TAIL_IDLE_MIN_S = 0.01
+TAIL_IDLE_MAX_S = 0.25
+
+Item = ExperienceRecord | Feedback
+Result = TypeVar("Result")
+
+
+class SqliteExperienceStore:
+    """ExperienceStore over one file. ``max_bytes`` bounds it: beyond, writes raise ExperienceStoreUnavailable.
+
+    With ``read_only`` (the CLI beside a running gateway) nothing is created and writes are refused.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int | None = None, read_only: bool = False) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._read_only = read_only
+        self._writer: sqlite3.Connection | None = None
+        self._ready = read_only
+        self._idle_readers: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._write_thread = ThreadPoolExecutor(1, "experience-writer")
+        self._read_threads = ThreadPoolExecutor(READERS, "experience-reader")
+        self._commits: GroupCommit[Item] = GroupCommit(self._write_groups)
+        self._stored = asyncio.Event()
+
+    async def record(self, records: Sequence[ExperienceRecord]) -> int:
+        """Durable when it returns."""
+        return await self._submit(records)
+
+    async def add_feedback(self, feedback: Sequence[Feedback]) -> int:
+        """Durable when it returns."""
+        return await self._submit(feedback)
+
+    async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
+        """Newest first; of one moment, the one stored last comes first."""
+        return [row.record for row in await self._read_records(*sqlite_rows.newest(query)) if row.record]
+
+    async def scan(self, query: ExperienceQuery, batch_rows: int = 1000) -> AsyncIterator[list[ExperienceRecord]]:
+        """Keyset paging: constant memory, and no lock between two batches."""
+        after = (-(2**63), 0)
+        while True:
+            rows = await self._read_records(*sqlite_rows.oldest_after(query, after, batch_rows))
+            if rows:
+                yield [row.record for row in rows if row.record]
+                after = (rows[-1].at_us, rows[-1].seq)
+            if len(rows) < batch_rows:
+                return
+
+    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
+        """Oldest first."""
+        rows = await self._read(sqlite_rows.FEEDBACK_OF_TASK, (tenant, task_id))
+        return [Feedback.model_validate_json(body) for (body,) in rows]
+
+    async def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+        """Polls the sequence number, at once after a write of this process, every 10 to 250 ms for those of others."""
+        last = -1 if query.since is not None else await self._last_seq()
+        idle_s = TAIL_IDLE_MIN_S
+        while True:
+            stored = self._stored
+            rows = await self._read_records(*sqlite_rows.stored_after(query, last, TAIL_BATCH_ROWS))
+            for row in rows:
+                if row.record:
+                    yield row.record
+            if rows:
+                last, idle_s = rows[-1].seq, TAIL_IDLE_MIN_S
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stored.wait(), idle_s)
+            idle_s = min(2 * idle_s, TAIL_IDLE_MAX_S)
+
+    async def count(self, tenant: str | None = None) -> int:
+        """Counts an index, not the rows."""
+        if tenant is None:
+            [(count,)] = await self._read(sqlite_rows.COUNT, ())
+        else:
+            [(count,)] = await self._read(sqlite_rows.COUNT_OF_TENANT, (tenant,))
+        return int(count)
+
+    async def close(self) -> None:
+        """Commits what waits, folds the log into the file and closes every connection."""
+        await self._commits.close()
+        await asyncio.to_thread(self._close_files)
+
+    async def _submit(self, items: Sequence[Item]) -> int:
+        if self._read_only:
+            raise ExperienceStoreUnavailable(f"{self._path} is open for reading only")
+        new = await self._commits.submit(items)
+        if new:
+            stored, self._stored = self._stored, asyncio.Event()
+            stored.set()
+        return new
+
+    async def _write_groups(self, groups: list[Sequence[Item]]) -> Sequence[int | Exception]:
+        return await asyncio.get_running_loop().run_in_executor(self._write_thread, self._write, groups)
+
+    def _write(self, groups: list[Sequence[Item]]) -> Sequence[int | Exception]:
+        """One transaction for all groups. A group that holds an impossible record fails alone, before it begins."""
+        prepared = [_prepare(group) for group in groups]
+        with self._reported():
+            connection = self._open_writer()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                answers = [_insert(connection, p) if isinstance(p, list) else p for p in prepared]
+                connection.execute("COMMIT")
+            except sqlite3.Error:
+                # The connection starts afresh next time: after a full disk or a replaced file its state is unknown.
+                self._writer = None
+                connection.close()
+                raise
+        return answers
+
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = sqlite_schema.open_for_writing(self._path, self._max_bytes)
+            self._ready = True
+        return self._writer
+
+    async def _last_seq(self) -> int:
+        [(last,)] = await self._read(sqlite_rows.LAST_SEQ, ())
+        return int(last)
+
+    async def _read_records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
+        return await self._in_reader(lambda: [sqlite_rows.read(row) for row in self._fetch(sql, values)])
+
+    async def _read(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Row]:
+        return await self._in_reader(lambda: self._fetch(sql, values))
+
+    async def _in_reader(self, call: Callable[[], Result]) -> Result:
+        loop = asyncio.get_running_loop()
+        if not self._ready:
+            await loop.run_in_executor(self._write_thread, self._reporting(self._open_writer))
+        return await loop.run_in_executor(self._read_threads, self._reporting(call))
+
+    def _fetch(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Row]:
+        try:
+            connection = self._idle_readers.get_nowait()
+        except Empty:
+            connection = sqlite_schema.open_for_reading(self._path)
+        try:
+            rows = connection.execute(sql, values).fetchall()
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._idle_readers.put(connection)
+        return rows
+
+    def _close_files(self) -> None:
+        self._read_threads.shutdown()
+        self._write_thread.shutdown()
+        while not self._idle_readers.empty():
+            self._idle_readers.get_nowait().close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _reporting(self, call: Callable[[], Result]) -> Callable[[], Result]:
+        def reported() -> Result:
+            with self._reported():
+                return call()
+
+        return reported
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        """SQLite's errors in words that say what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ExperienceStoreUnavailable(f"experience store {self._path}: {_advice(error)}") from error
+        except OSError as error:
+            raise ExperienceStoreUnavailable(f"experience store {self._path} cannot be opened: {error}") from error
+
+
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "locked by another process for over 5 s. Find it with `fuser`, or stop the second writer",
+    sqlite3.SQLITE_LOCKED: "locked by another process for over 5 s. Find it with `fuser`, or stop the second writer",
+    sqlite3.SQLITE_FULL: "its disk or its quota is full. Free space or raise the quota; records wait in the stream",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged. Move it away (a new one is made) and keep it for `sqlite3 .recover`",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database. Move it away; a new one is made",
+    sqlite3.SQLITE_READONLY: "the file cannot be written. Check its owner and mode",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened. Check its folder's owner and mode",
+    sqlite3.SQLITE_IOERR: "the disk answers with an error",
+}
+
+
+def _advice(error: sqlite3.Error) -> str:
+    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    return f"{_ADVICE.get(primary, 'it failed')} ({error})"
+
+
+def _prepare(items: Sequence[Item]) -> "list[_Prepared] | ExperienceRefused":
+    try:
+        return [_prepared(item) for item in items]
+    except ExperienceRefused as refusal:
+        return refusal
+
+
+_Prepared = tuple[sqlite_rows.Row, tuple[str, ...] | None]
+"""A row, and the agents it is found by; None instead of agents marks feedback."""
+
+
+def _prepared(item: Item) -> _Prepared:
+    if isinstance(item, Feedback):
+        return sqlite_rows.feedback_row(item), None
+    return sqlite_rows.record_row(item), tuple(sorted(set(item.chosen)))
+
+
+def _insert(connection: sqlite3.Connection, prepared: list[_Prepared]) -> int:
+    new = 0
+    for row, agents in prepared:
+        if agents is None:
+            new += connection.execute(sqlite_rows.INSERT_FEEDBACK, row).rowcount
+            continue
+        cursor = connection.execute(sqlite_rows.INSERT_RECORD, row)
+        if cursor.rowcount:
+            new += 1
+            tenant, at_us, seq = row[0], row[3], cursor.lastrowid
+            connection.executemany(sqlite_rows.INSERT_CHOSEN, [(tenant, agent, at_us, seq) for agent in agents])
+    return new

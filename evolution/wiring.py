@@ -1,0 +1,55 @@
+"""Puts the evolution layer together: which store, and the recorder that fills it. Called by the composition root."""
+
+import asyncio
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from evolution.bus import ExperienceConsumer
+from evolution.ports import ExperienceStore
+from evolution.recording import Recorder
+from evolution.store.memory_store import MemoryExperienceStore
+from evolution.store.sqlite_store import SqliteExperienceStore
+
+
+class StoreKind(StrEnum):
+    """Where experience is kept."""
+
+    SQLITE = "sqlite"
+    INFLUX = "influx"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """What it takes to open a store. ``path`` is for sqlite; ``url``, ``token``, ``org`` and retention for influx."""
+
+    kind: StoreKind = StoreKind.SQLITE
+    path: Path = Path("experience.db")
+    max_bytes: int | None = None
+    read_only: bool = False
+    url: str = "http://127.0.0.1:8086"
+    token: str = ""
+    org: str = "aos"
+    retention_days: int = 90
+
+
+def build_store(settings: StoreSettings) -> ExperienceStore:
+    """The store; nothing is opened before its first use."""
+    if settings.kind is StoreKind.MEMORY:
+        return MemoryExperienceStore()
+    if settings.kind is StoreKind.SQLITE:
+        return SqliteExperienceStore(settings.path, max_bytes=settings.max_bytes, read_only=settings.read_only)
+    # Imported here: influxdb-client takes 0.3 s to import, and only deployments with InfluxDB need it.
+    from evolution.store.influx_store import InfluxExperienceStore
+
+    return InfluxExperienceStore(
+        settings.url, token=settings.token, org=settings.org, retention_days=settings.retention_days
+    )
+
+
+async def run_recorder(nc: Client, store: ExperienceStore, stop: asyncio.Event) -> None:
+    """Records what the bus brings until ``stop`` is set; the batch in hand is finished. The store stays open."""
+    await ExperienceConsumer(nc, Recorder(store)).run(stop)

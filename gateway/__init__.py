@@ -1,0 +1,1 @@
+"""Every door (HTTP, bus, command line) and the composition root that wires the layers together."""

@@ -1,0 +1,44 @@
+"""One NATS connection per process, which outlives every restart of the server. Called by the wiring of each role."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import nats
+from nats.aio.client import Client
+
+logger = logging.getLogger(__name__)
+
+RECONNECT_WAIT_S = 0.25
+
+
+async def connect(url: str, name: str, *, credentials: str | None = None) -> Client:
+    """Connect and reconnect for ever; nothing is buffered while the server is away, so that every loss is an error.
+
+    Raises OSError or nats.errors.Error when the first connection fails.
+    """
+    return await nats.connect(
+        servers=url.split(","),
+        name=name,
+        user_credentials=credentials,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=RECONNECT_WAIT_S,
+        connect_timeout=5,
+        ping_interval=10,
+        max_outstanding_pings=3,
+        pending_size=16 * 1024 * 1024,
+        error_cb=_log_error,
+        disconnected_cb=_log("disconnected from the bus"),
+        reconnected_cb=_log("reconnected to the bus"),
+    )
+
+
+async def _log_error(error: Exception) -> None:
+    logger.warning("bus: %s", error or type(error).__name__)
+
+
+def _log(message: str) -> Callable[[], Awaitable[None]]:
+    async def callback() -> None:
+        logger.info(message)
+
+    return callback

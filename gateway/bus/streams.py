@@ -1,0 +1,152 @@
+"""The streams and buckets of the bus, created once by whoever starts first. Called by the wiring of every role.
+
+Every stream has a size quota: a full quota answers a clean error at once (code 10077/10023 -> 503) and recovers by
+itself, while a full disk wedges the stream until the server restarts.
+"""
+
+from dataclasses import dataclass, replace
+
+from nats.js import JetStreamContext
+from nats.js.api import (
+    DiscardPolicy,
+    KeyValueConfig,
+    PersistMode,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+from nats.js.errors import BadRequestError, NotFoundError
+
+from schemas import subjects
+from schemas.task import Priority
+
+MIB = 1024 * 1024
+DAY_S = 86_400.0
+
+TASK_MESSAGE_BYTES = 640 * 1024
+"""Largest message of the work queue. A dead letter carries the whole message in base64 and must fit the 1 MB that the
+bus takes, so what is larger is refused at once; large content travels by reference.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How much each stream may hold, in bytes, and how many replicas it has."""
+
+    tasks_bytes: int = 1024 * MIB
+    events_bytes: int = 1024 * MIB
+    control_bytes: int = 64 * MIB
+    experience_bytes: int = 1024 * MIB
+    dead_bytes: int = 256 * MIB
+    checkpoints_bytes: int = 1024 * MIB
+    buckets_bytes: int = 1024 * MIB
+    replicas: int = 1
+
+    def scaled(self, factor: float) -> "Quotas":
+        """The same proportions on a smaller or larger disk."""
+        sized = {name: int(getattr(self, name) * factor) for name in self.__slots__ if name != "replicas"}
+        return replace(self, **sized)
+
+
+def stream_configs(quotas: Quotas) -> tuple[StreamConfig, ...]:
+    """Every stream of the map, without the key-value buckets."""
+    streams = (
+        StreamConfig(
+            name=subjects.STREAM_TASKS,
+            # Lane by lane: a message of a priority that no worker pulls would lie here for ever, so nobody takes it.
+            subjects=[subjects.submit_lane(priority) for priority in Priority],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=quotas.tasks_bytes,
+            max_msg_size=TASK_MESSAGE_BYTES,
+            duplicate_window=120,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_EVENTS,
+            subjects=[subjects.EVENT_ALL],
+            discard=DiscardPolicy.OLD,
+            max_age=7 * DAY_S,
+            max_bytes=quotas.events_bytes,
+            persist_mode=_lossy(quotas),
+        ),
+        StreamConfig(
+            name=subjects.STREAM_CONTROL,
+            subjects=[subjects.CONTROL_ALL],
+            discard=DiscardPolicy.OLD,
+            max_age=DAY_S,
+            max_bytes=quotas.control_bytes,
+            persist_mode=_lossy(quotas),
+        ),
+        StreamConfig(
+            name=subjects.STREAM_EXPERIENCE,
+            subjects=[subjects.EXPERIENCE_ALL, subjects.FEEDBACK_ALL],
+            retention=RetentionPolicy.WORK_QUEUE,
+            discard=DiscardPolicy.NEW,
+            max_bytes=quotas.experience_bytes,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_DEAD,
+            subjects=[subjects.DEAD_ALL],
+            discard=DiscardPolicy.NEW,
+            max_bytes=quotas.dead_bytes,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_CHECKPOINTS,
+            subjects=[subjects.CHECKPOINT_ALL],
+            discard=DiscardPolicy.NEW,
+            max_bytes=quotas.checkpoints_bytes,
+            max_msgs_per_subject=1,
+            allow_rollup_hdrs=True,
+        ),
+        StreamConfig(
+            name=subjects.STREAM_AUDIT,
+            subjects=[subjects.AUDIT],
+            discard=DiscardPolicy.OLD,
+            max_bytes=quotas.control_bytes,
+            deny_delete=True,
+            deny_purge=True,
+        ),
+    )
+    return tuple(
+        replace(stream, storage=StorageType.FILE, num_replicas=quotas.replicas, allow_direct=True) for stream in streams
+    )
+
+
+def _lossy(quotas: Quotas) -> PersistMode | None:
+    """Events tell a story that the task record already holds: they need no fsync each (ADR-56, single replica only)."""
+    return PersistMode.ASYNC if quotas.replicas == 1 else None
+
+
+def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
+    """Every key-value bucket of the map."""
+    size = quotas.buckets_bytes
+    buckets = (
+        KeyValueConfig(bucket=subjects.BUCKET_AGENTS, history=64, max_bytes=size // 4),
+        KeyValueConfig(bucket=subjects.BUCKET_HEALTH, history=1, max_bytes=size // 16, ttl=60),
+        KeyValueConfig(bucket=subjects.BUCKET_TASKS, history=1, max_bytes=size, ttl=7 * DAY_S),
+        KeyValueConfig(bucket=subjects.BUCKET_POLICY, history=64, max_bytes=size // 4),
+        KeyValueConfig(bucket=subjects.BUCKET_PLANS, history=1, max_bytes=size // 4),
+    )
+    return tuple(replace(bucket, replicas=quotas.replicas, direct=True) for bucket in buckets)
+
+
+async def ensure(js: JetStreamContext, quotas: Quotas) -> None:
+    """Create what is missing and bring the rest to today's configuration. Safe to call from many processes at once."""
+    for config in stream_configs(quotas):
+        await _ensure_stream(js, config)
+    for bucket in bucket_configs(quotas):
+        await _ensure_bucket(js, bucket)
+
+
+async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
+    try:
+        await js.add_stream(config)
+    except BadRequestError:
+        await js.update_stream(config)
+
+
+async def _ensure_bucket(js: JetStreamContext, config: KeyValueConfig) -> None:
+    try:
+        await js.stream_info(f"KV_{config.bucket}")
+    except NotFoundError:
+        await js.create_key_value(config)

@@ -1,0 +1,73 @@
+"""``aos bench network`` and ``aos bench graph``: how good the evolved networks are. Nothing here talks to a gateway."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agents.matching.evaluation.rows import read_catalogue
+from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
+from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.session import Json
+
+
+def network(
+    agents: Annotated[int, typer.Option(help="How many agents the synthetic fleets have.", min=1, max=1000)] = 12,
+    seeds: Annotated[int, typer.Option(help="How many fleets, made up from seeds first, first + 1, …", min=1)] = 20,
+    first_seed: Annotated[int, typer.Option(help="The first seed.", min=0)] = 0,
+    policy: Annotated[str, typer.Option(help="What the tenant puts first: quality, cost or latency.")] = "quality",
+    evaluations: Annotated[
+        int | None,
+        typer.Option(help="Networks that each search may score; default by fleet size.", min=50),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Genetic search against greedy, random, policy gradient and, up to 6 agents, the true optimum."""
+    # lazy: scipy and the searches take half a second that --help need not pay
+    from agents.evolving.evaluation import networks
+    from agents.evolving.objectives import Preference
+
+    try:
+        preference = Preference(policy)
+    except ValueError:
+        raise typer.BadParameter(f"{policy!r} is none of quality, cost, latency", param_hint="--policy") from None
+    figures = networks.report(
+        agents,
+        range(first_seed, first_seed + seeds),
+        preference,
+        evaluations or networks.budget_for(agents),
+        bar("fleets"),
+    )
+    print_figures(figures, as_json=as_json)
+
+
+def graph(
+    catalogue: Annotated[Path, typer.Option(help="Agents, one a line: {id, name, description}.", dir_okay=False)],
+    experience: Annotated[Path, typer.Option(help="Past tasks: {query, nodes, edges}.", dir_okay=False)],
+    tasks: Annotated[Path, typer.Option(help="Tasks to predict, same form.", dir_okay=False)],
+    as_json: Json = False,
+) -> None:
+    """How well the graphs of new tasks are predicted from those of past ones: micro F1 of nodes and of edges."""
+    # lazy: scikit-learn takes a second that --help need not pay
+    from agents.evolving.evaluation import graph_bench
+    from agents.evolving.evaluation.graph_rows import read_graphs
+    from agents.evolving.prediction.graphs import TooLittleExperience
+
+    agents = read(lambda: read_catalogue(catalogue))
+    past = read(lambda: read_graphs(experience, agents))
+    asked = read(lambda: read_graphs(tasks, agents))
+
+    async def work() -> dict[str, object]:
+        encoder = vectors()
+        texts = [f"{name}: {words}" for name, words in zip(agents.names, agents.descriptions, strict=True)]
+        cards = await encoder.encode(texts, bar("agents"))
+        past_vectors = await encoder.encode(past.queries, bar("experience"))
+        asked_vectors = await encoder.encode(asked.queries, bar("tasks"))
+        say("learning and predicting …")
+        figures = graph_bench.measure(cards, past, past_vectors, asked, asked_vectors).as_json()
+        return {**figures, "notes": [*agents.notes, *past.notes, *asked.notes]}
+
+    try:
+        print_figures(run(work), as_json=as_json)
+    except TooLittleExperience as error:
+        raise Failed(str(error), exit_code=ExitCode.USAGE, code="too_little_experience") from error

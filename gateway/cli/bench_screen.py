@@ -1,0 +1,83 @@
+"""What the evaluation commands share: reading files, the encoder with its cache, progress, and printing figures."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from agents.matching.evaluation.rows import RowsInvalid
+from agents.matching.evaluation.vector_cache import Tell, VectorCache
+from gateway.cli import session
+from gateway.cli.failure import ExitCode, Failed
+from tensor_layer.errors import EncoderUnavailable
+
+T = TypeVar("T")
+BAR_WIDTH = 24
+
+
+def read(rows: Callable[[], T]) -> T:
+    """What the reader gives. Raises Failed, with the wrong lines, when the file cannot be used."""
+    try:
+        return rows()
+    except RowsInvalid as error:
+        detail = "; ".join(error.lines)
+        raise Failed(str(error), exit_code=ExitCode.USAGE, code="rows_invalid", detail=detail) from error
+
+
+def run(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command computed
+    """The command's coroutine, to its end. Raises Failed when there is no encoder."""
+    try:
+        return session.run(work())
+    except EncoderUnavailable as error:
+        raise Failed(str(error), exit_code=ExitCode.FAILED, code="encoder_unavailable") from error
+
+
+def vectors() -> VectorCache:
+    """The text encoder behind a file in the user's cache folder."""
+    from tensor_layer.wiring import local_text_encoder  # lazy: torch and the perception stack
+
+    encoder = local_text_encoder(threads=1, cache_entries=1)
+    version = encoder.version
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    file = home / "aos" / "vectors" / f"{version.name}-{version.version}.sqlite"
+    return VectorCache(file, encoder.encode, version.dimension)
+
+
+def bar(label: str) -> Tell:
+    """A progress bar on standard error where that is a terminal; silence elsewhere."""
+
+    def tell(done: int, total: int) -> None:
+        if sys.stderr.isatty():
+            filled = BAR_WIDTH * done // max(total, 1)
+            end = "\n" if done >= total else ""
+            sys.stderr.write(f"\r{label:12} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done}/{total}{end}")
+            sys.stderr.flush()
+
+    return tell
+
+
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    if sys.stderr.isatty():
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def print_figures(figures: dict[str, object], *, as_json: bool) -> None:
+    """JSON for programs; names and values for people, notes on standard error."""
+    if as_json:
+        session.print_json(figures)
+        return
+    notes = figures.pop("notes", [])
+    for name, value in _flat(figures):
+        session.print_line(f"{name:32} {value:.4f}" if isinstance(value, float) else f"{name:32} {value}")
+    for note in notes if isinstance(notes, Sequence) else ():
+        sys.stderr.write(f"note: {note}\n")
+
+
+def _flat(figures: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:
+    flat: list[tuple[str, object]] = []
+    for name, value in figures.items():
+        flat.extend(_flat(value, f"{prefix}{name}.") if isinstance(value, dict) else [(prefix + name, value)])
+    return flat

@@ -1,0 +1,29 @@
+"""``aos demo``: the main job on real input from the ``examples`` folder, on real parts in a temporary folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli import session
+from gateway.cli.failure import Failed
+from gateway.demo.show import run_demo
+from gateway.errors import GatewayError
+
+app = typer.Typer(help="The main job on real input.")
+
+
+@app.command()
+def demo(
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Folder for the results; default a new one.", file_okay=False)
+    ] = None,
+) -> None:
+    """Start everything in a temporary folder, submit real tasks, kill a worker on the way, show what came out."""
+    settings = session.settings_from().settings
+    try:
+        code = session.run(run_demo(settings, session.print_line, results))
+    except GatewayError as error:
+        title, _, rest = str(error).partition("\n")
+        raise Failed(title, code=error.code, detail=rest) from error
+    raise typer.Exit(code)

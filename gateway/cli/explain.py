@@ -1,0 +1,53 @@
+"""``aos explain``: who would be chosen for a task, and why, without doing it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway.cli import session, views
+from gateway.cli.client import client
+from gateway.cli.failure import ExitCode
+from gateway.cli.session import Json, Tenant, Url
+
+app = typer.Typer(help="Who would be chosen for a task, and why, without doing it.")
+
+
+@app.command()
+def explain(
+    text: Annotated[str, typer.Argument(help="The task, in words.")] = "",
+    attach: Annotated[
+        list[Path] | None, typer.Option("--attach", "-a", help="File of the task; repeat.", exists=True, dir_okay=False)
+    ] = None,
+    as_json: Json = False,
+    tenant: Tenant = None,
+    url: Url = None,
+) -> None:
+    """Show what would be perceived, who would be chosen with scores and reasons, and the network."""
+
+    async def work() -> Any:  # noqa: ANN401 - the door's JSON
+        async with client(tenant, url) as gateway:
+            draft = {"text": text} if text else {}
+            return await gateway.send_draft("/v1/explain", draft, attach or ())
+
+    explanation = session.run(work())
+    if as_json:
+        session.print_json(explanation)
+    else:
+        _show(explanation)
+    raise typer.Exit(int(ExitCode.FAILED if explanation.get("failure") else ExitCode.DONE))
+
+
+def _show(explanation: dict[str, Any]) -> None:
+    for line in views.percept_lines(explanation.get("percept") or {}):
+        session.print_line(line)
+    for match in explanation.get("matches", ()):
+        session.print_line(f'\ngoal: "{match["goal"]}"' + (" — nobody is near enough" if match["abstained"] else ""))
+        rows = [views.candidate_row(candidate) for candidate in match["candidates"]]
+        session.print_table(views.CANDIDATE_COLUMNS, rows, "no candidates")
+        for excluded in match.get("excluded", ()):
+            session.print_line(f"  not eligible: {excluded['agent_id']}: {excluded['reason']}")
+    if explanation.get("drawing"):
+        session.print_line("\n" + explanation["drawing"])
+    if failure := explanation.get("failure"):
+        session.print_line(f"\n{failure['code']}: {failure['message']}")

@@ -1,0 +1,98 @@
+"""The command ``aos``: knows every subcommand's name and one line about it, and loads only the one that is called."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from gateway.cli.failure import ExitCode, Failed, report
+
+EPILOG = (
+    "Exit codes: 0 done · 1 the task failed or was refused · 2 wrong usage or setting · 3 not reachable · "
+    "4 not found · 5 still running when the wait was over."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand that is loaded when called: ``module`` holds a Typer app named ``app``."""
+
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS = (
+    Command("up", "gateway.cli.up", "Start everything here: bus, gateway, workers, agents. Ctrl-C drains and stops."),
+    Command("serve", "gateway.cli.serve", "Run one role in this process: gateway, agents, evolution or perception."),
+    Command("demo", "gateway.cli.demo", "The main job on real input: a dozen tasks, several agents, one crash."),
+    Command("task", "gateway.cli.tasks", "Submit a task, watch it, get its result, cancel or approve it."),
+    Command("agents", "gateway.cli.agents", "Register, list, search and remove agents."),
+    Command("explain", "gateway.cli.explain", "Who would be chosen for a task, and why, without doing it."),
+    Command("dead", "gateway.cli.dead", "Work that was given up: list it, look at it, try it again."),
+    Command("experience", "gateway.cli.experience", "What happened, for learning: follow it, export it."),
+    Command("bench", "gateway.cli.bench", "How good matching, learning and routing are on your own files."),
+    Command("tensor", "gateway.cli.tensor", "Store tensors on this machine, get them back, see how well they pack."),
+    Command("config", "gateway.cli.config", "Every setting, its value and where it came from."),
+    Command("schema", "gateway.cli.schema", "JSON Schemas and the map of the bus: export and check."),
+    Command("doctor", "gateway.cli.doctor", "What is missing on this machine and how to get it."),
+)
+
+
+def build(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> typer.Typer:
+    """The app for these arguments: the called command for real, the others by name and help only."""
+    app = typer.Typer(
+        name="aos",
+        help="Publish a task; the right team of agents does it, durably, and better next time.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # plain help: loading rich for a frame around it doubles the time to answer
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    called = next((word for word in arguments if not word.startswith("-")), None)
+    completing = "_AOS_COMPLETE" in os.environ
+    for command in commands:
+        if command.name == called or completing:
+            _add(app, command, importlib.import_module(command.module).app)
+        else:
+            app.command(command.name, help=command.help)(_placeholder)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of ``aos``. Ends the process with one of the documented exit codes; no tracebacks for users."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in words
+    try:
+        build(words)(args=words, prog_name="aos")
+    except Failed as failure:
+        sys.exit(report(failure, as_json=as_json))
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+def _add(app: typer.Typer, command: Command, loaded: Any) -> None:  # noqa: ANN401 - whatever the module calls app
+    """A module's single command becomes ``aos name``; several become the group ``aos name …``."""
+    if len(loaded.registered_commands) == 1 and not loaded.registered_groups and not loaded.registered_callback:
+        only = loaded.registered_commands[0]
+        app.command(command.name, help=only.help or command.help, context_settings=only.context_settings)(only.callback)
+    else:
+        app.add_typer(loaded, name=command.name, help=command.help, no_args_is_help=True)
+
+
+def _root() -> None:
+    """Holds the options of ``aos`` itself: none but --help."""
+
+
+def _placeholder() -> None:
+    """Stands for a command that these arguments do not call."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What every command needs at the edge: the settings, and a way to print. Built by each command when it starts."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from gateway.cli.failure import ExitCode, Failed
+from gateway.errors import SettingsInvalid
+from gateway.settings import Loaded, load
+
+T = TypeVar("T")
+
+PIPED_WIDTH = 250
+"""Columns of a table that is not shown on a terminal: wide enough that scripts and logs get one line a row."""
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, for scripts.")]
+Tenant = Annotated[str | None, typer.Option("--tenant", help="Tenant to act for; AOS_TENANT.", show_default=False)]
+Url = Annotated[str | None, typer.Option("--url", help="The gateway to talk to; AOS_URL.", show_default=False)]
+
+
+def settings_from(overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Read the settings: the only place where the command line looks at the environment. Raises Failed."""
+    try:
+        return load(os.environ, overrides)
+    except SettingsInvalid as error:
+        raise Failed(str(error), exit_code=ExitCode.USAGE, code=error.code) from error
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run one command's coroutine to its end."""
+    return asyncio.run(coroutine)
+
+
+def print_json(value: Any) -> None:  # noqa: ANN401 - anything JSON can say
+    """One JSON document on standard output."""
+    json.dump(value, sys.stdout, indent=2 if sys.stdout.isatty() else None, default=str, ensure_ascii=False)
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def print_line(text: str) -> None:
+    """Plain text on standard output, never wrapped or coloured."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    """A table for people; ``empty`` is said instead when there are no rows."""
+    from rich.console import Console  # lazy: 50 ms that --json and --help need not pay
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        print_line(empty)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)

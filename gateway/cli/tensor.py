@@ -1,0 +1,128 @@
+"""``aos tensor``: put tensors into this machine's store, get them back, look at what is there. No gateway needed."""
+
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from gateway.cli import session
+from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.session import Json
+from tensor_layer.errors import TensorLayerError, TensorNotFound, TensorRefused
+from tensor_layer.stream import interchange
+from tensor_layer.stream.choice import COLD, STREAMING
+from tensor_layer.stream.lossy import Lossy
+from tensor_layer.stream.packed_files import PackedFacts, PackedFiles, facts_json
+from tensor_layer.stream.processor import StreamLimits, TensorStreamProcessor
+
+app = typer.Typer(help="Put tensors into this machine's store, get them back, see how well they pack.")
+
+T = TypeVar("T")
+COLUMNS = ("tensor", "dtype", "shape", "bytes", "packed", "ratio", "codecs")
+TensorId = Annotated[str, typer.Argument(help="Id of a tensor, as `aos tensor put` told it.")]
+ROUNDED: dict[str, Lossy] = {"bf16": "bf16", "int8": "int8"}
+
+
+@app.command()
+def put(
+    file: Annotated[Path, typer.Argument(help="A .safetensors, .arrow or .npy file.", dir_okay=False)],
+    reference: Annotated[
+        str | None, typer.Option(help="Id of a tensor that this one resembles: only the difference is stored.")
+    ] = None,
+    lossy: Annotated[str | None, typer.Option(help="Round float32 values: bf16 or int8.", metavar="bf16|int8")] = None,
+    cold: Annotated[bool, typer.Option("--cold", help="Pack smaller, at a quarter of the speed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Store every tensor of a file; prints their ids and how well they packed."""
+    if lossy is not None and lossy not in ROUNDED:
+        raise Failed(f"--lossy is bf16 or int8, not {lossy}", exit_code=ExitCode.USAGE, code="wrong_option")
+    limits = replace(StreamLimits(), budget=COLD if cold else STREAMING)
+
+    async def work() -> list[tuple[str, PackedFacts]]:
+        processor = TensorStreamProcessor(_folder(), limits)
+        try:
+            rounding = ROUNDED[lossy] if lossy else None
+            return [
+                (name, await processor.put(tensor, reference=reference, lossy=rounding))
+                for name, tensor in interchange.read(file)
+            ]
+        finally:
+            await processor.close()
+
+    stored = _run(work())
+    if as_json:
+        session.print_json([{"name": name, **facts_json(facts)} for name, facts in stored])
+        return
+    rows = [(name, *_row(facts)) for name, facts in stored]
+    session.print_table(("name", *COLUMNS), rows, "the file holds no tensors")
+
+
+@app.command()
+def get(
+    tensor_id: TensorId,
+    out: Annotated[Path, typer.Option(help="Where to: .npy, .safetensors or .arrow.", dir_okay=False)],
+    as_json: Json = False,
+) -> None:
+    """Write a stored tensor to a file, bit for bit as it was stored."""
+
+    async def work() -> dict[str, Any]:
+        processor = TensorStreamProcessor(_folder())
+        try:
+            tensor = await processor.get(tensor_id)
+        finally:
+            await processor.close()
+        interchange.write(out, [("tensor", tensor)])
+        return {"tensor_id": tensor_id, "dtype": tensor.dtype, "shape": tensor.shape, "file": str(out)}
+
+    told = _run(work())
+    if as_json:
+        session.print_json(told)
+        return
+    session.print_line(f"{told['dtype']} {list(told['shape'])} → {out}")
+
+
+@app.command()
+def stat(
+    tensor_id: Annotated[str | None, typer.Argument(help="One tensor; left out, all of them.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is stored: size, packed size, which codecs its chunks got; and how full the mapped folder is."""
+
+    async def work() -> dict[str, Any]:
+        processor = TensorStreamProcessor(_folder())
+        packed = PackedFiles(_folder() / "packed")
+        wanted = [tensor_id] if tensor_id else list(packed.ids())
+        levels = await processor.stat()
+        await processor.close()
+        return {"tensors": [packed.facts(one) for one in wanted], "mapped": levels["mapped"]}
+
+    told = _run(work())
+    if as_json:
+        session.print_json({"tensors": [facts_json(facts) for facts in told["tensors"]], "mapped": told["mapped"]})
+        return
+    session.print_table(COLUMNS, [_row(facts) for facts in told["tensors"]], "no tensors are stored")
+    session.print_line(f"mapped: {told['mapped']['files']} files, {told['mapped']['used_bytes']} bytes")
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return session.run(work)
+    except TensorNotFound as error:
+        raise Failed(str(error), exit_code=ExitCode.NOT_FOUND, code=error.code, next_step="aos tensor stat") from error
+    except TensorRefused as error:
+        raise Failed(str(error), exit_code=ExitCode.USAGE, code=error.code) from error
+    except TensorLayerError as error:
+        raise Failed(str(error), code=error.code) from error
+
+
+def _folder() -> Path:
+    return session.settings_from().settings.data_dir / "tensors"
+
+
+def _row(facts: PackedFacts) -> tuple[object, ...]:
+    shape = "×".join(str(length) for length in facts.shape) or "one number"
+    codecs = ", ".join(f"{name} {count}" for name, count in facts.codecs.items())
+    ratio = round(facts.raw_bytes / facts.packed_bytes, 3)
+    return facts.tensor_id, facts.dtype, shape, facts.raw_bytes, facts.packed_bytes, ratio, codecs

@@ -1,0 +1,127 @@
+"""The door's JSON as lines and rows for people. Plain functions; called by the commands."""
+
+import mimetypes
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.cli.failure import ExitCode
+from schemas.task import TaskState
+
+Json = dict[str, Any]
+
+TASK_COLUMNS = ("task", "state", "submitted", "title")
+AGENT_COLUMNS = ("agent", "version", "alive", "kind", "skills", "description")
+DEAD_COLUMNS = ("seq", "given up", "task", "code", "reason")
+CANDIDATE_COLUMNS = ("agent", "skill", "score", "why")
+
+UNHAPPY = frozenset({TaskState.FAILED.value, TaskState.CANCELLED.value, TaskState.REJECTED.value})
+SHOWN_CHARACTERS = 4000
+
+
+def exit_code_of(record: Json) -> ExitCode:
+    """Failed tasks fail the command, so that scripts can tell."""
+    return ExitCode.FAILED if record["state"] in UNHAPPY else ExitCode.DONE
+
+
+def task_row(task: Json) -> tuple[object, ...]:
+    """One line of ``aos task list``."""
+    return task["task_id"], task["state"], str(task.get("submitted_at", ""))[:19], task.get("title", "")
+
+
+def record_lines(record: Json) -> Iterator[str]:
+    """One task for people: state, failure, outputs, times and cost."""
+    yield f"task {record['task_id']}: {record['state'].replace('_', ' ')}"
+    if failure := record.get("failure"):
+        yield f"  {failure['code']}: {failure['message']}"
+    if record["state"] == TaskState.AWAITING_APPROVAL.value:
+        yield f"  → aos task approve {record['task_id']}   (or --deny)"
+    result = record.get("result")
+    if result:
+        yield from _result_lines(result)
+
+
+def _result_lines(result: Json) -> Iterator[str]:
+    for part in result.get("outputs", ()):
+        yield from _part_lines(part)
+    steps = ", ".join(f"{step['agent_id']} {step['latency_ms']:.0f} ms" for step in result.get("steps", ()))
+    times = ", ".join(f"{name.removesuffix('_ms')} {ms:.0f} ms" for name, ms in result.get("times", {}).items() if ms)
+    yield ""
+    if steps:
+        yield f"steps: {steps}"
+    yield f"times: {times or '-'} · cost {result.get('cost', 0):g}"
+
+
+def _part_lines(part: Json) -> Iterator[str]:
+    name = part.get("name") or part.get("media_type") or part.get("modality") or "output"
+    text = part.get("text")
+    yield ""
+    if text is not None and len(text) <= SHOWN_CHARACTERS:
+        yield text
+    elif text is not None:
+        yield f"{text[:SHOWN_CHARACTERS]}\n… ({len(text) - SHOWN_CHARACTERS} more characters; --save keeps them all)"
+    else:
+        size = (part.get("ref") or {}).get("size_bytes") or len(part.get("data") or "") * 3 // 4
+        yield f"[{name}, {size} bytes; --save FOLDER keeps it]"
+
+
+def agent_row(entry: Json) -> tuple[object, ...]:
+    """One line of ``aos agents list``."""
+    card = entry.get("card", entry)
+    skills = ", ".join(skill["id"] for skill in card["skills"])
+    liveness = entry.get("liveness") or entry.get("health") or "unknown"
+    return card["id"], card["version"], liveness, card["endpoint"]["kind"], skills, _first_line(card["description"])
+
+
+def agent_lines(entry: Json) -> Iterator[str]:
+    """One agent for people."""
+    card = entry.get("card", entry)
+    yield f"{card['id']} {card['version']}  ({card['endpoint']['kind']}, {entry.get('liveness', 'unknown')})"
+    yield f"  {card['description'].strip()}"
+    for skill in card["skills"]:
+        yield f"  {skill['id']}: {', '.join(skill['inputs'])} → {', '.join(skill['outputs'])}"
+        yield f"    {_first_line(skill['description'])}"
+    if card.get("tags"):
+        yield f"  tags: {', '.join(card['tags'])}"
+
+
+def candidate_row(candidate: Json) -> tuple[object, ...]:
+    """One candidate with its score and reasons."""
+    return (
+        candidate["agent_id"],
+        candidate["skill_id"],
+        f"{candidate['score']:.3f}",
+        "; ".join(candidate.get("reasons", ())),
+    )
+
+
+def revision_row(revision: Json) -> tuple[object, ...]:
+    """One line of ``aos agents history``."""
+    return revision["revision"], revision["card"]["version"], "removed" if revision["removed"] else "registered"
+
+
+def dead_row(letter: Json) -> tuple[object, ...]:
+    """One line of ``aos dead list``."""
+    return letter["seq"], str(letter["stored_at"])[:19], letter["task_id"], letter["code"], letter["reason"]
+
+
+def suffix_of(media_type: str | None) -> str:
+    """The file name suffix of a media type."""
+    return mimetypes.guess_extension((media_type or "").partition(";")[0]) or ".bin"
+
+
+def _first_line(text: str) -> str:
+    return text.strip().split("\n", 1)[0]
+
+
+def percept_lines(percept: Json) -> Iterator[str]:
+    """What was seen in each part."""
+    for part in percept.get("parts", ()):
+        facts = ", ".join(f"{name} {value}" for name, value in part.get("facts", {}).items())
+        lacks = f"; no vector for {', '.join(part['lacks'])}" if part.get("lacks") else ""
+        what = f"{part['modality']} ({part['media_type']}, {part['size_bytes']} bytes)"
+        yield f"part {part['index']}: {what} {facts}{lacks}"
+
+
+def registered_line(view: Json) -> str:
+    """What became of one card."""
+    return f"{view['card']['id']} {view['card']['version']}: registered as revision {view['revision']}"

@@ -1,0 +1,95 @@
+"""Describes the door (OpenAPI 3.1): bodies that routes read themselves, and problem JSON for everything that fails."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel, ConfigDict
+from pydantic.json_schema import models_json_schema
+
+from gateway.task_draft import TaskDraft
+from gateway.task_feedback import FeedbackDraft
+from schemas.card import AgentCard
+from schemas.explain import SearchRequest
+from schemas.parts import BlobRef
+from schemas.problem import Problem
+
+_REF = "#/components/schemas/"
+_FORM_FIELDS = ("priority", "requires_approval", "deadline_s", "max_cost", "labels", "routing")
+
+
+class TaskAccepted(BaseModel):
+    """A task that was durably accepted and has not ended yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: str
+    state: str
+    links: dict[str, str]
+
+
+def answers(models: dict[int, type[BaseModel]]) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` of a route that answers with these models."""
+    return {status: {"model": model} for status, model in models.items()}
+
+
+def body_of(
+    model: type[BaseModel],
+    examples: dict[str, Any] | None = None,
+    *,
+    form: bool = False,
+    yaml: bool = False,
+    required: bool = True,
+) -> dict[str, Any]:
+    """The ``openapi_extra`` of a route that reads such a body itself."""
+    media: dict[str, Any] = {"schema": {"$ref": _REF + model.__name__}}
+    content: dict[str, Any] = {"application/json": media | ({"examples": examples} if examples else {})}
+    if form:
+        content["multipart/form-data"] = {"schema": _form_schema(model)}
+    if yaml:
+        content["application/yaml"] = media
+    return {"requestBody": {"required": required, "content": content}}
+
+
+def _form_schema(model: type[BaseModel]) -> dict[str, Any]:
+    fields = model.model_fields
+    properties: dict[str, Any] = {
+        name: {"type": "string", "description": fields[name].description or f"as in the JSON body: {name}"}
+        for name in _FORM_FIELDS
+    }
+    properties["text"] = {"type": "string", "description": "the words of the task"}
+    properties["file"] = {"type": "array", "items": {"type": "string", "format": "binary"}}
+    return {"type": "object", "properties": properties}
+
+
+def describe(app: FastAPI, bodies: tuple[type[BaseModel], ...]) -> dict[str, Any]:
+    """The whole description, made once."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        models: tuple[type[BaseModel], ...] = (
+            TaskDraft,
+            FeedbackDraft,
+            AgentCard,
+            SearchRequest,
+            BlobRef,
+            Problem,
+            *bodies,
+        )
+        _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF + "{model}")
+        components = schema.setdefault("components", {}).setdefault("schemas", {})
+        components |= {name: value for name, value in definitions["$defs"].items() if name not in components}
+        for name in ("HTTPValidationError", "ValidationError"):
+            components.pop(name, None)
+        for operations in schema["paths"].values():
+            for operation in operations.values():
+                _with_problem(operation)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _with_problem(operation: dict[str, Any]) -> None:
+    """Every operation may answer with a problem; the framework's own 422 is never sent."""
+    responses = operation.setdefault("responses", {})
+    responses.pop("422", None)
+    content = {"application/problem+json": {"schema": {"$ref": f"{_REF}Problem"}}}
+    responses["default"] = {"description": "What went wrong, and what to do next (RFC 9457)", "content": content}

@@ -1,0 +1,210 @@
+"""Turns everything that can go wrong into problem JSON (RFC 9457). The one table of errors to answers."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import nats.errors
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from agents.errors import AgentNotFound, AgentsError, BusUnavailable, CardInvalid
+from gateway.errors import GatewayError
+from schemas.problem import FieldProblem, Problem
+from tensor_layer.errors import (
+    BlobNotFound,
+    BlobStoreUnavailable,
+    BlobTooLarge,
+    TensorLayerError,
+    UnreadablePart,
+)
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an error of another layer is told over HTTP."""
+
+    status: int
+    next_step: str = ""
+    retry_after_s: int | None = None
+
+
+ANSWERS: dict[type[Exception], Answer] = {
+    BusUnavailable: Answer(503, "nothing was accepted; try again, with an Idempotency-Key to be safe", 1),
+    AgentNotFound: Answer(404, "see GET /v1/agents for those that are registered"),
+    CardInvalid: Answer(422, "correct the fields and send the card again"),
+    AgentsError: Answer(500),
+    BlobNotFound: Answer(404, "upload the content first: POST /v1/blobs"),
+    BlobTooLarge: Answer(413, "send less, or raise the attachment limit in aos.toml"),
+    BlobStoreUnavailable: Answer(503, "the object store does not answer; try again", 2),
+    UnreadablePart: Answer(422),
+    TensorLayerError: Answer(500),
+}
+
+
+def respond(problem: Problem, retry_after_s: int | None = None) -> Response:
+    """The problem as a response."""
+    headers = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else None
+    body = problem.model_dump_json(exclude_defaults=True, exclude={"type"})
+    body = f'{{"type":"urn:aos:problem:{problem.code}",{body[1:]}'
+    return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def problem_of(error: Exception, instance: str) -> tuple[Problem, int | None]:
+    """What an error of ours says to a client, and after how many seconds to try again."""
+    if isinstance(error, GatewayError):
+        answer = Answer(error.status, error.next_step, error.retry_after_s)
+    else:
+        answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    code = str(getattr(error, "code", "internal_error"))
+    fields = error.fields if isinstance(error, GatewayError) else ()
+    if isinstance(error, CardInvalid):
+        fields = _card_fields(error)
+    problem = Problem(
+        title=_title(code),
+        status=answer.status,
+        detail=str(error),
+        instance=instance,
+        code=code,
+        next_step=answer.next_step,
+        fields=fields,
+    )
+    return problem, answer.retry_after_s
+
+
+def field_problems(errors: Sequence[Any], model: type[BaseModel] | None = None) -> tuple[FieldProblem, ...]:
+    """pydantic's errors in the words of problem JSON: which field, what is wrong, what was expected, an example."""
+    return tuple(_field(error, model) for error in errors)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of the app by the table."""
+    for ours in (GatewayError, AgentsError, TensorLayerError):
+        app.add_exception_handler(ours, _ours)
+    app.add_exception_handler(nats.errors.Error, _bus)
+    app.add_exception_handler(RequestValidationError, _parameters)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(Exception, _defect)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    problem, retry_after_s = problem_of(error, request.url.path)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.warning("%s %s: %s: %s", request.method, request.url.path, problem.code, error)
+    return respond(problem, retry_after_s)
+
+
+async def _bus(request: Request, error: Exception) -> Response:
+    """A bus error that no use case has put into words."""
+    return await _ours(request, BusUnavailable(f"the bus does not answer: {error or type(error).__name__}"))
+
+
+async def _parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = field_problems(list(error.errors()))
+    return respond(invalid(fields, request.url.path))
+
+
+def invalid(fields: tuple[FieldProblem, ...], instance: str, code: str = "schema_invalid") -> Problem:
+    """A problem about fields, told in its detail too."""
+    detail = told(fields)
+    return Problem(title=_title(code), status=422, detail=detail, instance=instance, code=code, fields=fields)
+
+
+def told(fields: tuple[FieldProblem, ...]) -> str:
+    """The fields' problems in one line."""
+    return "; ".join(f"{field.field}: {field.problem}" for field in fields[:3])
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """404 and 405 of the router, and whatever the framework refuses."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    code = status.name.lower()
+    next_step = "see /docs for what is here" if status in (404, 405) else ""
+    problem = Problem(
+        title=status.phrase,
+        status=status,
+        detail=f"{request.method} {request.url.path}: {error.detail}",
+        instance=request.url.path,
+        code=code,
+        next_step=next_step,
+    )
+    response = respond(problem)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _gone(request: Request, _error: Exception) -> Response:
+    """The client left in the middle of its request; nobody reads this."""
+    problem = Problem(title="Client gone", status=400, code="client_gone", instance=request.url.path)
+    return respond(problem)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """A defect of ours: its story goes to the log, not to the client."""
+    logger.error("%s %s met a defect", request.method, request.url.path, exc_info=error)
+    problem = Problem(
+        title="Internal error",
+        status=500,
+        detail="the gateway met a defect; its log tells more",
+        instance=request.url.path,
+        code="internal_error",
+    )
+    return respond(problem)
+
+
+def _card_fields(error: CardInvalid) -> tuple[FieldProblem, ...]:
+    return tuple(
+        FieldProblem(
+            field=item.field,
+            problem=f"line {item.line}: {item.problem}" if item.line else item.problem,
+            expected=item.expected,
+            example=item.example,
+        )
+        for item in error.problems
+    )
+
+
+def _field(error: Mapping[str, Any], model: type[BaseModel] | None) -> FieldProblem:
+    location = error["loc"]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    top = model.model_fields.get(str(location[0])) if model and location else None
+    example = top.examples[0] if top is not None and top.examples else None
+    return FieldProblem(
+        field=_path(location) or "body",
+        problem="unknown field" if error["type"] == "extra_forbidden" else message,
+        expected=_expected(error, message, model if len(location) == 1 else None),
+        example=example,
+    )
+
+
+def _path(location: Sequence[str | int]) -> str:
+    """``parts[0].data``: the notation that refused cards use too."""
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _expected(error: Mapping[str, Any], message: str, model: type[BaseModel] | None) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"one of {', '.join(model.model_fields)}" if model else "no such field"
+    if error["type"] == "missing":
+        return "a value"
+    return message.removeprefix("Input should be ") if message.startswith("Input should be ") else ""
+
+
+def _title(code: str) -> str:
+    return code.replace("_", " ").capitalize()

@@ -1,0 +1,263 @@
+"""The routes about tasks. The innermost path, POST /v1/tasks, reads and answers without the framework's models."""
+
+from typing import Annotated, TypeVar
+
+import orjson
+from fastapi import APIRouter, Query
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from gateway.admission import Accepted, identify
+from gateway.errors import NotFound, RequestInvalid, StateConflict
+from gateway.http import event_stream
+from gateway.http.bodies import (
+    HEADER_IDEMPOTENCY_KEY,
+    media_type_of,
+    parse,
+    read_body,
+    read_model,
+    task_id_of,
+    tenant_of,
+    wait_s_of,
+)
+from gateway.http.contents import part_response
+from gateway.http.doors import Doors, doors_of
+from gateway.http.openapi import TaskAccepted, answers, body_of
+from gateway.http.task_forms import read_task_form
+from gateway.task_draft import EXAMPLES, TaskDraft
+from gateway.task_feedback import FeedbackDraft
+from gateway.task_ledger import TaskPage
+from schemas.base import Message
+from schemas.control import ControlAction, ControlMessage
+from schemas.experience import Feedback
+from schemas.task import TaskRecord, TaskState
+
+router = APIRouter(tags=["tasks"])
+
+_SMALL_BODY_BYTES = 64 * 1024
+
+Words = TypeVar("Words", bound="Word")
+
+
+class Word(Message):
+    """What a person adds to a cancellation or a decision. All of it may be left out."""
+
+    reason: str = Field(default="", max_length=2000, examples=["ordered twice"])
+    actor: str = Field(default="", max_length=200, examples=["ada"])
+    node: str | None = Field(default=None, description="the step; None means every one that waits", examples=["n2"])
+
+
+class Decision(Word):
+    """What a person says to a task that waits for approval."""
+
+    approve: bool = Field(default=True, description="false denies", examples=[True])
+
+
+@router.post(
+    "/v1/tasks",
+    summary="Submit a task",
+    description="JSON, or multipart/form-data with files. 202 once the task is durably accepted; with ?wait= 200 and "
+    "the finished task if it ends in time. The same Idempotency-Key is the same task, for as long as it is on record.",
+    responses=answers({202: TaskAccepted, 200: TaskRecord}),
+    openapi_extra=body_of(TaskDraft, EXAMPLES, form=True)
+    | {
+        "parameters": [
+            {"name": "wait", "in": "query", "schema": {"type": "number", "minimum": 0}, "description": "seconds"},
+            {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}},
+        ]
+    },
+    response_model=None,
+)
+async def submit(request: Request) -> Response:
+    """Accept a task; wait for its end when asked to."""
+    doors, tenant = doors_of(request), tenant_of(request)
+    wait_s = wait_s_of(request, doors.limits.wait_s)
+    key = request.headers.get(HEADER_IDEMPOTENCY_KEY)
+    task_id = identify(tenant, key)
+    draft = await read_draft(request, doors)
+    if not wait_s:
+        accepted = await doors.admission.admit(tenant, draft, task_id=task_id, idempotency_key=key)
+        return _accepted(doors, accepted, None)
+    async with doors.following.watch(tenant, task_id) as watch:
+        accepted = await doors.admission.admit(tenant, draft, task_id=task_id, idempotency_key=key)
+        ended = accepted.record if accepted.record.state.terminal else await watch.ended(wait_s)
+    return _accepted(doors, accepted, ended)
+
+
+async def read_draft(request: Request, doors: Doors) -> TaskDraft:
+    """The task in the request's body, whichever way it is written."""
+    media_type = media_type_of(request)
+    if media_type == "multipart/form-data":
+        return await read_task_form(request, doors.claim_check, doors.limits)
+    if media_type in ("application/json", ""):
+        return parse(TaskDraft, await read_body(request, doors.limits.json_body_bytes))
+    return await read_model(request, TaskDraft, doors.limits.json_body_bytes)
+
+
+def _accepted(doors: Doors, accepted: Accepted, ended: TaskRecord | None) -> Response:
+    record = ended or accepted.record
+    if not accepted.repeated:
+        doors.metrics.accepted(record.priority)
+    headers = {"Location": f"/v1/tasks/{record.task_id}"}
+    if accepted.repeated:
+        headers["Idempotency-Replayed"] = "true"
+    if record.state.terminal:
+        return Response(record.model_dump_json(), media_type="application/json", headers=headers)
+    return Response(_links(record), status_code=202, media_type="application/json", headers=headers)
+
+
+def _links(record: TaskRecord) -> bytes:
+    here = f"/v1/tasks/{record.task_id}"
+    links = {"self": here, "events": f"{here}/events", "cancel": f"{here}/cancel"}
+    return orjson.dumps({"task_id": record.task_id, "state": record.state.value, "links": links})
+
+
+@router.get("/v1/tasks", summary="List tasks, the most recently changed first", responses=answers({200: TaskPage}))
+async def list_tasks(
+    request: Request,
+    state: TaskState | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    cursor: Annotated[int | None, Query(ge=1, description="from the page before")] = None,
+) -> Response:
+    """A page of tasks. A cursor may come with few tasks, or none, when a filter matches rarely: go on with it."""
+    page = await doors_of(request).ledger.page(tenant_of(request), state=state, limit=limit, before_seq=cursor)
+    return _json(page.model_dump_json())
+
+
+@router.get("/v1/tasks/{task_id}", summary="Read a task", responses=answers({200: TaskRecord}))
+async def get_task(request: Request) -> Response:
+    """The task's record; with ?wait= as soon as it has ended, or as it stands then."""
+    doors, tenant, task_id = doors_of(request), tenant_of(request), task_id_of(request)
+    wait_s = wait_s_of(request, doors.limits.wait_s)
+    if not wait_s:
+        return _record((await doors.ledger.get(tenant, task_id)).record)
+    async with doors.following.watch(tenant, task_id) as watch:
+        held = await doors.ledger.get(tenant, task_id)
+        ended = held.record if held.record.state.terminal else await watch.ended(wait_s)
+    return _record(ended or (await doors.ledger.get(tenant, task_id)).record)
+
+
+@router.get(
+    "/v1/tasks/{task_id}/events",
+    summary="Follow a task",
+    description="Server-sent events: id is the sequence to resume from with Last-Event-ID, event is the kind, data is "
+    "a TaskEvent. Ends after the task has.",
+    responses={200: {"content": {event_stream.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+    response_model=None,
+)
+async def follow_task(request: Request) -> Response:
+    """The task's events from the beginning, or after the one that the client saw last."""
+    doors, tenant, task_id = doors_of(request), tenant_of(request), task_id_of(request)
+    after_seq = _last_event_id(request)
+    await doors.following.check(tenant, task_id)
+    story = event_stream.told(doors.following, tenant, task_id, after_seq)
+    return StreamingResponse(story, media_type=event_stream.MEDIA_TYPE, headers=event_stream.HEADERS)
+
+
+def _last_event_id(request: Request) -> int:
+    given = request.headers.get("last-event-id") or request.query_params.get("after") or "0"
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        raise RequestInvalid("Last-Event-ID is not the id of an event", next_step="send the id of the last event seen")
+    return int(given)
+
+
+@router.get(
+    "/v1/tasks/{task_id}/outputs/{index}",
+    summary="Read one output's bytes",
+    responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+    response_model=None,
+)
+async def read_output(request: Request, index: int) -> Response:
+    """The content of one part of the task's result, counted from 0."""
+    doors = doors_of(request)
+    record = (await doors.ledger.get(tenant_of(request), task_id_of(request))).record
+    outputs = record.result.outputs if record.result else ()
+    if not record.state.terminal:
+        raise StateConflict(
+            f"task {record.task_id} has no outputs yet; it is {record.state.value}",
+            code="task_not_finished",
+            next_step=f"wait for it: GET /v1/tasks/{record.task_id}?wait=30",
+        )
+    if not 0 <= index < len(outputs):
+        raise NotFound(f"task {record.task_id} has {len(outputs)} outputs, counted from 0", code="output_not_found")
+    return await part_response(request, outputs[index], doors.blobs, f"output-{index}")
+
+
+@router.post(
+    "/v1/tasks/{task_id}/cancel",
+    summary="Cancel a task",
+    responses=answers({202: TaskRecord}),
+    openapi_extra=body_of(Word, required=False),
+    response_model=None,
+)
+async def cancel_task(request: Request) -> Response:
+    """Stop the task wherever it is. 202: the wish is on record; the task ends as cancelled soon."""
+    word = await _word(request, Word)
+    record = await doors_of(request).control.tell(_control(request, ControlAction.CANCEL, word))
+    return _record(record, 202)
+
+
+@router.post(
+    "/v1/tasks/{task_id}/approve",
+    summary="Approve or deny a task, or one of its steps, that waits for a person",
+    responses=answers({202: TaskRecord}),
+    openapi_extra=body_of(Decision, required=False),
+    response_model=None,
+)
+async def decide_task(request: Request) -> Response:
+    """Put the decision on record; the task goes on once every waiting step is decided."""
+    decision = await _word(request, Decision)
+    action = ControlAction.APPROVE if decision.approve else ControlAction.DENY
+    return _record(await doors_of(request).control.tell(_control(request, action, decision)), 202)
+
+
+@router.post(
+    "/v1/tasks/{task_id}/deny",
+    summary="Deny a task that waits for a person",
+    responses=answers({202: TaskRecord}),
+    openapi_extra=body_of(Word, required=False),
+    response_model=None,
+)
+async def deny_task(request: Request) -> Response:
+    """The same as approve with ``approve`` false."""
+    word = await _word(request, Word)
+    return _record(await doors_of(request).control.tell(_control(request, ControlAction.DENY, word)), 202)
+
+
+@router.post(
+    "/v1/tasks/{task_id}/feedback",
+    summary="Say what you think of a task's result",
+    responses=answers({202: Feedback}),
+    openapi_extra=body_of(FeedbackDraft),
+    response_model=None,
+)
+async def give_feedback(request: Request) -> Response:
+    """Store an opinion, from which routing learns."""
+    draft = await read_model(request, FeedbackDraft, _SMALL_BODY_BYTES)
+    feedback = await doors_of(request).feedback.give(tenant_of(request), task_id_of(request), draft)
+    return _json(feedback.model_dump_json(), 202)
+
+
+def _control(request: Request, action: ControlAction, word: Word) -> ControlMessage:
+    return ControlMessage(
+        task_id=task_id_of(request),
+        tenant=tenant_of(request),
+        action=action,
+        node=word.node,
+        reason=word.reason,
+        actor=word.actor,
+    )
+
+
+async def _word(request: Request, model: type[Words]) -> Words:
+    body = await read_body(request, _SMALL_BODY_BYTES)
+    return parse(model, body) if body.strip() else model()
+
+
+def _record(record: TaskRecord, status: int = 200) -> Response:
+    return _json(record.model_dump_json(), status)
+
+
+def _json(body: str, status: int = 200) -> Response:
+    return Response(body, status_code=status, media_type="application/json")

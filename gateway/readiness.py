@@ -1,0 +1,53 @@
+"""Says whether this door can do its job now: bus connected, streams there, and whether any worker takes tasks."""
+
+import asyncio
+
+import nats.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from pydantic import BaseModel, ConfigDict
+
+from schemas import subjects
+
+_NEEDED = (subjects.STREAM_TASKS, subjects.STREAM_EVENTS, f"KV_{subjects.BUCKET_TASKS}")
+
+
+_LONGEST_S = 2.0
+
+
+class Ready(BaseModel):
+    """What was found. A door without workers is ready: it accepts tasks durably, and they wait."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ready: bool
+    bus: str
+    streams: str
+    workers: str
+
+
+class Readiness:
+    """Looks; never raises."""
+
+    def __init__(self, nc: Client, js: JetStreamContext) -> None:
+        self._nc = nc
+        self._js = js
+
+    async def check(self) -> Ready:
+        """Ask the bus."""
+        if not self._nc.is_connected:
+            return Ready(ready=False, bus="disconnected", streams="unknown", workers="unknown")
+        try:
+            async with asyncio.timeout(_LONGEST_S):
+                for stream in _NEEDED:
+                    await self._js.stream_info(stream)
+                workers = await self._workers()
+        except (nats.errors.Error, OSError) as error:
+            return Ready(ready=False, bus="connected", streams=f"missing or silent: {error!r}", workers="unknown")
+        return Ready(ready=True, bus="connected", streams="present", workers=workers)
+
+    async def _workers(self) -> str:
+        """A worker is seen by its open pull request, or by the tasks that it holds."""
+        consumers = await self._js.consumers_info(subjects.STREAM_TASKS)
+        pulling = any(consumer.num_waiting or consumer.num_ack_pending for consumer in consumers)
+        return "seen" if pulling else "none seen; tasks wait until one starts"

@@ -1,0 +1,32 @@
+"""The evolution role: records what happened, so that routing can learn from it."""
+
+import asyncio
+
+from evolution.wiring import StoreKind, StoreSettings, build_store, run_recorder
+from gateway.roles.foundation import open_bus
+from gateway.settings import Settings
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
+    async with open_bus(settings, "aos-evolution") as bus:
+        store = build_store(store_settings(settings))
+        try:
+            await run_recorder(bus.nc, store, stop)
+        finally:
+            await store.close()
+
+
+def store_settings(settings: Settings, *, read_only: bool = False) -> StoreSettings:
+    """InfluxDB when its URL is set, else the embedded file."""
+    influx = settings.influx
+    if influx.url is None:
+        return StoreSettings(kind=StoreKind.SQLITE, path=settings.experience_file, read_only=read_only)
+    return StoreSettings(
+        kind=StoreKind.INFLUX,
+        url=influx.url,
+        token=influx.token.get_secret_value() if influx.token else "",
+        org=influx.org,
+        retention_days=influx.retention_days,
+        read_only=read_only,
+    )

@@ -1,0 +1,66 @@
+"""What every role stands on: one connection to the bus with its streams, and the object store. Called by the roles."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from pydantic import SecretStr
+
+from gateway.bus.connection import connect
+from gateway.bus.streams import Quotas, ensure
+from gateway.settings import Settings
+from tensor_layer.storage.blobs import ObstoreBlobs
+
+JETSTREAM_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bus:
+    """The process's one connection."""
+
+    nc: Client
+    js: JetStreamContext
+
+
+@asynccontextmanager
+async def open_bus(settings: Settings, name: str) -> AsyncIterator[Bus]:
+    """Connect, make sure that streams and buckets are there, and close at the end, flushing what was published.
+
+    Raises OSError or nats.errors.Error when the bus does not answer or has no JetStream.
+    """
+    nc = await connect(settings.nats_url, name, credentials=settings.nats_credentials)
+    try:
+        js = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
+        await ensure(js, quotas_of(settings))
+        yield Bus(nc, js)
+    finally:
+        await nc.close()
+
+
+def quotas_of(settings: Settings) -> Quotas:
+    """How much each stream may hold."""
+    return Quotas(replicas=settings.bus.replicas).scaled(settings.bus.quota_scale)
+
+
+def open_blobs(settings: Settings) -> ObstoreBlobs:
+    """The object store for attachments and results: the S3 bucket when one is set, else a folder.
+
+    Raises ValueError for S3 settings that cannot be right, BlobStoreUnavailable for a folder that cannot be made.
+    """
+    cache_dir = settings.data_dir / "cache" / "blobs"
+    if settings.s3.bucket is None:
+        return ObstoreBlobs.from_url(settings.blobs_dir.absolute().as_uri(), cache_dir=cache_dir)
+    options = {
+        "endpoint": settings.s3.endpoint,
+        "region": settings.s3.region,
+        "access_key_id": _revealed(settings.s3.access_key_id),
+        "secret_access_key": _revealed(settings.s3.secret_access_key),
+    }
+    given = {name: value for name, value in options.items() if value}
+    return ObstoreBlobs.from_url(f"s3://{settings.s3.bucket}", given, cache_dir=cache_dir)
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

@@ -1,0 +1,52 @@
+"""The gateway role: the HTTP door. Any number of them, no sticky sessions; all state is on the bus."""
+
+import asyncio
+import logging
+
+from agents.registry.kv_registry import KvRegistry
+from gateway.door_limits import DoorLimits
+from gateway.http.app import create_app
+from gateway.http.doors import open_doors
+from gateway.http.server import serve_http
+from gateway.roles.foundation import open_blobs, open_bus
+from gateway.settings import Settings
+from tensor_layer.errors import BlobStoreUnavailable
+from tensor_layer.storage.blobs import ObstoreBlobs
+
+logger = logging.getLogger(__name__)
+
+DAY_S = 86_400.0
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set. Raises OSError when the bus does not answer or the port is taken."""
+    async with open_bus(settings, "aos-gateway") as bus:
+        blobs = open_blobs(settings)
+        doors = await open_doors(bus.nc, bus.js, blobs, KvRegistry(bus.js), limits_of(settings))
+        sweeping = asyncio.create_task(_sweep_daily(blobs))
+        try:
+            await serve_http(create_app(doors), settings.http.host, settings.http.port, stop)
+        finally:
+            sweeping.cancel()
+
+
+async def _sweep_daily(blobs: ObstoreBlobs) -> None:
+    """Remove what uploads of killed doors left behind, now and every day."""
+    while True:
+        try:
+            removed = await blobs.sweep_leftovers()
+        except BlobStoreUnavailable as error:
+            logger.warning("old uploads cannot be swept: %s", error)
+        else:
+            logger.info("swept %d old uploads", removed)
+        await asyncio.sleep(DAY_S)
+
+
+def limits_of(settings: Settings) -> DoorLimits:
+    """What the door lets in."""
+    return DoorLimits(
+        attachment_bytes=settings.limits.attachment_bytes,
+        json_body_bytes=settings.limits.json_body_bytes,
+        wait_s=settings.limits.wait_s,
+        followers=settings.limits.followers,
+    )

@@ -1,0 +1,90 @@
+"""Runs one role in this process until it is told to stop. Called by ``aos serve``."""
+
+import asyncio
+import gc
+import importlib
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+
+import uvloop
+
+from gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Run = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+GC_THRESHOLDS = (50_000, 50, 100)
+"""Measured on the HTTP door: with the default thresholds collections make the 99th percentile four times longer."""
+
+SIGN_OF_LIFE_EVERY_S = 5.0
+
+
+class Role(StrEnum):
+    """What a process can be."""
+
+    GATEWAY = "gateway"
+    AGENTS = "agents"
+    EVOLUTION = "evolution"
+    PERCEPTION = "perception"
+
+
+def run_role(role: Role, settings: Settings) -> None:
+    """Play the role until SIGTERM or SIGINT, then drain. A second signal ends it at once (KeyboardInterrupt).
+
+    Raises what the role raises when it cannot start: OSError and nats.errors.Error for a bus that does not answer.
+    """
+    configure_logging(role.value, settings.log_level)
+    gc.set_threshold(*GC_THRESHOLDS)
+    # Each role loads only what it needs: the HTTP door never loads torch.
+    run: Run = importlib.import_module(f"gateway.roles.{role.value}").run
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(until_stopped(run, settings, role))
+
+
+async def until_stopped(run: Run, settings: Settings, role: Role) -> None:
+    """Run with signals wired to ``stop``: the first drains, the second interrupts."""
+    stop = asyncio.Event()
+    work = asyncio.ensure_future(run(settings, stop))
+
+    def heed(number: int) -> None:
+        if stop.is_set():
+            work.cancel()
+        else:
+            logger.info("%s drains after %s", role, signal.Signals(number).name)
+            stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heed, number)
+    signs = asyncio.create_task(show_life(settings.alive_file)) if settings.alive_file else None
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        if signs is not None:
+            signs.cancel()
+
+
+async def show_life(file: Path) -> None:
+    """Touch the file for as long as this event loop turns: a stuck process shows no life."""
+    while True:
+        await asyncio.to_thread(file.touch)
+        await asyncio.sleep(SIGN_OF_LIFE_EVERY_S)
+
+
+def configure_logging(name: str, level: str) -> None:
+    """One line a record on standard error, with the time in UTC and the name of the process."""
+    formatter = logging.Formatter(f"%(asctime)sZ {name} %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "faststream", "watchfiles"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

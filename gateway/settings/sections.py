@@ -1,0 +1,236 @@
+"""What can be set, section by section. Every field says what it is for; ``aos config show`` prints them all.
+
+Numbers carry their unit in the name. A field may have a plain environment variable of its own (``AOS_NATS_URL``)
+beside the systematic one (``AOS_BUS__URL``).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, StringConstraints
+
+from schemas.base import Token
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Url = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+]*://[^\s/]+.*$")]
+NatsUrls = Annotated[str, StringConstraints(pattern=r"^(nats|tls|ws|wss)://[^\s,]+(,(nats|tls|ws|wss)://[^\s,]+)*$")]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def _plain(variable: str) -> dict[str, Any]:
+    return {"variable": variable}
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and a key nobody knows is an error rather than silence."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Bus(Section):
+    """The NATS bus."""
+
+    url: NatsUrls | None = Field(
+        default=None,
+        description="server, or several separated by commas; unset, `aos up` starts its own",
+        json_schema_extra=_plain("AOS_NATS_URL"),
+    )
+    credentials: Path | None = Field(
+        default=None, description="NATS credentials file (.creds)", json_schema_extra=_plain("AOS_NATS_CREDENTIALS")
+    )
+    replicas: int = Field(default=1, ge=1, le=5, description="copies of each stream; 3 on a cluster")
+    quota_scale: PositiveFloat = Field(
+        default=1.0, description="factor on every stream's size quota (1.0 is 6 GiB in all)"
+    )
+    embedded_port: Port = Field(default=4222, description="port of the server that `aos up` starts; 0 picks one")
+    embedded_sync: Literal["always", "1s", "10s", "2m"] = Field(
+        default="always", description="how soon that server writes accepted work to disk; only 'always' is power-safe"
+    )
+    embedded_store_gib: PositiveInt = Field(default=8, description="disk space which that server may use, in GiB")
+
+
+class Index(Section):
+    """The agent index, derived from the registry."""
+
+    url: Url | None = Field(
+        default=None,
+        description="Qdrant server; unset, Qdrant runs inside each worker",
+        json_schema_extra=_plain("AOS_QDRANT_URL"),
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="Qdrant API key", json_schema_extra=_plain("AOS_QDRANT_API_KEY")
+    )
+
+
+class Influx(Section):
+    """InfluxDB 2, the scaled-out experience store."""
+
+    url: Url | None = Field(
+        default=None,
+        description="InfluxDB server; unset, experience goes to an embedded store in data_dir",
+        json_schema_extra=_plain("AOS_INFLUX_URL"),
+    )
+    token: SecretStr | None = Field(
+        default=None, description="InfluxDB token", json_schema_extra=_plain("AOS_INFLUX_TOKEN")
+    )
+    org: str = Field(
+        default="aos", description="InfluxDB organisation", json_schema_extra=_plain("AOS_INFLUX_ORG"), min_length=1
+    )
+    retention_days: PositiveInt = Field(default=90, description="how long InfluxDB keeps experience, in days")
+
+
+class Redis(Section):
+    """Redis, the shared tier of hot tensors."""
+
+    url: Url | None = Field(
+        default=None,
+        description="Redis server; no role uses it yet, `aos doctor` checks that it answers",
+        json_schema_extra=_plain("AOS_REDIS_URL"),
+    )
+
+
+class S3(Section):
+    """An S3-compatible object store for attachments and results."""
+
+    bucket: str | None = Field(
+        default=None,
+        min_length=3,
+        description="bucket for attachments and results; unset, a folder under data_dir holds them",
+        json_schema_extra=_plain("AOS_S3_BUCKET"),
+    )
+    endpoint: Url | None = Field(
+        default=None, description="S3 endpoint; unset, AWS", json_schema_extra=_plain("AOS_S3_ENDPOINT")
+    )
+    region: str = Field(default="us-east-1", description="S3 region", json_schema_extra=_plain("AOS_S3_REGION"))
+    access_key_id: SecretStr | None = Field(
+        default=None, description="S3 access key", json_schema_extra=_plain("AOS_S3_ACCESS_KEY_ID")
+    )
+    secret_access_key: SecretStr | None = Field(
+        default=None, description="S3 secret key", json_schema_extra=_plain("AOS_S3_SECRET_ACCESS_KEY")
+    )
+
+
+class Http(Section):
+    """The HTTP door."""
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="address to listen on; 0.0.0.0 for every interface",
+        json_schema_extra=_plain("AOS_HTTP_HOST"),
+    )
+    port: Port = Field(
+        default=8080, description="TCP port to listen on; 0 picks one", json_schema_extra=_plain("AOS_HTTP_PORT")
+    )
+    public_url: Url | None = Field(
+        default=None,
+        description="how remote agents reach this door to fetch attachments; unset, http://host:port",
+        json_schema_extra=_plain("AOS_GATEWAY_URL"),
+    )
+
+
+class Agents(Section):
+    """The workers that match, plan and run tasks, and the agents they call."""
+
+    cards_dir: Path | None = Field(
+        default=None,
+        description="folder of agent cards that `aos up` watches; workers run Python agents from here",
+        json_schema_extra=_plain("AOS_AGENTS_DIR"),
+    )
+    python_packages: tuple[str, ...] = Field(
+        default=(), description="packages whose modules a card's `module:callable` target may name"
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="worker processes that `aos up` starts")
+    tasks_in_flight: int = Field(default=64, ge=1, le=10_000, description="tasks one worker process runs at a time")
+    ack_wait_s: PositiveFloat = Field(
+        default=5.0, description="after how long of silence another worker takes over a task, in seconds"
+    )
+    max_deliver: int = Field(
+        default=5, ge=2, le=100, description="tries before a task that kills its worker is dead-lettered"
+    )
+    match_threshold: float = Field(
+        default=0.25, ge=0, le=1, description="cosine below which matching abstains instead of guessing"
+    )
+
+
+class Perception(Section):
+    """How tasks are looked at."""
+
+    remote: bool = Field(
+        default=False, description="workers ask the perception role over the bus instead of encoding themselves"
+    )
+    threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the encoder in each process")
+
+
+class Limits(Section):
+    """What the doors let in."""
+
+    attachment_bytes: PositiveInt = Field(default=2 * 1024**3, description="largest single attachment, in bytes")
+    json_body_bytes: PositiveInt = Field(default=8 * 1024**2, description="largest JSON body of a request, in bytes")
+    wait_s: PositiveFloat = Field(default=300.0, description="longest time that ?wait= may hold a request, in seconds")
+    followers: PositiveInt = Field(default=1000, description="event streams open at once at one door")
+
+
+class Supervision(Section):
+    """How `aos up` looks after its processes."""
+
+    drain_s: PositiveFloat = Field(
+        default=20.0, description="seconds a process gets to finish its work after SIGTERM, before SIGKILL"
+    )
+    backoff_s: PositiveFloat = Field(default=0.2, description="wait before the first restart, in seconds; it doubles")
+    backoff_max_s: PositiveFloat = Field(default=15.0, description="longest wait before a restart, in seconds")
+    crash_limit: int = Field(default=10, ge=1, le=1000, description="crashes within crash_window_s that mean: give up")
+    crash_window_s: PositiveFloat = Field(default=120.0, description="window in which crashes are counted, in seconds")
+    log_mib: PositiveInt = Field(default=16, description="size at which a log file is rolled over, in MiB")
+
+
+class Settings(Section):
+    """Everything that can be set. Immutable; built once, by ``gateway.settings.load``."""
+
+    data_dir: Path = Field(default=Path(".aos"), description="where everything embedded keeps its data")
+    tenant: Token = Field(default="default", description="tenant whose tasks and agents the command line means")
+    url: Url = Field(default="http://127.0.0.1:8080", description="the gateway that the command line talks to")
+    log_level: LogLevel = Field(default="info", description="how much the processes log")
+    alive_file: Path | None = Field(
+        default=None, description="file that a role touches every 5 s while it works, for health checks of containers"
+    )
+    bus: Bus = Bus()
+    index: Index = Index()
+    influx: Influx = Influx()
+    redis: Redis = Redis()
+    s3: S3 = S3()
+    http: Http = Http()
+    agents: Agents = Agents()
+    perception: Perception = Perception()
+    limits: Limits = Limits()
+    supervision: Supervision = Supervision()
+
+    @property
+    def nats_url(self) -> str:
+        """The bus that roles connect to."""
+        return self.bus.url or "nats://127.0.0.1:4222"
+
+    @property
+    def nats_credentials(self) -> str | None:
+        """The credentials file as nats-py wants it."""
+        return str(self.bus.credentials) if self.bus.credentials else None
+
+    @property
+    def public_url(self) -> str:
+        """Where remote agents reach the HTTP door."""
+        host = "127.0.0.1" if self.http.host in ("0.0.0.0", "::") else self.http.host  # noqa: S104 - compared, not bound
+        return self.http.public_url or f"http://{host}:{self.http.port}"
+
+    @property
+    def blobs_dir(self) -> Path:
+        """The folder of attachments and results when no S3 bucket is set."""
+        return self.data_dir / "blobs"
+
+    @property
+    def index_dir(self) -> Path:
+        """The folder under which each worker keeps its own embedded agent index."""
+        return self.data_dir / "index"
+
+    @property
+    def experience_file(self) -> Path:
+        """The embedded experience store."""
+        return self.data_dir / "experience" / "experience.db"

@@ -1,0 +1,57 @@
+"""What all messages share: frozen, strict about unknown fields, and the identifiers they carry."""
+
+import re
+import secrets
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"  # noqa: S105 - a token of a subject, no secret
+"""One NATS subject token: no dots, no wildcards, no spaces."""
+
+TOKEN_CHARACTERS = 64
+_TOKEN = re.compile(TOKEN_PATTERN)
+
+_TASK_NAMESPACE = uuid.UUID("6f1d9c1e-3f0b-5c58-9a52-0c6e2f3a7a10")
+
+
+class Message(BaseModel):
+    """Base of every model here: immutable, unknown fields refused, change means ``model_copy``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def now() -> datetime:
+    """The current moment in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """A fresh identifier, 32 hex digits, sortable by time of creation (UUIDv7 layout, RFC 9562)."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64)
+    value |= (0b10 << 62) | secrets.randbits(62)
+    return f"{value:032x}"
+
+
+def id_from_key(tenant: str, idempotency_key: str) -> str:
+    """The task id that belongs to a client's idempotency key: the same key is the same task, for ever."""
+    return uuid.uuid5(_TASK_NAMESPACE, f"{tenant}\x00{idempotency_key}").hex
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` can stand as one token of a NATS subject."""
+    plain = text.isalnum() and text.isascii() and len(text) <= TOKEN_CHARACTERS  # most are; a quarter of the time
+    return plain or _TOKEN.fullmatch(text) is not None

@@ -1,0 +1,49 @@
+"""What happened, once: the record every finished or failed task leaves behind, and what people say of it."""
+
+from pydantic import Field
+
+from schemas.base import Message, Moment, Share, Token, new_id, now
+from schemas.candidate import Candidate
+from schemas.network import Network
+from schemas.parts import Modality
+from schemas.task import StageTimes, StepOutcome, TaskState
+
+
+class ExperienceRecord(Message):
+    """One task's outcome with what it takes to learn from it: who was eligible, chosen, with what probability."""
+
+    record_id: Token = Field(description="one for each ending of a task: its id and the message that owned it")
+    task_id: Token
+    tenant: Token
+    at: Moment = Field(default_factory=now)
+    state: TaskState
+    success: bool
+    instruction: str = Field(default="", description="the task's words, shortened")
+    modalities: tuple[Modality, ...] = ()
+    vector: str | None = Field(default=None, description="the task vector, little-endian float32, base64")
+    vector_version: str | None = None
+    candidates: tuple[Candidate, ...] = ()
+    chosen: tuple[str, ...] = Field(default=(), description="agent ids of the network, in order of execution")
+    propensity: Share = 1.0
+    policy: str = "cosine-1"
+    exploratory: bool = False
+    network: Network | None = None
+    steps: tuple[StepOutcome, ...] = ()
+    times: StageTimes = StageTimes()
+    latency_ms: float = Field(ge=0)
+    cost: float = Field(ge=0)
+    failure_code: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class Feedback(Message):
+    """What a person or program says of a task's result, joined to its record by task id."""
+
+    feedback_id: Token = Field(default_factory=new_id)
+    task_id: Token
+    tenant: Token = "default"
+    at: Moment = Field(default_factory=now)
+    score: float | None = Field(default=None, ge=0, le=1)
+    thumbs_up: bool | None = None
+    comment: str = Field(default="", max_length=20_000)
+    actor: str = Field(default="", max_length=200)

@@ -1,0 +1,40 @@
+"""A dry run: who would be chosen for a task and why, without doing it."""
+
+from pydantic import Field
+
+from schemas.base import Message
+from schemas.candidate import MatchReport
+from schemas.network import Plan
+from schemas.percept import Percept
+from schemas.task import StageTimes, TaskFailure, TaskSubmitted
+
+
+class ExplainRequest(Message):
+    """Asks a worker what it would do: ``aos.service.explain``."""
+
+    task: TaskSubmitted
+
+
+class Explanation(Message):
+    """What the worker would do."""
+
+    percept: Percept | None = None
+    matches: tuple[MatchReport, ...] = ()
+    plan: Plan | None = None
+    drawing: str = Field(default="", description="the network as text")
+    failure: TaskFailure | None = None
+    times: StageTimes = StageTimes()
+
+
+class SearchRequest(Message):
+    """Asks a worker for the agents nearest to some words: ``aos.service.search``."""
+
+    tenant: str = "default"
+    text: str = Field(min_length=1, max_length=20_000)
+    limit: int = Field(default=10, ge=1, le=200)
+
+
+class SearchReply(Message):
+    """The agents found, best first."""
+
+    report: MatchReport

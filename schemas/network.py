@@ -1,0 +1,87 @@
+"""The collaboration graph, as plain data, and the plan that runs it."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from schemas.base import Message, Token
+from schemas.parts import Modality
+
+TASK = "task"
+"""The name of the graph's source: the task's own parts flow from here."""
+
+
+class Node(Message):
+    """One agent's skill, put to work on one goal."""
+
+    id: Token
+    agent_id: Token
+    skill_id: Token
+    goal: str = Field(default="", description="the words of the task that this node answers")
+
+
+class Edge(Message):
+    """Content of some modalities flowing from one node (or the task) into another."""
+
+    source: str
+    target: str
+    modalities: tuple[Modality, ...] = Field(min_length=1)
+
+
+class Network(Message):
+    """An acyclic graph with one sink. Types on its edges are checked against the cards by the planner."""
+
+    nodes: tuple[Node, ...] = Field(min_length=1)
+    edges: tuple[Edge, ...]
+
+    @model_validator(mode="after")
+    def _is_well_formed(self) -> Self:
+        ids = [node.id for node in self.nodes]
+        if len(set(ids)) != len(ids) or TASK in ids:
+            raise ValueError(f"node ids must be distinct and none may be '{TASK}'")
+        for edge in self.edges:
+            if edge.target not in ids or edge.source not in (*ids, TASK):
+                raise ValueError(f"edge {edge.source} -> {edge.target} names a node that is not there")
+        self.groups()
+        if len(self.sinks()) != 1:
+            raise ValueError(f"a network has one sink; found {sorted(self.sinks())}")
+        return self
+
+    def sinks(self) -> set[str]:
+        """Nodes whose answers no other node reads."""
+        return {node.id for node in self.nodes} - {edge.source for edge in self.edges}
+
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Node ids in order of execution; those of one group may run in parallel (Kahn 1962)."""
+        waiting = {n.id: {e.source for e in self.edges if e.target == n.id and e.source != TASK} for n in self.nodes}
+        done: set[str] = set()
+        order: list[tuple[str, ...]] = []
+        while waiting:
+            ready = tuple(sorted(node for node, sources in waiting.items() if sources <= done))
+            if not ready:
+                raise ValueError(f"the network has a cycle through {sorted(waiting)}")
+            order.append(ready)
+            done.update(ready)
+            for node in ready:
+                del waiting[node]
+        return tuple(order)
+
+    def node(self, node_id: str) -> Node:
+        """The node of that id. KeyError when there is none."""
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+
+class Plan(Message):
+    """A network with its order, estimates and budget: what a worker executes and resumes."""
+
+    plan_id: str
+    network: Network
+    order: tuple[tuple[str, ...], ...] = Field(description="groups of node ids; each group runs in parallel")
+    critical_path: tuple[str, ...]
+    estimated_ms: float = Field(ge=0)
+    estimated_cost: float = Field(ge=0)
+    approvals: tuple[str, ...] = Field(default=(), description="nodes that wait for a person, or 'task'")
+    planner: str = "greedy-1"

@@ -1,0 +1,89 @@
+"""What routing has learned, as one small file: weights, what is known of each agent, and where it comes from.
+
+Written by the learning role (and by evaluation), read by workers. The first line of the file is its frame: format and
+checksum of the rest, so that a reader knows before parsing whether it has all of it and understands it.
+"""
+
+import hashlib
+import json
+from typing import Final
+
+from pydantic import Field, ValidationError
+
+from schemas.base import Message, Moment, now
+
+FORMAT: Final = 1
+FRAME_BYTES_MAX: Final = 1_024
+_KIND: Final = "aos-policy"
+
+
+class PolicyUnreadable(ValueError):
+    """The bytes are no policy snapshot."""
+
+    code = "policy_unreadable"
+
+
+class PolicyTruncated(PolicyUnreadable):
+    """The frame is fine but the rest is not what was written: cut off or changed on the way."""
+
+    code = "policy_truncated"
+
+
+class PolicyTooNew(PolicyUnreadable):
+    """Written in a format that this version does not know."""
+
+    code = "policy_too_new"
+
+
+class AgentStanding(Message):
+    """What became of an agent's steps."""
+
+    successes: float = Field(ge=0)
+    failures: float = Field(ge=0)
+
+
+class PolicySnapshot(Message):
+    """One version of everything that ranking has learned. Never changed: a new version names its ``parent``."""
+
+    policy: str = Field(min_length=1, max_length=200, description="the name that decisions record: learned-7")
+    parent: str | None = Field(default=None, description="the policy that this one was learned under")
+    at: Moment = Field(default_factory=now)
+    encoder: str = Field(description="name and version of the text encoder whose similarities the weights are for")
+    events: int = Field(ge=0, description="how many outcomes it was learned from")
+    weights: dict[str, float] = Field(description="of the ranker's features, by name")
+    standings: dict[str, AgentStanding] = Field(default_factory=dict, description="by agent id")
+
+
+def dumps(snapshot: PolicySnapshot) -> bytes:
+    """The file's content."""
+    body = snapshot.model_dump_json().encode()
+    frame = {"kind": _KIND, "format": FORMAT, "sha256": hashlib.sha256(body).hexdigest(), "size_bytes": len(body)}
+    return json.dumps(frame).encode() + b"\n" + body
+
+
+def loads(content: bytes) -> PolicySnapshot:
+    """The snapshot in a file's content. Raises PolicyUnreadable, PolicyTruncated, PolicyTooNew."""
+    head, _, body = content.partition(b"\n")
+    frame = _frame(head)
+    version = frame.get("format")
+    if not isinstance(version, int):
+        raise PolicyUnreadable("no policy snapshot: its first line names no format")
+    if version > FORMAT:
+        raise PolicyTooNew(f"the policy is of format {version}; this reads up to {FORMAT}: update, or roll back")
+    if hashlib.sha256(body).hexdigest() != frame.get("sha256"):
+        expected = frame.get("size_bytes")
+        raise PolicyTruncated(f"the policy is damaged: {len(body)} bytes where {expected} were written; load it again")
+    try:
+        return PolicySnapshot.model_validate_json(body)
+    except ValidationError as error:
+        raise PolicyUnreadable(f"the policy does not say what format {version} says: {error}") from error
+
+
+def _frame(head: bytes) -> dict[str, object]:
+    try:
+        frame = json.loads(head) if len(head) <= FRAME_BYTES_MAX else None
+    except ValueError:
+        frame = None
+    if not isinstance(frame, dict) or frame.get("kind") != _KIND:
+        raise PolicyUnreadable("no policy snapshot: its first line is not a policy's frame")
+    return frame

@@ -1,0 +1,31 @@
+"""Errors over HTTP: RFC 9457 problem details."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class FieldProblem(BaseModel):
+    """One field that is wrong."""
+
+    model_config = ConfigDict(frozen=True)
+
+    field: str
+    problem: str
+    expected: str = ""
+    example: Any = None
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do next. Media type ``application/problem+json``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str = Field(default="about:blank", description="URI that names the kind of problem")
+    title: str
+    status: int
+    detail: str = ""
+    instance: str | None = None
+    code: str = Field(default="", description="the same word as in task.event and dead letters")
+    next_step: str = ""
+    fields: tuple[FieldProblem, ...] = ()

@@ -1,0 +1,255 @@
+"""The one map of the bus: subject -> model -> producer -> consumers. Nothing else spells a subject.
+
+``docs/message-map.md`` is generated from ``BUS`` by ``aos schema export``.
+"""
+
+import re
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from schemas.base import is_token
+from schemas.card import AgentCard, Heartbeat
+from schemas.control import ControlMessage
+from schemas.experience import ExperienceRecord, Feedback
+from schemas.explain import ExplainRequest, SearchRequest
+from schemas.invocation import Invocation
+from schemas.parts import Modality
+from schemas.task import DeadTask, Priority, TaskEvent, TaskRecord, TaskSubmitted
+from schemas.tensor import EncodeRequest
+
+STREAM_TASKS = "AOS_TASKS"
+STREAM_EVENTS = "AOS_EVENTS"
+STREAM_CONTROL = "AOS_CONTROL"
+STREAM_EXPERIENCE = "AOS_EXPERIENCE"
+STREAM_DEAD = "AOS_DEAD"
+STREAM_AUDIT = "AOS_AUDIT"
+STREAM_CHECKPOINTS = "AOS_CHECKPOINTS"
+
+BUCKET_AGENTS = "aos_agents"
+BUCKET_HEALTH = "aos_health"
+BUCKET_TASKS = "aos_tasks"
+BUCKET_POLICY = "aos_policy"
+BUCKET_PLANS = "aos_plans"
+
+QUEUE_AGENTS = "agents"
+QUEUE_WORKERS = "workers"
+QUEUE_PERCEPTION = "perception"
+
+HEADER_MESSAGE_ID = "Nats-Msg-Id"
+HEADER_CONTENT_TYPE = "Content-Type"
+CONTENT_JSON = "application/json"
+CONTENT_PROTOBUF = "application/x-protobuf"
+
+SUBMIT_ALL = "aos.*.task.submit.*"
+EVENT_ALL = "aos.*.task.event.*"
+CONTROL_ALL = "aos.*.task.control.*"
+EXPERIENCE_ALL = "aos.*.experience"
+FEEDBACK_ALL = "aos.*.feedback"
+DEAD_ALL = "aos.*.dead"
+HEARTBEAT_ALL = "aos.*.agent.*.heartbeat"
+AUDIT = "aos.audit"
+CHECKPOINT_ALL = "aos_checkpoint.>"
+CHECKPOINTS_ONLY = "aos_checkpoint.*.*.*.c"
+_CHECKPOINT = "aos_checkpoint"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
+_ESCAPED = re.compile(r"(?:=[0-9A-F]{2})+")
+EXPLAIN = "aos.service.explain"
+SEARCH = "aos.service.search"
+
+
+def _token(value: str) -> str:
+    if not is_token(value):
+        raise ValueError(f"{value!r} cannot stand in a bus subject: use 1-64 letters, digits, '_' and '-'")
+    return value
+
+
+def submit(tenant: str, priority: Priority) -> str:
+    """Where a task of that tenant and priority is published."""
+    return f"aos.{_token(tenant)}.task.submit.{priority.value}"
+
+
+def submit_lane(priority: Priority) -> str:
+    """Every tenant's tasks of one priority: the filter of one durable consumer."""
+    return f"aos.*.task.submit.{priority.value}"
+
+
+def event(tenant: str, task_id: str) -> str:
+    """Where the moments of that task's life are published."""
+    return f"aos.{_token(tenant)}.task.event.{_token(task_id)}"
+
+
+def control(tenant: str, task_id: str) -> str:
+    """Where a task under way is spoken to."""
+    return f"aos.{_token(tenant)}.task.control.{_token(task_id)}"
+
+
+def invoke(tenant: str, agent_id: str) -> str:
+    """Where an agent is asked to do a step."""
+    return f"aos.{_token(tenant)}.agent.{_token(agent_id)}.invoke"
+
+
+def heartbeat(tenant: str, agent_id: str) -> str:
+    """Where an agent says that it is alive."""
+    return f"aos.{_token(tenant)}.agent.{_token(agent_id)}.heartbeat"
+
+
+def experience(tenant: str) -> str:
+    """Where finished tasks leave their record."""
+    return f"aos.{_token(tenant)}.experience"
+
+
+def feedback(tenant: str) -> str:
+    """Where people and programs say what they think of a result."""
+    return f"aos.{_token(tenant)}.feedback"
+
+
+def dead(tenant: str) -> str:
+    """Where work that was given up ends, with its reason."""
+    return f"aos.{_token(tenant)}.dead"
+
+
+def encode(modality: Modality) -> str:
+    """Where vectors are asked for."""
+    return f"aos.tensor.encode.{modality.value}"
+
+
+def checkpoint_thread(thread_id: str) -> str:
+    """Everything stored of one thread: the filter to read or purge it."""
+    return f"{_CHECKPOINT}.{_word(thread_id)}.>"
+
+
+def checkpoint_namespace(thread_id: str, namespace: str) -> str:
+    """Everything stored of one namespace of a thread."""
+    return f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.>"
+
+
+def checkpoint_all(thread_id: str, namespace: str, checkpoint_id: str) -> str:
+    """Everything stored of one checkpoint: itself and the writes that followed it."""
+    return f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.{_word(checkpoint_id)}.>"
+
+
+def checkpoint(thread_id: str, namespace: str, checkpoint_id: str) -> str:
+    """Where one checkpoint is stored."""
+    return f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.{_word(checkpoint_id)}.c"
+
+
+def checkpoint_writes(thread_id: str, namespace: str, checkpoint_id: str, task_id: str, slot: str) -> str:
+    """Where the writes of one graph task are stored until the next checkpoint holds them."""
+    head = f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.{_word(checkpoint_id)}"
+    return f"{head}.w.{_word(task_id)}.{_token(slot)}"
+
+
+def checkpoint_part(subject: str, digest: str, index: int) -> str:
+    """Where a further part of a checkpoint message lies that is larger than the bus carries."""
+    return f"{subject}.p.{_token(digest)}.{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointAddress:
+    """What the subject of a stored checkpoint message says. ``task_id`` and ``slot`` are of writes only."""
+
+    thread_id: str
+    namespace: str
+    checkpoint_id: str
+    task_id: str | None = None
+    slot: str | None = None
+
+
+def checkpoint_address(subject: str) -> CheckpointAddress | None:
+    """What the subject says; None for a further part of a large message."""
+    words = subject.split(".")[1:]
+    thread_id, namespace, checkpoint_id = (_unword(word) for word in words[:3])
+    if words[3:] == ["c"]:
+        return CheckpointAddress(thread_id, namespace, checkpoint_id)
+    if words[3] == "w" and len(words) == 6:
+        return CheckpointAddress(thread_id, namespace, checkpoint_id, _unword(words[4]), words[5])
+    return None
+
+
+def _word(text: str) -> str:
+    """Any text as one readable token: letters, digits, '_' and '-' as they are, other bytes as '=' and two digits."""
+    return _UNSAFE.sub(lambda found: "".join(f"={byte:02X}" for byte in found[0].encode()), text) or "="
+
+
+def _unword(word: str) -> str:
+    return _ESCAPED.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(), word) if word != "=" else ""
+
+
+def tenant_of(subject: str) -> str:
+    """The tenant token of a subject of this map."""
+    return subject.split(".", 2)[1]
+
+
+def record_key(tenant: str, item_id: str) -> str:
+    """The key of a tenant's item in any of the buckets."""
+    return f"{_token(tenant)}.{_token(item_id)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One row of the map."""
+
+    subject: str
+    model: type[BaseModel]
+    kind: str
+    producer: str
+    consumers: str
+
+
+BUS: tuple[Route, ...] = (
+    Route(
+        "aos.<t>.task.submit.<priority>",
+        TaskSubmitted,
+        f"JetStream work queue {STREAM_TASKS}",
+        "doors, any NATS client",
+        "agents workers",
+    ),
+    Route(
+        "aos.<t>.task.event.<task>", TaskEvent, f"JetStream {STREAM_EVENTS}, 7 days", "agents workers", "doors, replay"
+    ),
+    Route(
+        "aos.<t>.task.control.<task>", ControlMessage, f"JetStream {STREAM_CONTROL}, 1 day", "doors", "agents workers"
+    ),
+    Route(
+        "aos.<t>.agent.<agent>.invoke",
+        Invocation,
+        f"request/reply, queue group {QUEUE_AGENTS}",
+        "agents workers",
+        "agents",
+    ),
+    Route("aos.<t>.agent.<agent>.heartbeat", Heartbeat, "core", "agents", "agents workers"),
+    Route("aos.<t>.experience", ExperienceRecord, f"JetStream {STREAM_EXPERIENCE}", "agents workers", "evolution"),
+    Route("aos.<t>.feedback", Feedback, f"JetStream {STREAM_EXPERIENCE}", "doors", "evolution"),
+    Route(
+        "aos.tensor.encode.<modality>",
+        EncodeRequest,
+        f"request/reply, queue group {QUEUE_PERCEPTION}",
+        "any",
+        "perception",
+    ),
+    Route(EXPLAIN, ExplainRequest, f"request/reply, queue group {QUEUE_WORKERS}", "doors", "agents workers"),
+    Route(SEARCH, SearchRequest, f"request/reply, queue group {QUEUE_WORKERS}", "doors", "agents workers"),
+    Route("aos.<t>.dead", DeadTask, f"JetStream {STREAM_DEAD}", "anything that gave up", "aos dead"),
+    Route(
+        f"KV {BUCKET_AGENTS}: <t>.<agent>",
+        AgentCard,
+        "JetStream KV, history 64",
+        "doors, card folder",
+        "agents workers, doors",
+    ),
+    Route(
+        f"KV {BUCKET_HEALTH}: <t>.<agent>",
+        Heartbeat,
+        "JetStream KV with TTL",
+        "agents workers",
+        "agents workers, doors",
+    ),
+    Route(
+        f"KV {BUCKET_TASKS}: <t>.<task>",
+        TaskRecord,
+        "JetStream KV, 7 days",
+        "doors, agents workers",
+        "doors, agents workers",
+    ),
+)

@@ -1,0 +1,58 @@
+"""Tensors on the bus: raw frames or references, never JSON numbers."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from schemas.base import Message, Token
+from schemas.parts import BlobRef, Modality, Part
+from schemas.percept import EncoderVersion
+
+DType = Literal[
+    "float32",
+    "float16",
+    "bfloat16",
+    "float64",
+    "int8",
+    "uint8",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "bool",
+]
+
+
+class TensorMessage(Message):
+    """One tensor: its shape and type, and its bytes (C order, little-endian) in a frame or by reference.
+
+    In JSON the frame is base64 (URL-safe alphabet); protobuf carries it as it is.
+    """
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    tensor_id: Token
+    dtype: DType
+    shape: tuple[int, ...]
+    codec: str = "raw"
+    frame: bytes | None = None
+    ref: BlobRef | None = None
+    encoder: EncoderVersion | None = None
+
+
+class EncodeRequest(Message):
+    """Asks the perception service for vectors: ``aos.tensor.encode.<modality>``."""
+
+    modality: Modality
+    parts: tuple[Part, ...] = Field(min_length=1, max_length=256)
+
+
+class EncodeReply(Message):
+    """Vectors of the request's parts: (count, dimension) float32, little-endian, C order, base64."""
+
+    encoder: EncoderVersion | None = None
+    count: int = 0
+    vectors: str = ""
+    error: str | None = None

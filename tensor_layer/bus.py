@@ -1,0 +1,118 @@
+"""The perception service on the bus: answers EncodeRequest with vectors. Started by the role `perception`.
+
+Declared with FastStream over the process's own connection. Any number of processes share the queue group; all
+requests in flight in one process end up in the same batches.
+"""
+
+import asyncio
+import base64
+import logging
+from types import TracebackType
+
+from faststream.nats import NatsBroker, NatsMessage
+from nats.aio.client import Client
+from pydantic import ValidationError
+
+from schemas import subjects
+from schemas.parts import Modality
+from schemas.tensor import EncodeReply, EncodeRequest
+from tensor_layer.errors import TensorLayerError
+from tensor_layer.ports import TextEncoder, Vector
+
+logger = logging.getLogger(__name__)
+
+REQUESTS_IN_FLIGHT = 64
+
+
+class SharedConnectionBroker(NatsBroker):
+    """A FastStream broker over a connection that belongs to the process: it neither opens nor closes it."""
+
+    def __init__(self, connection: Client) -> None:
+        # No logger: FastStream would write two lines per request. No type casting: the bodies are validated here.
+        super().__init__(logger=None, apply_types=False)
+        self._shared = connection
+
+    async def _connect(self) -> Client:
+        self.config.connect(self._shared)
+        return self._shared
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """End the subscribers. The connection stays open."""
+        self._connection = None  # what the base class would drain
+        await super().stop(exc_type, exc_val, exc_tb)
+
+
+class PerceptionService:
+    """Serves an encoder on ``aos.tensor.encode.text``. Every request is answered: vectors, or what is wrong.
+
+    Answers are tasks of their own, so that requests in flight meet in one batch and ``stop`` knows which are left:
+    FastStream's ``max_workers`` would cancel them.
+    """
+
+    def __init__(self, connection: Client, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self._broker = SharedConnectionBroker(connection)
+        self._subscriber = self._broker.subscriber(
+            subjects.encode(Modality.TEXT), queue=subjects.QUEUE_PERCEPTION, decoder=_undecoded, no_reply=True
+        )
+        self._subscriber(self._take)
+        self._room = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
+        self._answers: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Load the encoder, then take requests. Raises EncoderUnavailable."""
+        await self._encoder.encode(["ready"])
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Take no more requests and answer those that are here. Nothing happens when it never started."""
+        subscription = self._subscriber.subscription
+        if subscription is None:
+            return
+        self._subscriber.subscription = None  # drained here; FastStream would forget what waits
+        await subscription.drain()  # type: ignore[no-untyped-call] # nats-py leaves it unannotated
+        await asyncio.gather(*self._answers, return_exceptions=True)
+        await self._broker.stop()
+
+    async def _take(self, message: NatsMessage) -> None:
+        await self._room.acquire()
+        answer = asyncio.create_task(self._answer(message.body, message.reply_to))
+        self._answers.add(answer)
+        answer.add_done_callback(self._answered)
+
+    def _answered(self, answer: asyncio.Task[None]) -> None:
+        self._answers.discard(answer)
+        self._room.release()
+        if not answer.cancelled() and (error := answer.exception()) is not None:
+            logger.error("a request for vectors was not answered: %r", error)
+
+    async def _answer(self, body: bytes, reply_to: str) -> None:
+        try:
+            reply = await self._encoded(EncodeRequest.model_validate_json(body))
+        except ValidationError as error:
+            reply = EncodeReply(error=f"invalid_request: {error}")
+        except TensorLayerError as error:
+            reply = EncodeReply(error=f"{error.code}: {error}")
+        if reply_to:
+            await self._broker.publish(reply.model_dump_json().encode(), reply_to)
+
+    async def _encoded(self, request: EncodeRequest) -> EncodeReply:
+        texts = [part.text for part in request.parts if part.text is not None]
+        if request.modality is not Modality.TEXT or len(texts) < len(request.parts):
+            return EncodeReply(error="unsupported_part: only text inside the message has an encoder on this subject")
+        vectors = await self._encoder.encode(texts)
+        return EncodeReply(encoder=self._encoder.version, count=len(vectors), vectors=_base64(vectors))
+
+
+async def _undecoded(message: NatsMessage) -> NatsMessage:
+    """The whole message: its body is validated here, and where to reply is needed too."""
+    return message
+
+
+def _base64(vectors: Vector) -> str:
+    return base64.b64encode(vectors.astype("<f4", copy=False).tobytes()).decode()

@@ -1,0 +1,110 @@
+"""The forward pass of a BERT sentence encoder, straight on torch. Imported by ``minilm`` when the first text arrives.
+
+Devlin et al. 2019 with the mean pooling of Reimers and Gurevych 2019. Measured against the two libraries that offer
+the same weights, on two shared cores: ready in 3.0 s and 260 MB, against 7.2 s and 391 MB (transformers) and 14.3 s
+and 508 MB (sentence-transformers), at the same speed per sentence and the same vectors (cosine 0.9999999).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import Tensor
+
+Weight = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One transformer block's (weight, bias) pairs. ``query_key_value`` is three projections in one product."""
+
+    query_key_value: Weight
+    attention_out: Weight
+    attention_norm: Weight
+    widen: Weight
+    narrow: Weight
+    out_norm: Weight
+
+
+class Bert:
+    """A loaded encoder: weights are read-only, ``pooled_sums`` may be called from one thread at a time."""
+
+    def __init__(self, folder: Path, threads: int) -> None:
+        """Read ``config.json`` and ``model.safetensors``. Raises OSError, KeyError, ValueError or SafetensorError."""
+        torch.set_num_threads(threads)
+        config = json.loads((folder / "config.json").read_text())
+        if config["hidden_act"] != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
+            raise ValueError(f"{folder} is not a BERT with gelu and absolute positions")
+        weights = load_file(folder / "model.safetensors")
+        self.dimension: int = config["hidden_size"]
+        self._heads: int = config["num_attention_heads"]
+        self._epsilon: float = config["layer_norm_eps"]
+        self._words = weights["embeddings.word_embeddings.weight"]
+        # Every token here is of the first type, so its embedding can be added to the positions once and for all.
+        first_type = weights["embeddings.token_type_embeddings.weight"][0]
+        self._positions = weights["embeddings.position_embeddings.weight"] + first_type
+        self._norm = _pair(weights, "embeddings.LayerNorm")
+        self._layers = [_layer(weights, number) for number in range(config["num_hidden_layers"])]
+
+    @torch.inference_mode()
+    def pooled_sums(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(len(windows), dimension) float32: the sum of each window's token vectors. Windows are padded together."""
+        length = max(map(len, windows))
+        ids = torch.zeros((len(windows), length), dtype=torch.long)
+        mask = torch.zeros((len(windows), length), dtype=torch.bool)
+        for row, window in enumerate(windows):
+            ids[row, : len(window)] = torch.as_tensor(window)
+            mask[row, : len(window)] = True
+        hidden = self._embed(ids)
+        attend = None if bool(mask.all()) else mask[:, None, None, :]
+        for layer in self._layers:
+            hidden = self._block(hidden, attend, layer)
+        pooled: NDArray[np.float32] = (hidden * mask[..., None]).sum(1).numpy()
+        return pooled
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        hidden = functional.embedding(ids, self._words) + self._positions[: ids.shape[1]]
+        return self._normalised(hidden, self._norm)
+
+    def _block(self, hidden: Tensor, attend: Tensor | None, layer: _Layer) -> Tensor:
+        mixed = functional.linear(self._attention(hidden, attend, layer), *layer.attention_out)
+        hidden = self._normalised(hidden + mixed, layer.attention_norm)
+        wide = functional.gelu(functional.linear(hidden, *layer.widen))
+        return self._normalised(hidden + functional.linear(wide, *layer.narrow), layer.out_norm)
+
+    def _attention(self, hidden: Tensor, attend: Tensor | None, layer: _Layer) -> Tensor:
+        count, length, width = hidden.shape
+        projected = functional.linear(hidden, *layer.query_key_value)
+        shape = (count, length, 3, self._heads, width // self._heads)
+        query, key, value = projected.view(shape).permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend)
+        return mixed.transpose(1, 2).reshape(count, length, width)
+
+    def _normalised(self, hidden: Tensor, norm: Weight) -> Tensor:
+        return functional.layer_norm(hidden, (self.dimension,), norm[0], norm[1], self._epsilon)
+
+
+def _pair(weights: dict[str, Tensor], name: str) -> Weight:
+    return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def _layer(weights: dict[str, Tensor], number: int) -> _Layer:
+    name = f"encoder.layer.{number}"
+    projections = [_pair(weights, f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
+    return _Layer(
+        query_key_value=(
+            torch.cat([weight for weight, _ in projections]),
+            torch.cat([bias for _, bias in projections]),
+        ),
+        attention_out=_pair(weights, f"{name}.attention.output.dense"),
+        attention_norm=_pair(weights, f"{name}.attention.output.LayerNorm"),
+        widen=_pair(weights, f"{name}.intermediate.dense"),
+        narrow=_pair(weights, f"{name}.output.dense"),
+        out_norm=_pair(weights, f"{name}.output.LayerNorm"),
+    )

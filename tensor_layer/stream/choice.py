@@ -1,0 +1,101 @@
+"""Which codec a chunk gets: from trials on a small sample of its own bytes, within a CPU budget. Called by `writer`.
+
+Deterministic: the same chunks give the same choices on every machine, since speeds are measured constants of `codecs`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.tensor import DType
+from tensor_layer.stream.codecs import CODECS, RAW, Codec, Words
+
+SLICES = 4
+SLICE_BYTES = 16 * 1024
+"""64 KiB in four places: enough for zstd to meet what repeats nearby and for pcodec to fit its bins."""
+
+CLOSE = 1.01
+"""Among codecs within 1 % of the smallest, the fastest is taken."""
+
+WORTH_IT = 0.98
+"""A chunk that would not shrink by 2 % stays raw: decoding it would cost more than it saves."""
+
+TRUSTED_CHUNKS = 16
+DRIFT = 0.03
+"""A choice stands for 16 chunks, or until one of them turns out 3 points of its size away from the first: that one and
+the next are looked at anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much CPU encoding may take: codecs slower than this many MB per CPU-second are left out."""
+
+    mb_per_cpu_s: float
+
+    def allows(self, dtype: DType) -> tuple[Codec, ...]:
+        """The codecs to choose from, raw always among them."""
+        return tuple(
+            codec
+            for codec in CODECS
+            if codec is RAW or (codec.takes(dtype) and codec.mb_per_cpu_s >= self.mb_per_cpu_s)
+        )
+
+
+STREAMING = Budget(400.0)
+COLD = Budget(50.0)
+
+
+class Chooser:
+    """Chooses for the chunks of one tensor, in order. Not shared between tensors or threads."""
+
+    def __init__(self, dtype: DType, budget: Budget) -> None:
+        self.dtype = dtype
+        self._candidates = budget.allows(dtype)
+        self._standing: Codec | None = None
+        self._share = 1.0
+        self._left = 0
+
+    def encode(self, words: Words) -> tuple[Codec, bytes]:
+        """The chunk, coded with the codec that suits it."""
+        if self._standing is None or self._left <= 0:
+            return self._afresh(words)
+        self._left -= 1
+        coded = self._standing.encode(words, self.dtype)
+        if abs(len(coded) / words.nbytes - self._share) <= DRIFT:
+            return self._standing, coded
+        before = self._standing
+        codec = self._look(words)
+        return codec, coded if codec is before else codec.encode(words, self.dtype)
+
+    def _afresh(self, words: Words) -> tuple[Codec, bytes]:
+        codec = self._look(words)
+        coded = codec.encode(words, self.dtype)
+        self._share, self._left = len(coded) / words.nbytes, TRUSTED_CHUNKS - 1
+        return codec, coded
+
+    def _look(self, words: Words) -> Codec:
+        self._left = 0  # until a chunk coded afresh shows what to expect
+        self._standing = best_on_sample(sample(words), self.dtype, self._candidates)
+        return self._standing
+
+
+def sample(words: Words) -> Words:
+    """At most 64 KiB of the chunk, in four evenly spaced slices; a small chunk whole."""
+    each = SLICE_BYTES // words.dtype.itemsize
+    if words.size <= SLICES * each:
+        return words
+    starts = np.linspace(0, words.size - each, SLICES).astype(np.int64)
+    taken: NDArray[Any] = np.concatenate([words[start : start + each] for start in starts])
+    return taken
+
+
+def best_on_sample(words: Words, dtype: DType, candidates: Sequence[Codec]) -> Codec:
+    """The fastest candidate among those within 1 % of the smallest result."""
+    sizes = {codec: len(codec.encode(words, dtype)) for codec in candidates if codec is not RAW}
+    smallest = min(sizes.values(), default=words.nbytes)
+    if smallest > WORTH_IT * words.nbytes:
+        return RAW
+    return max((c for c, size in sizes.items() if size <= CLOSE * smallest), key=lambda codec: codec.mb_per_cpu_s)

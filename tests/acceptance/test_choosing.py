@@ -1,0 +1,100 @@
+"""Who is chosen: what explain says is what happens, newcomers count at once, the dead do not, nonsense gets nobody."""
+
+import asyncio
+import json
+import time
+
+import pytest
+
+from agents.registry.health import HEARTBEAT_TTL_S
+from schemas import subjects
+from tests.stack.agents import card, reply, unique, until_planned
+
+TASKS = ("What is 15% of 240?", "Judge the sentiment of this review: the kettle broke on the first day and I hate it")
+
+
+@pytest.mark.parametrize("words", TASKS)
+async def test_explain_says_what_then_happens(words, door):
+    explained = (await door.post("/v1/explain", json={"text": words})).json()
+    record = (await door.post("/v1/tasks?wait=40", json={"text": words})).json()
+    assert record["state"] == "succeeded"
+    assert explained["plan"]["network"] == record["plan"]["network"]
+    assert explained["matches"][0]["candidates"] == record["candidates"]
+    assert explained["percept"]["parts"] == record["percept"]["parts"]
+    assert explained["drawing"]
+
+
+async def test_nonsense_gets_an_explicit_abstention_that_names_the_nearest(door):
+    words = "qqxz vbrrt ploomf jjkw zzyzx grrbl"
+    explained = (await door.post("/v1/explain", json={"text": words})).json()
+    record = (await door.post("/v1/tasks?wait=40", json={"text": words})).json()
+    assert record["state"] == "failed"
+    assert record["failure"]["code"] == explained["failure"]["code"] == "no_agent_fits"
+    assert "threshold" in record["failure"]["message"]
+    (report,) = explained["matches"]
+    assert report["abstained"]
+    assert report["candidates"][0]["reasons"]
+
+
+async def test_an_agent_is_a_candidate_within_a_second_of_its_registration_and_gone_within_one_of_its_removal(
+    door, bus
+):
+    newcomer = unique("glacier")
+    skill = {
+        "id": "glacier_age",
+        "description": "Date glacier ice cores by counting annual snow layers.",
+        "examples": ["How old is this glacier ice core?"],
+        "inputs": ["text"],
+        "outputs": ["text"],
+    }
+    question = {"text": "How old is this glacier ice core, counted by its annual snow layers?"}
+    assert (await door.post("/v1/explain", json=question)).json()["failure"]["code"] == "no_agent_fits"
+
+    async def answer(message) -> None:
+        await bus.publish(message.reply, reply(json.loads(message.data), "12,000 years"))
+
+    await bus.subscribe(subjects.invoke("default", newcomer), cb=answer)
+    await door.post("/v1/agents", json=card(newcomer, skills=[skill]))
+    registered = time.monotonic()
+    explained = await until_planned(door, question)
+    assert time.monotonic() - registered < 1
+    assert explained["matches"][0]["candidates"][0]["agent_id"] == newcomer
+    record = (await door.post("/v1/tasks?wait=20", json=question)).json()
+    assert [part["text"] for part in record["result"]["outputs"]] == ["12,000 years"]
+
+    await door.delete(f"/v1/agents/{newcomer}")
+    async with asyncio.timeout(1):
+        while newcomer in await candidates(door, question):
+            await asyncio.sleep(0.05)
+
+
+async def test_an_agent_that_fell_silent_is_no_candidate_and_says_so(door, bus):
+    mortal = unique("mortal")
+    skill = {
+        "id": "tides",
+        "description": "Predict the tides of harbours from the moon and the coast.",
+        "inputs": ["text"],
+        "outputs": ["text"],
+    }
+    question = {"text": "Predict the tides of this harbour from the moon"}
+    await door.post("/v1/agents", json=card(mortal, skills=[skill]))
+    await bus.publish(subjects.heartbeat("default", mortal), b'{"agent_id": "%s"}' % mortal.encode())
+    await until_planned(door, question)
+    assert mortal in await candidates(door, question)
+
+    async with asyncio.timeout(HEARTBEAT_TTL_S + 10):
+        while mortal in await candidates(door, question):
+            await asyncio.sleep(0.25)
+    view = (await door.get(f"/v1/agents/{mortal}")).json()
+    assert view["liveness"] == "dead"
+    body = question | {"routing": {"pin": [mortal]}}
+    failure = (await door.post("/v1/explain", json=body)).json()["failure"]
+    assert "dead" in failure["message"]
+    await door.delete(f"/v1/agents/{mortal}")
+
+
+async def candidates(door, question) -> set[str]:
+    """Who any worker would consider: asked several times, as any of them may answer."""
+    asked = [door.post("/v1/explain", json=question) for _ in range(6)]
+    explained = [answer.json() for answer in await asyncio.gather(*asked)]
+    return {c["agent_id"] for one in explained for report in one["matches"] for c in report["candidates"]}

@@ -1,0 +1,155 @@
+"""`aos task`, `aos dead` and `aos agents` against a real door over a real bus."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from schemas.task import TaskState
+from tests.integration.http_door import TinyWorker, open_app, served
+
+CARD = """\
+id: echo
+version: 1.0.0
+description: Says again what it was told.
+skills:
+  - {id: echo, description: Says again what it was told., inputs: [text], outputs: [text]}
+endpoint: {kind: nats}
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Terminal:
+    """Runs the command line as people and scripts do: in a process of its own."""
+
+    def __init__(self, url: str, nats_url: str, folder: Path) -> None:
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AOS_")}
+        self._environ = clean | {"AOS_URL": url, "AOS_NATS_URL": nats_url}
+        self._folder = folder
+
+    async def aos(self, *arguments: str) -> Answer:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway.cli.main", *arguments),
+            env=self._environ,
+            cwd=self._folder,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Answer(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+async def terminal(nc: Client, js: JetStreamContext, tmp_path: Path) -> AsyncIterator[Terminal]:
+    async with served(await open_app(nc, js, tmp_path)) as client:
+        nats_url = nc.connected_url.geturl() if nc.connected_url else ""
+        yield Terminal(str(client.base_url), nats_url, tmp_path)
+
+
+@pytest.fixture
+async def worker(nc: Client, js: JetStreamContext) -> AsyncIterator[TinyWorker]:
+    async with TinyWorker(nc, js).working() as working:
+        yield working
+
+
+async def test_a_task_is_submitted_with_a_file_followed_and_its_result_saved(
+    terminal: Terminal, worker: TinyWorker, tmp_path: Path
+):
+    content = os.urandom(700_000)
+    (tmp_path / "noise.bin").write_bytes(content)
+    submitted = await terminal.aos("task", "submit", "keep this", "-a", "noise.bin", "--wait", "--save", "kept")
+    assert submitted.code == 0, submitted.err
+    assert "✓ succeeded" in submitted.err
+    assert "keep this" in submitted.out
+    assert (tmp_path / "kept" / "noise.bin").read_bytes() == content
+
+
+async def test_scripts_get_json_and_exit_codes(terminal: Terminal, worker: TinyWorker):
+    submitted = await terminal.aos("task", "submit", "hello", "--wait", "--json", "--key", "k1", "--label", "a=b")
+    record = json.loads(submitted.out)
+    assert (submitted.code, record["state"], submitted.err) == (0, "succeeded", "")
+    assert worker.taken[0].labels == {"a": "b"}
+
+    again = await terminal.aos("task", "submit", "hello", "--json", "--key", "k1", "--label", "a=b")
+    assert json.loads(again.out)["task_id"] == record["task_id"]
+    assert len(worker.taken) == 1
+
+    listed = json.loads((await terminal.aos("task", "list", "--json", "--state", "succeeded")).out)
+    assert [task["task_id"] for task in listed["tasks"]] == [record["task_id"]]
+
+
+async def test_a_task_may_go_straight_to_the_bus(terminal: Terminal, js: JetStreamContext):
+    submitted = await terminal.aos("task", "submit", "over the bus", "--bus", "--priority", "high")
+    assert submitted.code == 0, submitted.err
+    message = await js.get_last_msg("AOS_TASKS", "aos.default.task.submit.high")
+    assert message.data is not None
+    task = json.loads(message.data)
+    assert (task["task_id"], task["parts"][0]["text"]) == (submitted.out.strip(), "over the bus")
+
+
+async def test_a_task_waits_for_a_person_and_goes_on(terminal: Terminal, worker: TinyWorker):
+    submitted = await terminal.aos("task", "submit", "careful", "--approval", "--wait")
+    assert submitted.code == 0
+    assert "awaiting approval" in submitted.out
+    task_id = submitted.out.split()[1].rstrip(":")
+    assert (await terminal.aos("task", "approve", task_id, "--deny", "--reason", "no")).code == 0
+    watched = await terminal.aos("task", "watch", task_id)
+    assert watched.code == 1
+    assert "approval_denied" in watched.out
+
+
+async def test_what_goes_wrong_is_said_with_the_next_step(terminal: Terminal):
+    empty = await terminal.aos("task", "submit", " ")
+    assert (empty.code, "Traceback" in empty.err) == (1, False)
+    assert "empty" in empty.err
+
+    unknown = await terminal.aos("task", "get", "nobody", "--json")
+    assert unknown.code == 4
+    assert json.loads(unknown.err)["code"] == "task_not_found"
+
+    nobody_works = await terminal.aos("task", "submit", "hello", "--wait", "--timeout", "0.5")
+    assert nobody_works.code == 5
+    assert "aos task watch" in nobody_works.err
+    task_id = nobody_works.err.split()[-1]
+    assert (await terminal.aos("task", "cancel", task_id)).code == 0
+    queued = json.loads((await terminal.aos("task", "get", task_id, "--json")).out)
+    assert queued["state"] in {TaskState.QUEUED, TaskState.CANCELLED}
+    assert queued["cancel_requested"]
+
+
+async def test_agents_are_registered_shown_and_removed(terminal: Terminal, tmp_path: Path):
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "cards" / "echo.yaml").write_text(CARD)
+    (tmp_path / "cards" / "bad.yaml").write_text(CARD.replace("1.0.0", "one").replace("id: echo\n", "id: bad\n", 1))
+    registered = await terminal.aos("agents", "register", "cards")
+    assert registered.code == 1
+    assert "echo 1.0.0: registered" in registered.out
+    assert "bad.yaml:2" in registered.err
+
+    listed = json.loads((await terminal.aos("agents", "list", "--json")).out)
+    assert [entry["card"]["id"] for entry in listed["agents"]] == ["echo"]
+    assert "echo 1.0.0" in (await terminal.aos("agents", "show", "echo")).out
+    assert (await terminal.aos("agents", "remove", "echo")).code == 0
+    assert "removed" in (await terminal.aos("agents", "history", "echo")).out
+    assert (await terminal.aos("agents", "show", "echo")).code == 4
+
+
+async def test_nothing_was_given_up(terminal: Terminal):
+    assert "nothing was given up" in (await terminal.aos("dead", "list")).out
+    assert (await terminal.aos("dead", "show", "7")).code == 4

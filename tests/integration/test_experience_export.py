@@ -1,0 +1,98 @@
+"""Experience leaves the store whole, in every format, and a broken export leaves no file."""
+
+import os
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+import pytest
+
+from evolution.errors import ExportFailed
+from evolution.export import SCHEMA, ExportFormat, export
+from evolution.ports import ExperienceQuery
+from evolution.store.memory_store import MemoryExperienceStore
+from schemas.experience import ExperienceRecord
+from tests.unit.evolution.experience_records import a_failure, a_record, encoded
+
+
+@pytest.fixture
+async def store():
+    memory = MemoryExperienceStore()
+    records = [a_record(f"t{i}", minutes=i) for i in range(6)]
+    await memory.record([*records, a_failure("lost", minutes=9, vector=None, cost=0.0)])
+    return memory
+
+
+async def test_parquet_holds_every_record_in_typed_columns(store, tmp_path):
+    path = tmp_path / "e.parquet"
+    assert await export(store, ExperienceQuery(), path, ExportFormat.PARQUET, batch_rows=3) == 7
+    table = pyarrow.parquet.read_table(path)
+    assert table.schema.equals(SCHEMA)
+    rows = table.to_pylist()
+    assert [row["record_id"] for row in rows] == ["t0", "t1", "t2", "t3", "t4", "t5", "lost"]
+    assert np.allclose(rows[0]["vector"], np.linspace(-1, 1, 384))
+    assert rows[0]["chosen"] == ["ocr", "summary"]
+    assert rows[6]["vector"] is None
+    assert rows[6]["failure_code"] == "step_failed"
+    original = (await store.find(ExperienceQuery(success=False)))[0]
+    assert ExperienceRecord.model_validate_json(rows[6]["record"]) == original
+
+
+async def test_arrow_reads_back_as_a_table_without_copying_through_text(store, tmp_path):
+    path = tmp_path / "e.arrow"
+    await export(store, ExperienceQuery(success=True), path, ExportFormat.ARROW, batch_rows=4)
+    table = pyarrow.ipc.open_file(path).read_all()
+    assert table.num_rows == 6
+    assert table["latency_ms"].to_pylist() == [12.5] * 6
+
+
+async def test_csv_survives_quotes_newlines_and_commas(tmp_path):
+    store = MemoryExperienceStore()
+    words = 'say "hi", then\nleave; naïve'
+    record = a_record("t", instruction=words, vector=encoded([1.5, -2.0]))
+    await store.record([record])
+    path = tmp_path / "e.csv"
+    await export(store, ExperienceQuery(), path, ExportFormat.CSV)
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    [row] = pyarrow.csv.read_csv(path, parse_options=options).to_pylist()
+    assert row["instruction"] == words
+    assert row["chosen"] == "ocr summary"
+    assert row["vector"] == record.vector
+
+
+async def test_json_lines_are_the_records_themselves(store, tmp_path):
+    path = tmp_path / "e.jsonl"
+    await export(store, ExperienceQuery(), path, ExportFormat.JSONL, batch_rows=2)
+    read = [ExperienceRecord.model_validate_json(line) for line in path.read_text().splitlines()]
+    assert read == list(reversed(await store.find(ExperienceQuery())))
+
+
+@pytest.mark.parametrize("kind", list(ExportFormat))
+async def test_nothing_to_export_is_an_empty_file_that_still_reads(tmp_path, kind):
+    path = tmp_path / "none"
+    assert await export(MemoryExperienceStore(), ExperienceQuery(), path, kind) == 0
+    assert path.exists()
+    if kind is ExportFormat.PARQUET:
+        assert pyarrow.parquet.read_table(path).num_rows == 0
+
+
+@pytest.mark.parametrize("kind", list(ExportFormat))
+async def test_a_folder_that_is_not_there_is_said_in_words(store, tmp_path, kind):
+    with pytest.raises(ExportFailed, match="cannot write"):
+        await export(store, ExperienceQuery(), tmp_path / "nowhere" / "file", kind)
+
+
+async def test_a_broken_export_leaves_the_old_file_and_no_other(store, tmp_path):
+    path = tmp_path / "e.jsonl"
+    path.write_text("the export of yesterday")
+
+    class Breaks(MemoryExperienceStore):
+        async def scan(self, query, batch_rows=1000):
+            yield [a_record()]
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(ExportFailed, match="No space left"):
+        await export(Breaks(), ExperienceQuery(), path, ExportFormat.JSONL)
+    assert path.read_text() == "the export of yesterday"
+    assert os.listdir(tmp_path) == ["e.jsonl"]

@@ -1,0 +1,14 @@
+"""The streams of the bus exist, keep to their quotas and can be ensured again."""
+
+from gateway.bus.streams import Quotas, bucket_configs, ensure, stream_configs
+
+
+async def test_ensuring_twice_changes_nothing(js):
+    await ensure(js, Quotas().scaled(0.05))
+    names = {info.config.name for info in await js.streams_info()}
+    assert {config.name for config in stream_configs(Quotas())} <= names
+    assert {f"KV_{bucket.bucket}" for bucket in bucket_configs(Quotas())} <= names
+
+
+async def test_every_stream_has_a_size_quota(js):
+    assert all(info.config.max_bytes > 0 for info in await js.streams_info())

@@ -1,0 +1,135 @@
+"""Graphs of new tasks are predicted from past ones; what cannot be learned or read is said."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from agents.evolving.evaluation.graph_bench import measure
+from agents.evolving.evaluation.graph_rows import GraphRows, read_graphs, within
+from agents.evolving.prediction.graphs import GraphPredictor, TooLittleExperience, cut_out, f1
+from agents.evolving.prediction.handovers import PastGraph
+from agents.evolving.prediction.texts import Likeness, Tasks
+from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
+
+WORDS = ("scan", "translate", "summarise", "speak", "chart")
+CATALOGUE = CatalogueRows(WORDS, WORDS, tuple(f"can {word} things" for word in WORDS))
+
+
+def vectors(texts):
+    """Bags of the known words, as unit vectors."""
+    bags = np.array([[0.1 + (word in text) for word in WORDS] for text in texts], dtype=np.float32)
+    return bags / np.linalg.norm(bags, axis=1, keepdims=True)
+
+
+def made_up(count, seed):
+    rng = np.random.default_rng(seed)
+    queries, graphs = [], []
+    for _ in range(count):
+        agents = tuple(int(a) for a in rng.permutation(len(WORDS))[: rng.integers(2, 4)])
+        queries.append("please " + " and then ".join(f"{WORDS[a]} document {rng.integers(99)}" for a in agents))
+        graphs.append(PastGraph(agents, tuple(itertools.pairwise(agents))))
+    return GraphRows(tuple(queries), tuple(graphs))
+
+
+@pytest.fixture(scope="module")
+def measured():
+    past, new = made_up(160, 1), made_up(60, 2)
+    return measure(vectors(CATALOGUE.descriptions), past, vectors(past.queries), new, vectors(new.queries))
+
+
+def test_agents_named_in_the_words_are_found(measured):
+    assert measured.node_f1 > 0.95
+
+
+def test_the_order_of_the_words_orders_the_work(measured):
+    assert measured.edge_f1 > 0.75
+    assert measured.edge_f1 > measured.copied[1] + 0.2
+
+
+def test_learning_twice_gives_the_same_graphs():
+    past, new = made_up(60, 3), made_up(10, 4)
+    tasks = Tasks(new.queries, vectors(new.queries))
+    one, other = (
+        GraphPredictor(
+            vectors(CATALOGUE.descriptions), Tasks(past.queries, vectors(past.queries)), past.graphs
+        ).predict(tasks)
+        for _ in range(2)
+    )
+    assert one == other
+
+
+def test_too_little_experience_is_refused_with_the_number_that_is_needed():
+    past = made_up(3, 0)
+    with pytest.raises(TooLittleExperience, match="3 past tasks have a graph; at least 10"):
+        GraphPredictor(vectors(WORDS), Tasks(past.queries, vectors(past.queries)), past.graphs)
+
+
+def test_experience_of_one_single_graph_is_learned_as_it_is():
+    graph = PastGraph((0, 1), ((0, 1),))
+    past = Tasks(tuple(f"scan and translate {n}" for n in range(12)), vectors(["scan translate"] * 12))
+    predictor = GraphPredictor(vectors(WORDS), past, [graph] * 12)
+    assert predictor.predict(past.only([0])) == [graph]
+
+
+def test_texts_without_words_are_compared_by_meaning_alone():
+    alike = Likeness(Tasks(("?!", "…"), vectors(["scan", "speak"]))).past
+    assert not alike.words.any()
+    assert alike.meaning[0, 0] == pytest.approx(1.0)
+
+
+def test_no_predicted_graph_has_a_cycle():
+    pairs = np.array([[0.0, 0.9, 0.2], [0.3, 0.0, 0.8], [0.7, 0.1, 0.0]])
+    graph = cut_out(np.array([4, 2, 3]), np.array([0.9, 0.8, 0.7]), pairs, 0.5, 0.15)
+    assert graph == PastGraph((4, 2, 3), ((4, 2), (2, 3), (4, 3)))
+
+
+def test_somebody_is_always_in_the_graph():
+    graph = cut_out(np.array([4, 2]), np.array([0.1, 0.05]), np.zeros((2, 2)), 0.5, 0.5)
+    assert graph == PastGraph((4,), ())
+
+
+def test_f1_counts_agents_and_ordered_pairs_over_all_tasks():
+    right = [PastGraph((0, 1), ((0, 1),)), PastGraph((2,), ())]
+    predicted = [PastGraph((0, 1), ((1, 0),)), PastGraph((2, 3), ())]
+    assert f1(predicted, right) == (pytest.approx(6 / 7), 0.0)
+
+
+def written(folder, *rows):
+    file = folder / "tasks.jsonl"
+    file.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return file
+
+
+def test_rows_are_read_by_place_in_the_catalogue(tmp_path):
+    row = {"query": "scan it", "nodes": ["scan", "speak"], "edges": [["scan", "speak"]]}
+    assert read_graphs(written(tmp_path, row), CATALOGUE).graphs == (PastGraph((0, 3), ((0, 3),)),)
+
+
+def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
+    row = {"query": "fly", "nodes": ["scan", "fly"], "edges": [["scan", "fly"]]}
+    rows = read_graphs(written(tmp_path, row), CATALOGUE)
+    assert rows.graphs[0] == PastGraph((0, 5), ((0, 5),))
+    assert within(rows.graphs[0], 5) == PastGraph((0,), ())
+    assert "'fly' is not in the catalogue" in rows.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("{", "no JSON object"),
+        ({"nodes": ["scan"], "edges": []}, "'query' is missing"),
+        ({"query": "x", "nodes": [], "edges": []}, "'nodes' is missing or empty"),
+        ({"query": "x", "nodes": ["scan"]}, "'edges' is missing"),
+        ({"query": "x", "nodes": ["scan"], "edges": [["scan", "speak"]]}, "an edge names 'speak'"),
+    ],
+)
+def test_a_wrong_row_is_named_by_file_and_line(tmp_path, row, words):
+    with pytest.raises(RowsInvalid, match=f"tasks.jsonl:1: .*{words}"):
+        read_graphs(written(tmp_path, row), CATALOGUE)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    with pytest.raises(RowsInvalid, match="has no rows"):
+        read_graphs(written(tmp_path, ""), CATALOGUE)

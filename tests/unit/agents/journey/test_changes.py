@@ -1,0 +1,55 @@
+"""What a task's record becomes along the way."""
+
+import pytest
+
+from agents.errors import StepTimedOut, TaskTakenElsewhere
+from agents.journey.changes import decided, failure_of, owned, taken, waiting
+from agents.journey.records import Held
+from schemas.parts import text_part
+from schemas.task import ApprovalState, TaskRecord, TaskState, TaskSubmitted
+
+TASK = TaskSubmitted(task_id="t", parts=(text_part("add one and one"),))
+
+
+def test_a_task_that_nobody_recorded_is_taken_with_its_title():
+    held = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1)
+    assert held.revision == 0
+    assert (held.record.state, held.record.stream_seq, held.record.title) == (TaskState.RUNNING, 7, "add one and one")
+
+
+def test_a_record_of_a_door_keeps_what_it_says():
+    queued = TaskRecord(task_id="t", tenant="default", state=TaskState.QUEUED, title="from the door")
+    held = taken(Held(queued, 3), TASK, "worker-1", stream_seq=7, deliveries=2)
+    assert (held.revision, held.record.title, held.record.deliveries) == (3, "from the door", 2)
+
+
+def test_a_cancellation_stored_meanwhile_is_not_lost():
+    mine = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
+    stored = mine.model_copy(update={"state": TaskState.QUEUED, "cancel_requested": True})
+    assert owned(stored, mine).cancel_requested
+
+
+@pytest.mark.parametrize("present", [{"state": TaskState.RUNNING, "stream_seq": 8}, {"state": TaskState.SUCCEEDED}])
+def test_a_task_that_another_message_owns_is_left_alone(present):
+    mine = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
+    with pytest.raises(TaskTakenElsewhere):
+        owned(mine.model_copy(update=present), mine)
+
+
+def test_a_decided_task_that_waited_goes_to_the_message_that_brings_it_back():
+    mine = taken(None, TASK, "worker-1", stream_seq=9, deliveries=1).record
+    stored = waiting(mine.model_copy(update={"stream_seq": 7}), TASK, ("a",))
+    assert owned(stored, mine).stream_seq == 9
+
+
+def test_a_decision_outlives_the_next_wait():
+    record = TaskRecord(task_id="t", tenant="default", state=TaskState.RUNNING, approvals={"a": ApprovalState.APPROVED})
+    again = waiting(record, TASK, ("a", "b"))
+    assert decided(again, ApprovalState.APPROVED) == {"a"}
+    assert decided(again, ApprovalState.PENDING) == {"b"}
+    assert again.submission == TASK
+
+
+def test_a_failure_says_which_step_of_which_agent():
+    failure = failure_of(StepTimedOut("no answer", step_id="t.a", agent_id="slow", retryable=True))
+    assert (failure.code, failure.step_id, failure.agent_id) == ("step_timed_out", "t.a", "slow")

@@ -1,0 +1,263 @@
+"""Experiments: a fair split, tests that survive peeking, and decisions that promote gains and stop harm."""
+
+import math
+
+import numpy as np
+import pytest
+
+from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of, position
+from evolution.experiments.deciding import Action, Design, Guard, decide
+from evolution.experiments.sequential import difference, split_evidence
+from evolution.experiments.tallies import COST, LATENCY, SUCCESS, Moments, Stage, tallied
+from schemas.base import new_id
+from tests.unit.evolution.experience_records import a_record
+
+DESIGN = Design("exp-1", control="cosine-1", treatment="learned-2")
+
+
+def moments_of(values) -> Moments:
+    values = np.asarray(values, dtype=float)
+    if len(values) == 0:
+        return Moments()
+    return Moments(len(values), float(values.mean()), float(((values - values.mean()) ** 2).sum()))
+
+
+def stage_of(share, treated, control, *, latency=None, cost=None) -> Stage:
+    """A stage whose success, log latency and cost are these values."""
+    arms = {}
+    for index, (arm, values) in enumerate(((TREATMENT, treated), (CONTROL, control))):
+        arms[arm] = {SUCCESS: moments_of(values)}
+        for metric, given in ((LATENCY, latency), (COST, cost)):
+            if given is not None:
+                arms[arm][metric] = moments_of(given[index])
+    return Stage(share, arms)
+
+
+def coin(rng, chance, count):
+    return (rng.random(count) < chance).astype(float)
+
+
+# The split
+
+
+def test_a_task_keeps_its_arm_and_a_wider_canary_keeps_its_tasks():
+    tasks = [new_id() for _ in range(2000)]
+    narrow = {task for task in tasks if arm_of("e", task, 0.05) == TREATMENT}
+    wide = {task for task in tasks if arm_of("e", task, 0.5) == TREATMENT}
+    assert narrow < wide
+    assert {task for task in tasks if arm_of("e", task, 0.5) == TREATMENT} == wide
+
+
+def test_the_split_has_its_size_and_experiments_do_not_know_of_each_other():
+    tasks = [f"task-{number}" for number in range(20_000)]
+    one = np.array([arm_of("one", task, 0.2) == TREATMENT for task in tasks])
+    two = np.array([arm_of("two", task, 0.2) == TREATMENT for task in tasks])
+    assert one.mean() == pytest.approx(0.2, abs=0.01)
+    assert (one & two).mean() == pytest.approx(0.04, abs=0.006)
+
+
+def test_positions_are_the_same_in_every_process_and_release():
+    assert position("exp", "task") == 0.17552745951806978
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])
+def test_a_share_outside_its_range_is_refused(share):
+    with pytest.raises(ValueError, match="treatment_share"):
+        arm_of("e", "t", share)
+
+
+# Tallies
+
+
+def test_moments_added_one_by_one_or_merged_are_those_of_all_values():
+    values = np.random.default_rng(1).normal(1e6, 1.0, 501)
+    one_by_one = Moments()
+    for value in values[:200]:
+        one_by_one = one_by_one.plus(value)
+    merged = one_by_one.merged(moments_of(values[200:]))
+    assert merged.mean == pytest.approx(values.mean(), rel=1e-12)
+    assert merged.variance == pytest.approx(values.var(ddof=1), rel=1e-6)
+    assert merged.merged(Moments()) == merged
+
+
+def test_records_count_for_the_arm_whose_policy_routed_them():
+    records = [a_record(policy="cosine-1"), a_record(policy="learned-2", success=False), a_record(policy="old")]
+    stage = tallied(Stage(0.5), records, control="cosine-1", treatment="learned-2")
+    assert stage.count(CONTROL) == stage.count(TREATMENT) == 1
+    assert stage.moments(TREATMENT, SUCCESS).mean == 0.0
+    assert stage.moments(CONTROL, LATENCY).mean == pytest.approx(math.log1p(12.5))
+
+
+# Tests under peeking
+
+
+def running(values, mask, looks):
+    """Moments of the masked values among the first n values, for each n of ``looks``."""
+    kept = np.where(mask, values, 0.0)
+    counts, sums, squares = (np.cumsum(part)[looks - 1] for part in (mask, kept, kept**2))
+    means = sums / counts
+    deviations = np.maximum(squares - counts * means**2, 0.0)
+    return [Moments(*each) for each in zip(counts.tolist(), means.tolist(), deviations.tolist(), strict=True)]
+
+
+def peeks(values_treated, values_control, in_treatment, metric, every):
+    """The stages that someone sees who looks again after every few tasks."""
+    values = np.where(in_treatment, values_treated, values_control)
+    looks = np.arange(100, len(values) + 1, every)
+    treated, control = running(values, in_treatment, looks), running(values, ~in_treatment, looks)
+    return [
+        Stage(0.5, {TREATMENT: {metric: mine}, CONTROL: {metric: other}})
+        for mine, other in zip(treated, control, strict=True)
+    ]
+
+
+def textbook_alarm(stage):
+    """Whether a z-test at 5 % would call the arms different."""
+    treated, control = stage.moments(TREATMENT, SUCCESS), stage.moments(CONTROL, SUCCESS)
+    error = math.sqrt(treated.variance / treated.count + control.variance / control.count)
+    return abs(treated.mean - control.mean) > 1.96 * error
+
+
+def test_someone_who_looks_every_ten_tasks_is_fooled_in_at_most_5_percent_of_experiments():
+    rng = np.random.default_rng(20261121)
+    runs, alarms, textbook = 300, 0, 0
+    for _ in range(runs):
+        looks = peeks(coin(rng, 0.7, 3000), coin(rng, 0.7, 3000), rng.random(3000) < 0.5, SUCCESS, 10)
+        found = [difference([look], SUCCESS, 0.05, 0.05, bounded=True) for look in looks]
+        alarms += any(not each.low <= 0 <= each.high for each in found)
+        textbook += any(textbook_alarm(look) for look in looks)
+    assert alarms / runs <= 0.05
+    assert textbook / runs > 0.25  # what peeking does to the textbook test: the simulation can tell
+
+
+def test_a_real_gain_is_found_though():
+    rng = np.random.default_rng(3)
+    found = 0
+    for _ in range(50):
+        looks = peeks(coin(rng, 0.78, 6000), coin(rng, 0.70, 6000), rng.random(6000) < 0.5, SUCCESS, 100)
+        found += any(difference([look], SUCCESS, 0.05, 0.05, bounded=True).low > 0 for look in looks)
+    assert found >= 45
+
+
+def test_heavy_tailed_latency_fools_nobody_either():
+    rng = np.random.default_rng(4)
+    alarms = 0
+    for _ in range(200):
+        treated, control = np.log1p(rng.lognormal(3, 1.5, (2, 3000)))
+        looks = peeks(treated, control, rng.random(3000) < 0.5, LATENCY, 25)
+        found = [difference([look], LATENCY, 0.05, 0.2, bounded=False) for look in looks]
+        alarms += any(not each.low <= 0 <= each.high for each in found)
+    assert alarms / 200 <= 0.05
+
+
+def test_before_the_burn_in_nothing_is_known():
+    found = difference([stage_of(0.5, [1.0] * 49, [0.0] * 5000)], SUCCESS, 0.05, 0.05, bounded=True)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_an_arm_that_only_ever_won_is_not_taken_for_certain():
+    found = difference([stage_of(0.5, [1.0] * 60, [1.0] * 60)], SUCCESS, 0.05, 0.05, bounded=True)
+    assert found.high > 0.05
+
+
+def test_a_canary_that_grows_while_the_world_gets_worse_is_not_blamed_for_it():
+    rng = np.random.default_rng(5)
+    good_days = stage_of(0.05, coin(rng, 0.9, 500), coin(rng, 0.9, 9500))
+    bad_days = stage_of(0.5, coin(rng, 0.5, 5000), coin(rng, 0.5, 5000))
+    found = difference([good_days, bad_days], SUCCESS, 0.05, 0.05, bounded=True)
+    assert found.low < 0 < found.high
+    pooled = [
+        good_days.moments(arm, SUCCESS).merged(bad_days.moments(arm, SUCCESS)).mean for arm in (TREATMENT, CONTROL)
+    ]
+    assert pooled[0] - pooled[1] < -0.1  # what pooling would have said
+
+
+def test_a_fair_split_is_left_alone_however_often_one_looks():
+    rng = np.random.default_rng(6)
+    alarms = 0
+    for _ in range(300):
+        heads = np.cumsum(rng.random(4000) < 0.2)
+        alarms += any(split_evidence(int(heads[n - 1]), n, 0.2) > 20 for n in range(10, 4001, 10))
+    assert alarms / 300 <= 0.05
+
+
+def test_a_split_that_loses_tasks_of_one_arm_is_seen():
+    assert split_evidence(480, 1000, 0.5) < 20 < 1000 < split_evidence(4500, 10_000, 0.5)
+    assert split_evidence(1, 10, 0.0) == math.inf
+    assert split_evidence(0, 0, 0.5) == 1.0
+
+
+# Decisions
+
+
+def test_an_experiment_starts_with_its_smallest_share():
+    verdict = decide(DESIGN, [])
+    assert (verdict.action, verdict.treatment_share) == (Action.WIDEN, 0.01)
+
+
+def test_a_stage_without_harm_is_widened_and_one_without_enough_tasks_waits():
+    rng = np.random.default_rng(7)
+    few = decide(DESIGN, [stage_of(0.01, coin(rng, 0.7, 60), coin(rng, 0.7, 5940))])
+    assert (few.action, few.treatment_share) == (Action.WAIT, 0.01)
+    enough = decide(DESIGN, [stage_of(0.01, coin(rng, 0.7, 110), coin(rng, 0.7, 10_890))])
+    assert (enough.action, enough.treatment_share) == (Action.WIDEN, 0.05)
+
+
+def test_a_gain_is_promoted():
+    rng = np.random.default_rng(8)
+    verdict = decide(DESIGN, [stage_of(0.5, coin(rng, 0.85, 3000), coin(rng, 0.7, 3000))])
+    assert (verdict.action, verdict.treatment_share) == (Action.PROMOTE, 1.0)
+    assert verdict.success.low > 0.05
+
+
+def test_a_gain_that_changes_much_waits_for_a_person():
+    rng = np.random.default_rng(9)
+    stages = [stage_of(0.5, coin(rng, 0.85, 3000), coin(rng, 0.7, 3000))]
+    asked = decide(DESIGN, stages, changed=0.6)
+    assert asked.action is Action.ASK
+    assert "60% of all choices" in asked.reason
+    assert decide(DESIGN, stages, changed=0.6, approved=True).action is Action.PROMOTE
+
+
+def test_a_loss_is_rolled_back_early():
+    rng = np.random.default_rng(10)
+    verdict = decide(DESIGN, [stage_of(0.05, coin(rng, 0.2, 100), coin(rng, 0.7, 1900))])
+    assert (verdict.action, verdict.treatment_share) == (Action.ROLL_BACK, 0.0)
+    assert "success falls" in verdict.reason
+
+
+def test_a_guard_stops_a_treatment_that_succeeds_more_but_is_much_slower():
+    rng = np.random.default_rng(11)
+    latency = (rng.normal(4.0, 0.5, 2000), rng.normal(3.0, 0.5, 2000))
+    verdict = decide(DESIGN, [stage_of(0.5, coin(rng, 0.9, 2000), coin(rng, 0.6, 2000), latency=latency)])
+    assert verdict.action is Action.ROLL_BACK
+    assert "log_latency" in verdict.reason
+
+
+def test_a_guard_tolerates_what_it_tolerates():
+    rng = np.random.default_rng(12)
+    design = Design("e", "a", "b", guards=(Guard(COST, 0.5, 0.2),))
+    cost = (rng.normal(1.3, 0.1, 3000), rng.normal(1.0, 0.1, 3000))
+    verdict = decide(design, [stage_of(0.5, coin(rng, 0.9, 3000), coin(rng, 0.7, 3000), cost=cost)])
+    assert verdict.action is Action.PROMOTE
+
+
+def test_a_broken_split_stops_everything_even_a_gain():
+    rng = np.random.default_rng(13)
+    verdict = decide(DESIGN, [stage_of(0.5, coin(rng, 0.95, 2000), coin(rng, 0.7, 4000))])
+    assert verdict.action is Action.ROLL_BACK
+    assert "not 50%" in verdict.reason
+
+
+def test_no_difference_after_all_tasks_keeps_the_control():
+    rng = np.random.default_rng(14)
+    design = Design("e", "a", "b", max_tasks=4000)
+    verdict = decide(design, [stage_of(0.5, coin(rng, 0.7, 2000), coin(rng, 0.7, 2000))])
+    assert verdict.action is Action.ROLL_BACK
+    assert "no gain found" in verdict.reason
+
+
+@pytest.mark.parametrize("shares", [(), (0.5, 0.1), (0.0, 0.5), (0.5, 1.0), (0.1, 0.1)])
+def test_a_canary_that_does_not_grow_or_leaves_no_control_is_refused(shares):
+    with pytest.raises(ValueError, match="share"):
+        Design("e", "a", "b", shares=shares)

@@ -1,0 +1,122 @@
+"""Planted rules are found, and nothing else is."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from evolution.mining.rules import find_rules, frequent, wilson
+from evolution.mining.transactions import Limits, counted, items_of, limits_of
+from tests.unit.evolution.experience_records import a_failure, a_record
+
+PLANTED = {
+    (frozenset({"agent=a3", "kind=2"}), "outcome=failure"): 0.75,
+    (frozenset({"modality=audio"}), "outcome=failure"): 0.55,
+    (frozenset({"agent=a7", "hours=20-24"}), "outcome=failure"): 0.70,
+    (frozenset({"agent=a1", "kind=4"}), "slow"): 0.60,
+    (frozenset({"agent=a5"}), "slow"): 0.40,
+}
+
+
+def planted_experience(rng, count, rules=PLANTED):
+    """Tasks of 10 agents, 6 kinds, 3 modalities, 6 times of day; failure 20 % and slow 10 % but for the rules."""
+    tasks = []
+    for _ in range(count):
+        items = {
+            f"agent=a{rng.integers(10)}",
+            f"kind={rng.integers(6)}",
+            f"modality={rng.choice(['text', 'text', 'image', 'audio'])}",
+            f"hours={(start := 4 * int(rng.integers(6))):02d}-{start + 4:02d}",
+        }
+        chance = {"outcome=failure": 0.2, "slow": 0.1}
+        for (antecedent, consequent), probability in rules.items():
+            if antecedent <= items:
+                chance[consequent] = max(chance[consequent], probability)
+        failed, slow = rng.random() < chance["outcome=failure"], rng.random() < chance["slow"]
+        items.add("outcome=failure" if failed else "outcome=success")
+        tasks.append(frozenset(items | ({"slow"} if slow else set())))
+    return counted(tasks)
+
+
+def test_planted_rules_are_found_with_high_precision_and_recall():
+    found, right, missed = 0, 0, 0
+    for seed in range(5):
+        rules = find_rules(planted_experience(np.random.default_rng(seed), 8000))
+        bad = {(rule.antecedent, rule.consequent) for rule in rules if rule.consequent != "outcome=success"}
+        found += len(bad)
+        right += len(bad & PLANTED.keys())
+        missed += len(PLANTED.keys() - bad)
+    assert right / found >= 0.9, (right, found)
+    assert right / (right + missed) >= 0.95, missed
+
+
+def test_experience_without_rules_gives_none():
+    found = [
+        rule for seed in range(5) for rule in find_rules(planted_experience(np.random.default_rng(seed), 8000, {}))
+    ]
+    assert found == []
+
+
+def test_a_rule_says_how_much_how_often_and_how_sure():
+    tasks = Counter({frozenset({"agent=x", "outcome=failure"}): 80, frozenset({"agent=x", "outcome=success"}): 20})
+    tasks[frozenset({"agent=y", "outcome=failure"})] = 20
+    tasks[frozenset({"agent=y", "outcome=success"})] = 280
+    [failing, succeeding] = sorted(find_rules(tasks, min_count=10), key=lambda rule: rule.consequent)
+    assert (failing.antecedent, failing.consequent) == ({"agent=x"}, "outcome=failure")
+    assert (failing.count, failing.covered, failing.total) == (80, 100, 400)
+    assert failing.confidence == 0.8
+    assert failing.lift == pytest.approx(0.8 / 0.25)
+    assert failing.low < 0.8 < failing.high
+    assert failing.error_rate < 1e-6
+    assert (succeeding.antecedent, succeeding.consequent) == ({"agent=y"}, "outcome=success")
+
+
+def test_frequent_sets_are_those_of_counting_by_hand():
+    rng = np.random.default_rng(1)
+    tasks = counted(frozenset(f"i{n}" for n in np.flatnonzero(rng.random(8) < 0.4)) for _ in range(400))
+    found = frequent(tasks, 20, 3)
+    for items, count in found.items():
+        assert count == sum(times for task, times in tasks.items() if items <= task)
+    singles = {item for items in found for item in items}
+    triples = {frozenset({a, b, c}) for a in singles for b in singles for c in singles if len({a, b, c}) == 3}
+    expected = {t for t in triples if sum(times for task, times in tasks.items() if t <= task) >= 20}
+    assert {items for items in found if len(items) == 3} == expected
+
+
+def test_mining_again_or_in_another_order_gives_the_same():
+    tasks = planted_experience(np.random.default_rng(3), 4000)
+    backwards = Counter(dict(reversed(tasks.items())))
+    assert find_rules(tasks) == find_rules(backwards) == find_rules(tasks)
+
+
+def test_days_add_up():
+    rng = np.random.default_rng(4)
+    monday, tuesday = planted_experience(rng, 2000), planted_experience(rng, 2000)
+    assert sum((monday + tuesday).values()) == 4000
+    assert find_rules(monday + tuesday) == find_rules(tuesday + monday)
+
+
+def test_no_experience_has_no_rules():
+    assert find_rules(Counter()) == []
+
+
+def test_a_record_becomes_items():
+    limits = Limits(slow_ms=10.0, costly=5.0)
+    assert items_of(a_record(chosen=("ocr", "sum")), 3, limits) == {
+        *("agent=ocr", "agent=sum", "network=ocr>sum", "modality=text", "modality=image"),
+        *("kind=3", "hours=12-16", "outcome=success", "slow"),
+    }
+    items = items_of(a_failure(latency_ms=1.0), None, limits)
+    assert {"outcome=failure", "failure=step_failed"} < items
+    assert not {"slow", "outcome=success"} & items
+
+
+def test_the_slowest_tenth_is_slow():
+    limits = limits_of([a_record(latency_ms=float(n)) for n in range(100)])
+    assert limits.slow_ms == pytest.approx(89.1)
+
+
+def test_wilsons_interval_is_the_published_one():
+    low, high = wilson(1, 10)  # Wilson 1927: 0.018, 0.404
+    assert (round(low, 3), round(high, 3)) == (0.018, 0.404)
+    assert wilson(0, 0) == (0.0, 1.0)

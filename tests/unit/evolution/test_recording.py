@@ -1,0 +1,85 @@
+"""What the recorder makes of messages: a verdict for each, in order, and nothing kept that should not be."""
+
+from datetime import timedelta
+
+import pytest
+
+from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
+from evolution.ports import ExperienceQuery
+from evolution.recording import KEPT, Arrival, Fate, Recorder
+from evolution.store.memory_store import MemoryExperienceStore
+from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record
+
+EXPERIENCE, FEEDBACK = "aos.default.experience", "aos.default.feedback"
+
+
+def arrival(item, subject=EXPERIENCE) -> Arrival:
+    return Arrival(subject, item.model_dump_json().encode())
+
+
+def recorder(store) -> Recorder:
+    return Recorder(store, clock=lambda: MOMENT + timedelta(hours=1))
+
+
+async def test_every_message_gets_its_verdict_in_order():
+    store = MemoryExperienceStore()
+    record, feedback = a_record("a"), a_feedback("a")
+    verdicts = await recorder(store).record(
+        [arrival(record), Arrival(EXPERIENCE, b"?"), arrival(feedback, FEEDBACK), arrival(record)]
+    )
+    assert [verdict.fate for verdict in verdicts] == [Fate.KEPT, Fate.REFUSED, Fate.KEPT, Fate.KEPT]
+    assert await store.find(ExperienceQuery()) == [record]
+    assert await store.feedback_of("default", "a") == [feedback]
+
+
+async def test_the_reason_names_the_fields_but_not_all_of_a_hundred():
+    [verdict] = await recorder(MemoryExperienceStore()).record([Arrival(EXPERIENCE, b'{"cost": -1, "x": 1}')])
+    assert "record_id: Field required" in verdict.reason
+    assert "more" in verdict.reason
+
+
+async def test_feedback_on_the_experience_subject_is_refused():
+    [verdict] = await recorder(MemoryExperienceStore()).record([arrival(a_feedback("a"))])
+    assert verdict.fate is Fate.REFUSED
+
+
+@pytest.mark.parametrize(("ahead", "fate"), [(timedelta(minutes=9), Fate.KEPT), (timedelta(minutes=11), Fate.REFUSED)])
+async def test_a_clock_may_run_ahead_a_little(ahead, fate):
+    record = a_record(at=MOMENT + timedelta(hours=1) + ahead)
+    [verdict] = await recorder(MemoryExperienceStore()).record([arrival(record)])
+    assert verdict.fate is fate
+
+
+async def test_an_old_record_is_late_and_welcome():
+    assert await recorder(MemoryExperienceStore()).record([arrival(a_record(at=MOMENT - timedelta(days=400)))]) == (
+        KEPT,
+    )
+
+
+async def test_a_tenant_cannot_write_into_anothers_experience():
+    store = MemoryExperienceStore()
+    [verdict] = await recorder(store).record([arrival(a_record(tenant="acme"), "aos.umbrella.experience")])
+    assert "tenant 'acme'" in verdict.reason
+    assert await store.count() == 0
+
+
+async def test_a_record_that_only_the_store_refuses_does_not_take_its_neighbours_along():
+    class Picky(MemoryExperienceStore):
+        async def record(self, records):
+            if any(record.record_id == "odd" for record in records):
+                raise ExperienceRefused("I do not like it")
+            return await super().record(records)
+
+    store = Picky()
+    arrivals = [arrival(a_record(name)) for name in ("a", "odd", "b")]
+    verdicts = await recorder(store).record(arrivals)
+    assert [verdict.reason for verdict in verdicts] == ["", "I do not like it", ""]
+    assert verdicts[1].task_id == "odd"
+    assert await store.count() == 2
+
+
+async def test_a_store_that_is_down_is_no_verdict():
+    full = MemoryExperienceStore(capacity=1)
+    with pytest.raises(ExperienceStoreUnavailable):
+        await recorder(full).record([arrival(a_record("a")), arrival(a_record("b"))])
+    assert await full.count() == 0

@@ -1,0 +1,83 @@
+"""The command answers at once, and loads only what was called."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import COMMANDS, build
+
+HEAVY = ("torch", "langgraph", "numpy", "pydantic", "httpx", "nats", "fastapi", "rich")
+
+
+def run(*arguments: str, code: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code] if code else [sys.executable, "-m", "gateway.cli.main"]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("AOS_")}
+    return subprocess.run([*command, *arguments], env=clean | environ, capture_output=True, text=True, timeout=120)
+
+
+def test_help_loads_nothing_heavy():
+    show = f"""
+import sys
+from gateway.cli.main import main
+try:
+    main(["--help"])
+except SystemExit as end:
+    assert end.code == 0
+print([name for name in {HEAVY!r} if name in sys.modules])
+"""
+    answer = run(code=show)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_answers_in_less_than_400_ms_of_processor_time():
+    """Processor time, because the machine that runs the tests may be busy with others."""
+    best = min(_seconds_of_help() for _ in range(3))
+    assert best < 0.4
+
+
+def _seconds_of_help() -> float:
+    before = os.times()
+    started = time.perf_counter()
+    run("--help")
+    after = os.times()
+    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    return min(spent, time.perf_counter() - started)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_explains_itself(command):
+    words = [command.name, "--help"]
+    answer = CliRunner().invoke(build(words), words, prog_name="aos")
+    assert answer.exit_code == 0
+    assert "Usage: aos " + command.name in answer.stdout
+
+
+def test_a_wrong_command_is_wrong_usage():
+    answer = run("tsak")
+    assert answer.returncode == 2
+    assert "tsak" in answer.stderr
+
+
+def test_a_wrong_setting_is_wrong_usage_and_no_traceback():
+    answer = run("config", "show", AOS_HTTP_PORT="eighty")
+    assert answer.returncode == 2
+    assert "AOS_HTTP_PORT" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_an_absent_gateway_is_unreachable_and_says_how_to_start_one():
+    answer = run("task", "list", "--url", "http://127.0.0.1:9")
+    assert answer.returncode == 3
+    assert "aos up" in answer.stderr
+
+
+def test_errors_are_problem_json_when_scripts_ask():
+    answer = run("task", "get", "x", "--json", "--url", "http://127.0.0.1:9")
+    assert answer.returncode == 3
+    assert json.loads(answer.stderr)["code"] == "unreachable"
