@@ -61,6 +61,7 @@ class Lane:
         self._expected = 0
         self._request_ended = asyncio.Event()
         self._stopping = False
+        self._heartbeat: asyncio.Task[None] | None = None
 
     @property
     def in_flight(self) -> int:
@@ -68,16 +69,15 @@ class Lane:
         return len(self._held)
 
     async def run(self) -> None:
-        """Pull until ``stop``. Survives every outage of the server."""
+        """Pull until ``stop``. Survives every outage of the server. What is held stays held until ``drain``."""
         inbox = self._nc.new_inbox()
         subscription = await self._nc.subscribe(inbox, cb=self._receive)
-        heartbeat = asyncio.create_task(self._keep_held())
+        self._heartbeat = asyncio.create_task(self._keep_held())
         try:
             await self._ensure_consumer()
             while not self._stopping:
                 await self._pull(inbox)
         finally:
-            heartbeat.cancel()
             await _quietly_unsubscribe(subscription)
 
     def stop(self) -> None:
@@ -96,6 +96,8 @@ class Lane:
         for message in left.values():
             with suppress(nats.errors.Error, OSError):
                 await message.nak()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
 
     async def _pull(self, inbox: str) -> None:
         free = await self._free_slots()

@@ -71,6 +71,23 @@ async def test_a_task_in_work_is_not_given_to_anybody_else(nc, js):
     await stop(lane, running)
 
 
+async def test_a_task_that_is_drained_is_not_given_to_anybody_else(nc, js):
+    bench, other = Bench(), Bench()
+    lane, second = (Lane(nc, js, Priority.NORMAL, LIMITS, taker.work) for taker in (bench, other))
+    running = asyncio.create_task(lane.run())
+    await js.publish(SUBJECT, b"slow")
+    await bench.until(1)
+    lane.stop()
+    await running
+    taking = asyncio.create_task(second.run())
+    draining = asyncio.create_task(lane.drain(20))
+    await asyncio.sleep(2.5 * LIMITS.ack_wait_s)  # the point of the test is that this much time passes
+    bench.release.set()
+    await draining
+    assert (bench.seen, other.seen) == ([b"slow"], [])
+    await stop(second, taking)
+
+
 async def test_what_a_drained_lane_could_not_end_goes_back_at_once(nc, js):
     stuck, fresh = Bench(), Bench()
     fresh.release.set()
