@@ -12,6 +12,8 @@ This package imports nothing else of the project. Read it in the order of one ta
 ``invocation``  the wire protocol between a worker and an agent
 ``experience``  what happened, once
 ``pattern``     what keeps happening
+``policy``      what routing has learned, as one small file
+``policy_state`` which of a tenant's policies is in force
 ``tensor``      tensors on the bus: frames or references, never JSON numbers
 ``problem``     RFC 9457 errors
 ``subjects``    the one map of the bus: subject -> model -> producer -> consumers

@@ -42,6 +42,17 @@ class AgentStanding(Message):
     failures: float = Field(ge=0)
 
 
+class Lineage(Message):
+    """Where a policy comes from, so that it can be made again and judged."""
+
+    since: Moment | None = Field(default=None, description="start of the window of experience")
+    until: Moment | None = None
+    records: int = Field(default=0, ge=0, description="in the window")
+    code: str = Field(default="", description="version of the program that learned it")
+    seed: int = 0
+    metrics: dict[str, float] = Field(default_factory=dict, description="on held-out experience, by name")
+
+
 class PolicySnapshot(Message):
     """One version of everything that ranking has learned. Never changed: a new version names its ``parent``."""
 
@@ -52,6 +63,10 @@ class PolicySnapshot(Message):
     events: int = Field(ge=0, description="how many outcomes it was learned from")
     weights: dict[str, float] = Field(description="of the ranker's features, by name")
     standings: dict[str, AgentStanding] = Field(default_factory=dict, description="by agent id")
+    artefacts: dict[str, str] = Field(
+        default_factory=dict, description="what is too large for this file: name to digest in the object store"
+    )
+    lineage: Lineage | None = None
 
 
 def dumps(snapshot: PolicySnapshot) -> bytes:

@@ -15,6 +15,8 @@ from schemas.experience import ExperienceRecord, Feedback
 from schemas.explain import ExplainRequest, SearchRequest
 from schemas.invocation import Invocation
 from schemas.parts import Modality
+from schemas.policy import PolicySnapshot
+from schemas.policy_state import PolicyState
 from schemas.task import DeadTask, Priority, TaskEvent, TaskRecord, TaskSubmitted
 from schemas.tensor import EncodeRequest
 
@@ -186,6 +188,19 @@ def record_key(tenant: str, item_id: str) -> str:
     return f"{_token(tenant)}.{_token(item_id)}"
 
 
+POLICY_STATE = "state"
+
+
+def policy_state_key(tenant: str) -> str:
+    """The key of a tenant's policy state in the bucket of policies."""
+    return f"{_token(tenant)}.{POLICY_STATE}"
+
+
+def policy_version_key(tenant: str, policy: str) -> str:
+    """The key of one version of a policy, which is never written again."""
+    return f"{_token(tenant)}.v-{_token(policy)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One row of the map."""
@@ -252,4 +267,6 @@ BUS: tuple[Route, ...] = (
         "doors, agents workers",
         "doors, agents workers",
     ),
+    Route(f"KV {BUCKET_POLICY}: <t>.state", PolicyState, "JetStream KV", "evolution, aos policy", "agents workers"),
+    Route(f"KV {BUCKET_POLICY}: <t>.v-<policy>", PolicySnapshot, "JetStream KV", "evolution", "agents workers"),
 )

@@ -1,0 +1,38 @@
+"""Which policies of a tenant are in force: the one small record that workers watch and people change.
+
+It lies in the bucket ``aos_policy`` under ``<tenant>.state``; the versions themselves lie beside it, each under
+``<tenant>.v-<policy>``, and are never changed. Written with compare-and-set, so two people cannot undo each other.
+"""
+
+from pydantic import Field
+
+from schemas.base import Message, Moment, Share, Token, now
+
+
+class PolicyExperiment(Message):
+    """Two policies that share a tenant's traffic by a hash of the task id."""
+
+    name: Token
+    candidate: str = Field(description="the policy on trial; the control is the active one")
+    share: Share = Field(description="of the tasks that go to the candidate: the canary")
+    salt: str = Field(default="", description="makes the split of one experiment independent of another's")
+    since: Moment = Field(default_factory=now)
+    automatic: bool = Field(default=True, description="promote or roll back when the sequential test says so")
+
+
+class PolicyState(Message):
+    """What applies now. No record at all means the built-in policy, no experiment, not frozen."""
+
+    tenant: Token
+    active: str | None = Field(default=None, description="policy in force; none: the built-in cosine-1")
+    previous: tuple[str, ...] = Field(default=(), max_length=50, description="for rollback, latest first")
+    reference: str | None = Field(default=None, description="the frozen policy that is always measured beside")
+    frozen: bool = Field(default=False, description="nothing is promoted while it is")
+    experiment: PolicyExperiment | None = None
+    awaiting_review: tuple[str, ...] = Field(
+        default=(), max_length=50, description="policies whose change is so large that a person has to promote them"
+    )
+    exploration: Share = Field(default=0.05, description="most of the tasks that may go to another than the best agent")
+    changed_at: Moment = Field(default_factory=now)
+    actor: str = Field(default="", max_length=200, description="who changed it: a person or 'aos-evolution'")
+    reason: str = Field(default="", max_length=2_000)
