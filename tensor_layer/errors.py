@@ -6,6 +6,8 @@ TensorLayerError
 ├── BlobTooLarge        an upload passed the limit
 ├── BlobStoreUnavailable
 ├── EncoderUnavailable  the encoder's weights are missing or do not fit
+├── DeviceFull          one content alone does not fit into the device's memory
+├── VersionMismatch     vectors of different encoder versions were about to be compared
 ├── TensorRefused       an array of a kind that is never stored: objects, pickles, structures, too large
 ├── TensorDamaged       frames or a file are truncated or altered; nothing of the damaged part is handed out
 └── TensorNotFound      no level holds this tensor
@@ -53,6 +55,18 @@ class EncoderUnavailable(TensorLayerError):
     """An encoder cannot be loaded. The message says what to install or which setting to change."""
 
     code = "encoder_unavailable"
+
+
+class DeviceFull(TensorLayerError):
+    """The device has no memory for this, even alone in its batch. Smaller content, or a smaller model, may fit."""
+
+    code = "device_full"
+
+
+class VersionMismatch(TensorLayerError):
+    """Vectors of different encoder versions say nothing about each other. The message names both versions."""
+
+    code = "encoder_version_mismatch"
 
 
 class TensorRefused(TensorLayerError):

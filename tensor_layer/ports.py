@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,21 @@ from numpy.typing import NDArray
 from schemas.parts import BlobRef, Modality, Part
 from schemas.percept import EncoderVersion, Percept
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 Vector = NDArray[np.float32]
+
+Picture: TypeAlias = "Image.Image"
+"""Decoded, upright, mode RGB. ``np.asarray(picture)`` is (height, width, 3) uint8."""
+
+Sound = NDArray[np.float32]
+"""Decoded, (samples,) float32, finite, mono at SAMPLE_RATE_HZ, full scale is 1.0, at least one sample."""
+
+SAMPLE_RATE_HZ = 16_000
+
+Content = TypeVar("Content")
+Content_contra = TypeVar("Content_contra", contravariant=True)
 
 
 class Blobs(Protocol):
@@ -42,16 +56,90 @@ class Blobs(Protocol):
         ...
 
 
-class TextEncoder(Protocol):
-    """Turns texts into comparable vectors. Safe for concurrent use; never blocks the event loop."""
+@dataclass(frozen=True, slots=True)
+class EncoderCard:
+    """What an encoder says of itself.
+
+    ``space`` names the space its vectors live in. Encoders of one space were trained to agree, so that a picture may be
+    compared with a text; unset, the vectors compare only with those of the same version. ``dtype`` is what the
+    forward pass computes in, ``device`` is torch's word (``cpu``, ``cuda:0``), ``licence`` an SPDX name or ``unknown``.
+    """
+
+    version: EncoderVersion
+    modality: Modality
+    dtype: str
+    device: str
+    licence: str
+    space: str | None = None
+
+
+class Model(Protocol[Content_contra]):
+    """A model that blocks: decoded contents in, vectors out. ``encode`` is called by one thread at a time.
+
+    Nothing heavy happens before the first ``encode``: constructing one imports no torch and reads no weights.
+    """
+
+    @property
+    def card(self) -> EncoderCard:
+        """Which weights make the vectors, and where. Known before anything is loaded, true afterwards too."""
+        ...
+
+    def tokens_of(self, content: Content_contra) -> int:
+        """About how many tokens a forward pass spends on this content. Cheap; called on the event loop."""
+        ...
+
+    def encode(self, contents: Sequence[Content_contra]) -> Vector:
+        """(len(contents), dimension) float32, rows unit-norm. Raises EncoderUnavailable, DeviceFull."""
+        ...
+
+
+class Encoder(Protocol[Content_contra]):
+    """Turns contents into comparable vectors. Safe for concurrent use; never blocks the event loop."""
 
     @property
     def version(self) -> EncoderVersion:
         """Which weights make the vectors."""
         ...
 
-    async def encode(self, texts: Sequence[str]) -> Vector:
-        """(len(texts), dimension) float32, rows unit-norm. Raises EncoderUnavailable."""
+    async def encode(self, contents: Sequence[Content_contra], /) -> Vector:
+        """(len(contents), dimension) float32, rows unit-norm. Raises EncoderUnavailable, DeviceFull."""
+        ...
+
+
+class TextEncoder(Encoder[str], Protocol):
+    """Words to vectors: what `agents` matches with."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityToken:
+    """One vector of a task for fusion: (dimension,) float32 unit-norm in the task space, from ``modality``.
+
+    ``weight`` is how much it counts when no weights were learned (see ``perception``).
+    """
+
+    modality: Modality
+    vector: Vector
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """A task vector, (dimension,) float32 unit-norm read-only, and what each token counted: non-negative, sum 1."""
+
+    vector: Vector
+    weights: tuple[float, ...]
+
+
+class Fusion(Protocol):
+    """Makes one task vector of the vectors of a task's parts. Pure and quick: called on the event loop."""
+
+    @property
+    def version(self) -> str:
+        """Which learned weights these are; it goes into the percept. ``mean`` without any."""
+        ...
+
+    def fuse(self, tokens: Sequence[ModalityToken]) -> Fused:
+        """Fuse one or more tokens of one task; any modality may be missing."""
         ...
 
 
