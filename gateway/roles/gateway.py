@@ -8,6 +8,7 @@ from gateway.door_limits import DoorLimits
 from gateway.http.app import create_app
 from gateway.http.doors import open_doors
 from gateway.http.server import serve_http
+from gateway.record_housekeeping import RecordHousekeeper
 from gateway.roles.foundation import open_blobs, open_bus
 from gateway.settings import Settings
 from tensor_layer.errors import BlobStoreUnavailable
@@ -23,11 +24,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     async with open_bus(settings, "aos-gateway") as bus:
         blobs = open_blobs(settings)
         doors = await open_doors(bus.nc, bus.js, blobs, KvRegistry(bus.js), limits_of(settings))
-        sweeping = asyncio.create_task(_sweep_daily(blobs))
+        chores = [
+            asyncio.create_task(_sweep_daily(blobs)),
+            asyncio.create_task(RecordHousekeeper(bus.nc, bus.js).run()),
+        ]
         try:
             await serve_http(create_app(doors), settings.http.host, settings.http.port, stop)
         finally:
-            sweeping.cancel()
+            for chore in chores:
+                chore.cancel()
 
 
 async def _sweep_daily(blobs: ObstoreBlobs) -> None:
