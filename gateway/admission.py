@@ -19,6 +19,7 @@ from agents.errors import BusUnavailable
 from agents.journey.records import Held
 from gateway.bus.publishing import Publisher, Receipt
 from gateway.claim_check import ClaimCheck
+from gateway.content_check import ContentCheck
 from gateway.errors import IdempotencyConflict, StoreFull, TaskRefused
 from gateway.task_draft import TaskDraft, submitted
 from gateway.task_ledger import TaskLedger
@@ -42,21 +43,31 @@ class Accepted:
 class Admission:
     """Accepts tasks. Safe for concurrent use."""
 
-    def __init__(self, nc: Client, publisher: Publisher, ledger: TaskLedger, claim_check: ClaimCheck) -> None:
+    def __init__(
+        self,
+        nc: Client,
+        publisher: Publisher,
+        ledger: TaskLedger,
+        claim_check: ClaimCheck,
+        content_check: ContentCheck,
+    ) -> None:
         self._nc = nc
         self._publisher = publisher
         self._ledger = ledger
         self._claim_check = claim_check
+        self._content_check = content_check
 
     async def admit(
         self, tenant: str, draft: TaskDraft, *, task_id: str, idempotency_key: str | None = None
     ) -> Accepted:
         """Accept the task under ``task_id`` (see ``identify``).
 
-        Raises TaskRefused, IdempotencyConflict, TooLarge, StoreFull, BusUnavailable, Overloaded and the errors of the
-        object store; after any of them the task is not accepted, and trying again with the same key is safe.
+        Raises TaskRefused, UnreadablePart, IdempotencyConflict, TooLarge, StoreFull, BusUnavailable, Overloaded and the
+        errors of the object store; after any of them the task is not accepted, and trying again with the same key is
+        safe.
         """
         parts = await self._claim_check.check_in(draft.all_parts())
+        await self._content_check.check(parts)
         task = submitted(draft, tenant, task_id, parts)
         if idempotency_key is None:
             receipt = await self._publish(task)

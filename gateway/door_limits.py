@@ -15,6 +15,8 @@ class DoorLimits:
     """What one task may carry inside its message; the rest goes to the object store."""
     json_body_bytes: int = 8 * MIB
     attachment_bytes: int = 2 * 1024 * MIB
+    inspected_bytes: int = 8 * MIB
+    """Attachments up to this size are decoded before the task is accepted."""
     uploads: int = 64
     """Streams into the object store at once; each holds up to 32 MiB."""
     publish_timeout_s: float = 5.0

@@ -13,6 +13,7 @@ from gateway.agent_desk import AgentDesk
 from gateway.bus.publishing import Publisher
 from gateway.bus.stream_reader import StreamReader
 from gateway.claim_check import ClaimCheck
+from gateway.content_check import ContentCheck
 from gateway.dead_letters import DeadLetters
 from gateway.door_limits import DoorLimits
 from gateway.http.metrics import DoorMetrics
@@ -69,7 +70,9 @@ async def open_doors(
     doors = Doors(
         limits=limits,
         claim_check=claim_check,
-        admission=Admission(nc, publisher, ledger, claim_check),
+        admission=Admission(
+            nc, publisher, ledger, claim_check, ContentCheck(blobs, limit_bytes=limits.inspected_bytes)
+        ),
         ledger=ledger,
         following=Following(nc, ledger, StreamReader(nc, subjects.STREAM_EVENTS), limit=limits.followers),
         control=TaskControl(nc, publisher, ledger),

@@ -51,6 +51,7 @@ def limits_of(settings: Settings) -> DoorLimits:
     """What the door lets in."""
     return DoorLimits(
         attachment_bytes=settings.limits.attachment_bytes,
+        inspected_bytes=settings.limits.inspected_bytes,
         json_body_bytes=settings.limits.json_body_bytes,
         wait_s=settings.limits.wait_s,
         followers=settings.limits.followers,

@@ -165,6 +165,9 @@ class Limits(Section):
     """What the doors let in."""
 
     attachment_bytes: PositiveInt = Field(default=2 * 1024**3, description="largest single attachment, in bytes")
+    inspected_bytes: int = Field(
+        default=8 * 1024**2, ge=0, description="attachments up to this size are decoded before a task is accepted"
+    )
     json_body_bytes: PositiveInt = Field(default=8 * 1024**2, description="largest JSON body of a request, in bytes")
     wait_s: PositiveFloat = Field(default=300.0, description="longest time that ?wait= may hold a request, in seconds")
     followers: PositiveInt = Field(default=1000, description="event streams open at once at one door")

@@ -10,6 +10,7 @@ from gateway.admission import Admission, identify
 from gateway.bus.publishing import Publisher
 from gateway.bus.stream_reader import StreamReader
 from gateway.claim_check import ClaimCheck
+from gateway.content_check import ContentCheck
 from gateway.errors import IdempotencyConflict, Overloaded, StoreFull, TaskRefused
 from gateway.task_draft import TaskDraft
 from gateway.task_ledger import TaskLedger
@@ -33,7 +34,7 @@ async def ledger(nc, js):
 @pytest.fixture
 def admission(nc, js, blobs, ledger):
     claim_check = ClaimCheck(blobs, inline_bytes=INLINE_LIMIT_BYTES, attachment_bytes=2**30)
-    return Admission(nc, Publisher(nc, js, timeout_s=3.0), ledger, claim_check)
+    return Admission(nc, Publisher(nc, js, timeout_s=3.0), ledger, claim_check, ContentCheck(blobs, limit_bytes=2**20))
 
 
 async def admit(admission, draft, key=None, tenant="default"):
@@ -212,7 +213,7 @@ async def test_more_than_the_door_can_hold_is_refused(nc, js):
 
 async def test_a_record_that_cannot_be_stored_does_not_take_back_an_acceptance(nc, js, blobs, ledger):
     claim_check = ClaimCheck(blobs, inline_bytes=INLINE_LIMIT_BYTES, attachment_bytes=2**30)
-    admission = Admission(nc, Publisher(nc, js), ledger, claim_check)
+    admission = Admission(nc, Publisher(nc, js), ledger, claim_check, ContentCheck(blobs, limit_bytes=2**20))
     await js.delete_stream(f"KV_{subjects.BUCKET_TASKS}")
     accepted = await admit(admission, TaskDraft(text="hello"))
     assert accepted.record.stream_seq == 1

@@ -25,13 +25,23 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-async def test_over_http_a_damaged_file_rejects_the_task_and_says_which_and_why(name, door, heard):
+async def test_over_http_a_damaged_file_is_refused_at_once_and_the_problem_says_which_and_why(name, door):
     files = {"file": (name, (INPUTS / "bad" / name).read_bytes())}
     answer = await door.post("/v1/tasks?wait=30", data={"text": "What is in this file?"}, files=files)
-    record = answer.json()
+    problem = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, problem["code"]) == (422, "unreadable_part")
+    assert name in problem["detail"]
+    assert DAMAGED[name] in problem["detail"]
+
+
+async def test_a_damaged_file_too_large_to_be_looked_at_by_the_door_rejects_its_task(stack, door, heard):
+    """Workers look at everything. The door of this stack decodes attachments of up to 64 KiB."""
+    content = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 1_024
+    files = {"file": ("large.png", content)}
+    record = (await door.post("/v1/tasks?wait=30", data={"text": "What is in this file?"}, files=files)).json()
     assert (record["state"], record["failure"]["code"]) == ("rejected", "unreadable_part")
-    assert name in record["failure"]["message"]
-    assert DAMAGED[name] in record["failure"]["message"]
+    assert "large.png" in record["failure"]["message"]
     rejected = await heard.until(record["task_id"], TaskEventKind.REJECTED)
     assert rejected.data["failure"] == record["failure"]
 

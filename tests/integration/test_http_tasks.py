@@ -1,13 +1,23 @@
 """Tasks over HTTP: submitted, read, waited for, listed, followed; bad input answered with problem JSON."""
 
 import asyncio
+import io
+import random
 
 import pytest
+from PIL import Image
 
 from gateway.door_limits import DoorLimits
 from schemas import subjects
 from schemas.task import TaskRecord
 from tests.integration.http_door import TinyWorker, in_process, open_app, served
+
+
+def noisy_png() -> bytes:
+    """A picture that does not compress."""
+    noise = Image.frombytes("RGB", (512, 512), random.Random(7).randbytes(512 * 512 * 3))
+    noise.save(file := io.BytesIO(), "png")
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -130,7 +140,8 @@ async def test_a_tenant_sees_its_own_tasks_only(client):
 
 
 async def test_outputs_are_served_with_their_type_and_name(client, worker):
-    picture = b"\x89PNG" + b"\x00" * 600_000
+    picture = noisy_png()
+    assert len(picture) > 600_000, "by reference"
     files = {"file": ("Rechnung März.png", picture, "image/png")}
     data = {"text": ["<script>alert(1)</script>"]}
     task = (await client.post("/v1/tasks?wait=10", data=data, files=files)).json()

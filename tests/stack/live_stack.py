@@ -31,6 +31,7 @@ SAMPLE_AGENTS = ("calculator", "chart", "language_id", "ocr", "sentiment", "summ
 MAX_DELIVERIES = 3
 ACK_WAIT_S = 2.0
 DRAIN_S = 6.0
+INSPECTED_BYTES = 64 * 1024
 ATTACHMENT_BYTES = 4 * 1024 * 1024
 
 
@@ -45,6 +46,7 @@ class LiveStack(Stack):
             "AOS_AGENTS__ACK_WAIT_S": str(ACK_WAIT_S),
             "AOS_AGENTS__MAX_DELIVER": str(MAX_DELIVERIES),
             "AOS_SUPERVISION__DRAIN_S": str(DRAIN_S),
+            "AOS_LIMITS__INSPECTED_BYTES": str(INSPECTED_BYTES),
             "AOS_LIMITS__ATTACHMENT_BYTES": str(ATTACHMENT_BYTES),
         }
         return cls(folder, workers=2, sync_interval="2m", effects=folder / "effects.txt", settings=defaults | settings)
