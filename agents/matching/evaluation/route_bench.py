@@ -29,6 +29,7 @@ class RouteFigures:
     curve: tuple[dict[str, float], ...]
     cost_basis: str
     seed: int
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         """The document that ``--json`` prints."""
@@ -43,32 +44,64 @@ class RouteFigures:
             "curve": list(self.curve),
             "cost_basis": self.cost_basis,
             "seed": self.seed,
+            "notes": list(self.notes),
         }
 
 
 def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats], seed: int) -> RouteFigures:
-    """``vectors``: those of the train and of the test prompts. Raises RowsInvalid when no agent is in both."""
+    """``vectors``: those of the train and of the test prompts. Raises RowsInvalid when no agent is in both.
+
+    Everybody chooses among the agents whose outcome on that prompt is known: the router, the best single agent (the
+    next best where it was not tried), the oracle and chance. So no score is made up, and none is taken for a failure.
+    """
     agents = sorted({agent for row in train.outcomes for agent in row})
-    if not {agent for row in test.outcomes for agent in row} & set(agents):
+    truth = _matrix(test, agents)
+    judged: NDArray[np.bool_] = ~np.isnan(truth).all(axis=1)
+    if not judged.any():
         raise RowsInvalid("no agent of the test rows is in the train rows: there is nothing to choose from")
     router = routing.fit(Prompts(vectors[0], train.prompts), _matrix(train, agents), seed)
-    truth = _matrix(test, agents)
-    prompts = Prompts(vectors[1], test.prompts)
-    chosen = router.choose(prompts)
-    price, basis = _prices(train, agents)
-    hindsight = np.nanmean(np.where(np.isnan(truth).all(axis=0), 0.0, truth), axis=0)
+    asked = _Asked(Prompts(vectors[1], test.prompts).pick(np.flatnonzero(judged)), truth[judged])
+    chosen = router.choose(asked.prompts, available=asked.tried)
+    best = router.best_of(asked.tried)
+    price, basis = _prices(train, agents, router.levels)
     return RouteFigures(
-        mean_score=_mean(truth, chosen),
-        best_single=_mean(truth, np.full(len(truth), router.best)),
+        mean_score=asked.mean(chosen),
+        best_single=asked.mean(best),
         best_single_agent=agents[router.best],
-        best_in_hindsight=float(hindsight.max()),
-        oracle=float(np.nanmax(np.where(np.isnan(truth).all(axis=1, keepdims=True), 0.0, truth), axis=1).mean()),
-        random=float(np.nanmean(truth)),
-        followed=float(np.mean(chosen != router.best)),
-        curve=_curve(router, prompts, truth, price),
+        best_in_hindsight=max(asked.mean(np.where(row, agent, best)) for agent, row in enumerate(asked.tried.T)),
+        oracle=float(np.nanmax(asked.truth, axis=1).mean()),
+        random=float(np.nanmean(asked.truth, axis=1).mean()),
+        followed=float(np.mean(chosen != best)),
+        curve=_curve(router, asked, price),
         cost_basis=basis,
         seed=seed,
+        notes=(*train.notes, *test.notes, *_gaps(asked.tried, judged)),
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """Test prompts with ``truth`` (prompts, agents), NaN where an agent was not tried; somebody was, on each."""
+
+    prompts: Prompts
+    truth: Floats
+
+    @property
+    def tried(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self.truth)
+
+    def mean(self, chosen: NDArray[np.int64]) -> float:
+        """The mean score of who was chosen."""
+        return float(self.truth[np.arange(len(chosen)), chosen].mean(dtype=np.float64))
+
+
+def _gaps(tried: NDArray[np.bool_], judged: NDArray[np.bool_]) -> tuple[str, ...]:
+    notes = []
+    if not judged.all():
+        notes.append(f"{int((~judged).sum())} test prompts have outcomes of unknown agents only: they are left out")
+    if not tried.all():
+        notes.append(f"{1 - tried.mean():.1%} of the test outcomes are missing: only agents with one are chosen from")
+    return tuple(notes)
 
 
 def _matrix(rows: OutcomeRows, agents: list[str]) -> Floats:
@@ -76,30 +109,26 @@ def _matrix(rows: OutcomeRows, agents: list[str]) -> Floats:
     return np.array([[row.get(agent, np.nan) for agent in agents] for row in rows.outcomes], dtype=np.float32)
 
 
-def _mean(truth: Floats, chosen: NDArray[np.int64]) -> float:
-    """What was chosen but never tried on a prompt counts as a failure: nobody knows better."""
-    return float(np.nan_to_num(truth[np.arange(len(truth)), chosen], nan=0.0).mean())
-
-
-def _prices(train: OutcomeRows, agents: list[str]) -> tuple[Floats, str]:
+def _prices(train: OutcomeRows, agents: list[str], levels: Floats) -> tuple[Floats, str]:
     """Each agent's price, 0-1."""
     if all(agent in train.costs for agent in agents):
         costs = np.array([train.costs[agent] for agent in agents], dtype=np.float32)
         return costs / max(float(costs.max()), 1e-9), "costs of the rows, of the dearest agent's"
-    order = np.nanmean(_matrix(train, agents), axis=0).argsort().argsort()
+    order = levels.argsort(kind="stable").argsort(kind="stable")
     return (order / max(len(agents) - 1, 1)).astype(np.float32), "rank by mean score: the rows carry no costs"
 
 
-def _curve(router: Router, prompts: Prompts, truth: Floats, price: Floats) -> tuple[dict[str, float], ...]:
+def _curve(router: Router, asked: _Asked, price: Floats) -> tuple[dict[str, float], ...]:
     points = []
+    best = router.best_of(asked.tried)
     for thrift in THRIFT:
-        chosen = router.choose(prompts, np.float32(thrift) * price)
+        chosen = router.choose(asked.prompts, np.float32(thrift) * price, asked.tried)
         points.append(
             {
                 "thrift": thrift,
                 "cost": round(float(price[chosen].mean()), 4),
-                "mean_score": round(_mean(truth, chosen), 4),
-                "best_single_share": round(float(np.mean(chosen == router.best)), 4),
+                "mean_score": round(asked.mean(chosen), 4),
+                "best_single_share": round(float(np.mean(chosen == best)), 4),
             }
         )
     return tuple(points)

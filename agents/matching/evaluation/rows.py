@@ -55,6 +55,7 @@ class OutcomeRows:
     prompts: tuple[str, ...]
     outcomes: tuple[dict[str, float], ...]
     costs: dict[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def read_catalogue(path: Path) -> CatalogueRows:
@@ -120,27 +121,35 @@ def read_queries(path: Path, catalogue: CatalogueRows) -> QueryRows:
 
 
 def read_outcomes(path: Path) -> OutcomeRows:
-    """``{prompt, outcomes: {agent: score}, costs?: {agent: cost}}`` a line. Raises RowsInvalid."""
+    """``{prompt, outcomes: {agent: score}, costs?: {agent: cost}}`` a line. Raises RowsInvalid.
+
+    An agent that was not tried on a prompt is left out there, or has null; prompts that nobody tried are noted.
+    """
     problems: list[str] = []
+    notes: list[str] = []
     prompts, outcomes = [], []
     spent: dict[str, list[float]] = {}
     for line, row in _rows(path):
         prompt, scores = row.get("prompt"), row.get("outcomes")
         if not isinstance(prompt, str) or not prompt.strip():
             problems.append(f"{path}:{line}: 'prompt' is missing or empty; expected text")
-        elif not isinstance(scores, dict) or not scores or not all(map(_is_number, scores.values())):
+            continue
+        if not isinstance(scores, dict) or not all(score is None or _is_number(score) for score in scores.values()):
             problems.append(f"{path}:{line}: 'outcomes' is missing; expected scores, for example {{\"agent\": 1}}")
-        else:
-            prompts.append(prompt)
-            outcomes.append({str(agent): float(score) for agent, score in scores.items()})
-            for agent, cost in _costs(row).items():
-                spent.setdefault(agent, []).append(cost)
+            continue
+        known = {str(agent): float(score) for agent, score in scores.items() if score is not None}
+        if not known:
+            notes.append(f"{path}:{line}: no agent has an outcome; the prompt is left out")
+            continue
+        prompts.append(prompt)
+        outcomes.append(known)
+        for agent, cost in _costs(row).items():
+            spent.setdefault(agent, []).append(cost)
     _refuse(path, problems)
     if not prompts:
-        raise RowsInvalid(f"{path} has no rows; expected one prompt a line")
-    return OutcomeRows(
-        tuple(prompts), tuple(outcomes), {agent: sum(costs) / len(costs) for agent, costs in spent.items()}
-    )
+        raise RowsInvalid(f"{path} has no rows with an outcome; expected one prompt a line", _shortened(notes))
+    costs = {agent: sum(each) / len(each) for agent, each in spent.items()}
+    return OutcomeRows(tuple(prompts), tuple(outcomes), costs, _shortened(notes))
 
 
 def read_ids(path: Path, catalogue: CatalogueRows) -> tuple[int, ...]:

@@ -92,7 +92,7 @@ def test_outcomes_are_numbers_by_agent(tmp_path: Path):
     assert rows.costs == {"a": 3.0}
 
 
-@pytest.mark.parametrize("outcomes", [{}, [1], {"a": "good"}, {"a": float("nan")}, None])
+@pytest.mark.parametrize("outcomes", [[1], {"a": "good"}, {"a": float("nan")}, None])
 def test_other_outcomes_are_refused(tmp_path: Path, outcomes: object):
     with pytest.raises(RowsInvalid) as refused:
         read_outcomes(written(tmp_path, {"prompt": "p", "outcomes": outcomes}))
