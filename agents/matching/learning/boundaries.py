@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from agents.matching.learning.lexical import stems
+from agents.words import stems
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

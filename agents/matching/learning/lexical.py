@@ -1,10 +1,8 @@
 """Words in common: BM25 between queries and cards as one sparse product. Called by ``features`` and by the evaluation.
 
-Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009). Names are cut at their humps
-(``getDrugDosage`` is three words), and endings are taken off lightly so that "translating" meets "translate".
+Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009). ``agents.words`` cuts the texts.
 """
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,27 +10,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
+from agents.words import stems
+
 Floats = NDArray[np.float32]
 
 SATURATION = 1.2
 LENGTH_WEIGHT = 0.75
-_HUMPS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-_WORDS = re.compile(r"[^\W_]+")
-_ENDINGS = ("ing", "ies", "es", "ed", "ly", "s")
-STEM_LETTERS_MIN = 3
-WORDS_PER_TEXT_MAX = 2_000
-
-
-def stems(text: str) -> list[str]:
-    """The words of a text, lower case, without their endings."""
-    return [_stem(word) for word in _WORDS.findall(_HUMPS.sub(" ", text).lower())[:WORDS_PER_TEXT_MAX]]
-
-
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= STEM_LETTERS_MIN:
-            return word[: -len(ending)]
-    return word
 
 
 class LexicalIndex:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agents.matching.learning.lexical import LexicalIndex, stems
+from agents.matching.learning.lexical import LexicalIndex
+from agents.words import stems
 
 
 def test_names_are_cut_at_their_humps_and_endings_taken_off():
