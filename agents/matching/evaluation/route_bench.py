@@ -56,7 +56,7 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
     """
     agents = sorted({agent for row in train.outcomes for agent in row})
     truth = _matrix(test, agents)
-    judged: NDArray[np.bool_] = ~np.isnan(truth).all(axis=1)
+    judged = np.isfinite(truth).any(axis=1).reshape(-1)
     if not judged.any():
         raise RowsInvalid("no agent of the test rows is in the train rows: there is nothing to choose from")
     router = routing.fit(Prompts(vectors[0], train.prompts), _matrix(train, agents), seed)
