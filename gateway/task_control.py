@@ -15,12 +15,13 @@ from gateway.bus.publishing import Publisher
 from gateway.errors import StateConflict
 from gateway.task_ledger import TaskLedger
 from schemas import subjects
-from schemas.control import ControlAction, ControlMessage
+from schemas.control import ControlAction, ControlMessage, Remark
 from schemas.task import ApprovalState, TaskRecord, TaskState
 
 WHOLE_TASK = "task"
 """The name under which a decision about the task itself, not one of its steps, is kept."""
 
+_REMARKS_KEPT = 16
 _DECISIONS = {ControlAction.APPROVE: ApprovalState.APPROVED, ControlAction.DENY: ApprovalState.DENIED}
 
 
@@ -34,7 +35,7 @@ class TaskControl:
 
     async def tell(self, message: ControlMessage) -> TaskRecord:
         """Do what the message says; the record as it is then."""
-        change = _cancelled if message.action is ControlAction.CANCEL else _decided(message)
+        change = _cancelled(message) if message.action is ControlAction.CANCEL else _decided(message)
         held = await self._ledger.change(message.tenant, message.task_id, change)
         await self._nudge(message)
         await self._put_back(held.record)
@@ -54,14 +55,18 @@ class TaskControl:
         await self._publisher.publish(subject, task.model_dump_json().encode(), _resume_id(record))
 
 
-def _cancelled(record: TaskRecord) -> TaskRecord:
-    if record.state.terminal and record.state is not TaskState.CANCELLED:
-        raise StateConflict(
-            f"task {record.task_id} is over: {record.state.value}",
-            code="task_finished",
-            next_step="nothing is left to cancel; submit a new task if you need one",
-        )
-    return record.model_copy(update={"cancel_requested": True})
+def _cancelled(message: ControlMessage) -> Callable[[TaskRecord], TaskRecord]:
+    def change(record: TaskRecord) -> TaskRecord:
+        if record.state.terminal and record.state is not TaskState.CANCELLED:
+            raise StateConflict(
+                f"task {record.task_id} is over: {record.state.value}",
+                code="task_finished",
+                next_step="nothing is left to cancel; submit a new task if you need one",
+            )
+        remarks = record.remarks if record.cancel_requested else _with_remark(record, message)
+        return record.model_copy(update={"cancel_requested": True, "remarks": remarks})
+
+    return change
 
 
 def _decided(message: ControlMessage) -> Callable[[TaskRecord], TaskRecord]:
@@ -71,12 +76,18 @@ def _decided(message: ControlMessage) -> Callable[[TaskRecord], TaskRecord]:
                 f"task {record.task_id} does not wait for approval; it is {record.state.value}",
                 code="not_awaiting_approval",
             )
-        decision = _DECISIONS[message.action]
-        return record.model_copy(
-            update={"approvals": record.approvals | dict.fromkeys(_nodes(record, message), decision)}
-        )
+        nodes = _nodes(record, message)
+        if not nodes:
+            return record
+        approvals = record.approvals | dict.fromkeys(nodes, _DECISIONS[message.action])
+        return record.model_copy(update={"approvals": approvals, "remarks": _with_remark(record, message)})
 
     return change
+
+
+def _with_remark(record: TaskRecord, message: ControlMessage) -> tuple[Remark, ...]:
+    said = Remark(action=message.action, node=message.node, actor=message.actor, reason=message.reason, at=message.at)
+    return (*record.remarks, said)[-_REMARKS_KEPT:]
 
 
 def _nodes(record: TaskRecord, message: ControlMessage) -> tuple[str, ...]:

@@ -15,6 +15,16 @@ class ControlAction(StrEnum):
     DENY = "deny"
 
 
+class Remark(Message):
+    """What a person said to a task, as its record keeps it."""
+
+    action: ControlAction
+    node: str | None = None
+    actor: str = Field(default="", max_length=200)
+    reason: str = Field(default="", max_length=2000)
+    at: Moment = Field(default_factory=now)
+
+
 class ControlMessage(Message):
     """Published to ``aos.<t>.task.control.<task>``."""
 

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from schemas.base import Message, Moment, Token, new_id, now
 from schemas.candidate import Candidate
+from schemas.control import Remark
 from schemas.network import Plan
 from schemas.parts import Part
 from schemas.percept import Percept
@@ -153,6 +154,7 @@ class TaskRecord(Message):
     cancel_requested: bool = False
     submission: TaskSubmitted | None = Field(default=None, description="kept while the task waits, to resume it")
     approvals: dict[str, ApprovalState] = Field(default_factory=dict, description="by node of the network, or 'task'")
+    remarks: tuple[Remark, ...] = Field(default=(), description="what people said to the task: who, what and why")
 
 
 class TaskEventKind(StrEnum):

@@ -1,13 +1,15 @@
 """How a task's record changes along the way: pure functions, from what is stored to what shall be. Used by `travel`."""
 
-from agents.errors import AgentsError, StepFailed, TaskCancelled, TaskTakenElsewhere
+from agents.errors import AgentsError, ApprovalDenied, StepFailed, TaskCancelled, TaskTakenElsewhere
 from agents.journey.records import Held
 from agents.ports import Planned
+from schemas.control import ControlAction
 from schemas.task import ApprovalState, TaskFailure, TaskRecord, TaskState, TaskSubmitted
 from tensor_layer.ports import Perceived
 
 _TITLE_CHARACTERS = 120
 _CANDIDATES_KEPT = 8
+_PEOPLES_DOING = {ApprovalDenied.code: ControlAction.DENY, TaskCancelled.code: ControlAction.CANCEL}
 
 
 def taken(held: Held | None, task: TaskSubmitted, worker_id: str, stream_seq: int, deliveries: int) -> Held:
@@ -79,3 +81,13 @@ def failure_of(error: AgentsError) -> TaskFailure:
 def cancelled() -> TaskFailure:
     """What the sender of a cancelled task sees."""
     return TaskFailure(code=TaskCancelled.code, message="the task was cancelled")
+
+
+def with_reasons(failure: TaskFailure, record: TaskRecord) -> TaskFailure:
+    """The failure with what the person said who denied or cancelled the task."""
+    action = _PEOPLES_DOING.get(failure.code)
+    said = [remark for remark in record.remarks if remark.action is action and (remark.actor or remark.reason)]
+    if not said:
+        return failure
+    words = ": ".join(filter(None, (said[-1].actor, said[-1].reason)))
+    return failure.model_copy(update={"message": f"{failure.message} ({words})"})

@@ -18,6 +18,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from agents.errors import BusUnavailable
+from agents.journey.changes import with_reasons
 from agents.journey.records import Held, TaskRecords
 from agents.journey.telling import Teller, encode
 from schemas import subjects
@@ -172,7 +173,8 @@ def _propensity(record: TaskRecord, chosen: tuple[str, ...]) -> float:
 def _ended(record: TaskRecord, ending: Ending) -> TaskRecord:
     if record.state.terminal:
         return record
-    changes: dict[str, Any] = {"state": ending.state, "failure": ending.failure, "submission": None}
+    failure = with_reasons(ending.failure, record) if ending.failure else None
+    changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": None}
     return record.model_copy(update=changes | {"result": ending.result or record.result})
 
 

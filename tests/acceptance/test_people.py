@@ -56,9 +56,15 @@ class TestApproval:
         async with agent_on_the_bus(bus, door, prompt) as agent:
             task_id = await submit(door, pinned(agent, requires_approval=True))
             await heard.until(task_id, TaskEventKind.AWAITING_APPROVAL)
-            await door.post(f"/v1/tasks/{task_id}/approve", json={"approve": False})
+            await door.post(
+                f"/v1/tasks/{task_id}/approve", json={"approve": False, "actor": "ada", "reason": "too dear"}
+            )
             record = await ending(door, task_id)
         assert (record["state"], record["failure"]["code"]) == ("failed", "approval_denied")
+        assert "(ada: too dear)" in record["failure"]["message"]
+        assert [(said["action"], said["actor"], said["reason"]) for said in record["remarks"]] == [
+            ("deny", "ada", "too dear")
+        ]
         assert heard.count(task_id, TaskEventKind.STEP_STARTED) == 0
 
     async def test_a_card_that_asks_for_approval_stops_the_task_before_that_very_step(self, door, bus, heard):

@@ -80,6 +80,13 @@ async def test_one_denial_is_enough(client, waiting, nc, js):
 async def test_denying_has_a_path_of_its_own(client, waiting):
     denied = (await client.post(f"{waiting}/deny", json={"reason": "too expensive"})).json()
     assert set(denied["approvals"].values()) == {"denied"}
+    assert [(said["action"], said["reason"]) for said in denied["remarks"]] == [("deny", "too expensive")]
+
+
+async def test_what_is_said_twice_is_remarked_once(client, waiting):
+    for _ in range(2):
+        record = (await client.post(f"{waiting}/cancel", json={"reason": "ordered twice", "actor": "ada"})).json()
+    assert [(said["action"], said["actor"]) for said in record["remarks"]] == [("cancel", "ada")]
 
 
 async def test_approving_twice_queues_the_task_once(client, waiting, js):

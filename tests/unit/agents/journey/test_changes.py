@@ -2,9 +2,10 @@
 
 import pytest
 
-from agents.errors import StepTimedOut, TaskTakenElsewhere
-from agents.journey.changes import decided, failure_of, owned, taken, waiting
+from agents.errors import ApprovalDenied, StepTimedOut, TaskTakenElsewhere
+from agents.journey.changes import cancelled, decided, failure_of, owned, taken, waiting, with_reasons
 from agents.journey.records import Held
+from schemas.control import ControlAction, Remark
 from schemas.parts import text_part
 from schemas.task import ApprovalState, TaskRecord, TaskState, TaskSubmitted
 
@@ -53,3 +54,15 @@ def test_a_decision_outlives_the_next_wait():
 def test_a_failure_says_which_step_of_which_agent():
     failure = failure_of(StepTimedOut("no answer", step_id="t.a", agent_id="slow", retryable=True))
     assert (failure.code, failure.step_id, failure.agent_id) == ("step_timed_out", "t.a", "slow")
+
+
+def test_a_failure_says_who_wanted_it_and_why():
+    said = (
+        Remark(action=ControlAction.APPROVE, node="a", actor="bob"),
+        Remark(action=ControlAction.DENY, node="b", actor="ada", reason="too dear"),
+    )
+    record = TaskRecord(task_id="t", tenant="default", state=TaskState.RUNNING, remarks=said)
+    assert with_reasons(failure_of(ApprovalDenied("a person denied step b")), record).message == (
+        "a person denied step b (ada: too dear)"
+    )
+    assert with_reasons(cancelled(), record) == cancelled()
