@@ -4,7 +4,20 @@ EvolutionError
 ├── ExperienceStoreUnavailable   locked, unreachable or full; records wait in the stream
 ├── ExperienceRefused            a record that can never be stored; it goes to the dead-letter stream
 ├── ExportFailed                 the export's file cannot be written
-└── NothingToEvaluate            a window holds no decision that could be scored again
+├── MiningBusy                   another process mines this tenant now
+├── MiningStateUnusable          the folder of mining's digest cannot be read or written
+├── NothingToEvaluate            a window holds no decision that could be scored again
+└── PolicyError                  the routing policies of a tenant
+    ├── PolicyBucketUnavailable  the bus does not answer
+    ├── PolicyNotFound           no version of that name
+    ├── PolicyDamaged            cut off, edited by hand, or of a later format: refused whole
+    ├── PolicyExists             a version of that name with other content: versions are never changed
+    ├── PolicyRefused            it can not be done now: already in force, nothing to go back to
+    ├── PoliciesFrozen           nothing is promoted until somebody unfreezes
+    ├── ReviewNeeded             a guard found something: a person decides
+    ├── ChangedMeanwhile         somebody else wrote first: look again
+    ├── ExperimentRunning        it has to end first
+    └── NoExperiment             none is running
 """
 
 
@@ -36,3 +49,85 @@ class NothingToEvaluate(EvolutionError):
     """A window holds no decision that could be scored again; the message says why each record was left out."""
 
     code = "nothing_to_evaluate"
+
+
+class PolicyError(EvolutionError):
+    """Base of everything that can go wrong with policies."""
+
+    code = "policy_error"
+
+
+class PolicyBucketUnavailable(PolicyError):
+    """The bus does not answer, so policies can be neither read nor changed."""
+
+    code = "policy_bucket_unavailable"
+
+
+class PolicyNotFound(PolicyError):
+    """The tenant has no policy of that name."""
+
+    code = "policy_not_found"
+
+
+class PolicyDamaged(PolicyError):
+    """What is stored is not what was written. Nothing of it is used."""
+
+    code = "policy_damaged"
+
+
+class PolicyExists(PolicyError):
+    """The name is taken by another content; a version is never written again."""
+
+    code = "policy_exists"
+
+
+class PolicyRefused(PolicyError):
+    """The change makes no sense as things stand."""
+
+    code = "policy_refused"
+
+
+class PoliciesFrozen(PolicyError):
+    """Somebody froze the tenant's policies."""
+
+    code = "policies_frozen"
+
+
+class ReviewNeeded(PolicyError):
+    """Guards found something that a person has to look at. ``problems`` says what, one sentence each."""
+
+    code = "review_needed"
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+
+
+class ChangedMeanwhile(PolicyError):
+    """Somebody else changed the state between reading and writing; nothing was written."""
+
+    code = "policy_changed_meanwhile"
+
+
+class ExperimentRunning(PolicyError):
+    """An experiment shares the traffic; another change would spoil it."""
+
+    code = "experiment_running"
+
+
+class NoExperiment(PolicyError):
+    """There is no experiment to speak of."""
+
+    code = "no_experiment"
+
+
+class MiningBusy(EvolutionError):
+    """Another process mines this tenant now."""
+
+    code = "mining_busy"
+
+
+class MiningStateUnusable(EvolutionError):
+    """The folder of mining's digest cannot be read or written; it can be thrown away."""
+
+    code = "mining_state_unusable"

@@ -32,13 +32,13 @@ class PolicyEvaluation:
         """Raises NothingToEvaluate, ExperienceStoreUnavailable, and ValueError for a policy that is none."""
         records: list[ExperienceRecord] = []
         async for batch in self._store.scan(query):
-            records += (_slim(record) for record in batch)
+            records += (slim(record) for record in batch)
             del records[: -self._max_decisions]
         # Off the event loop: a minute of CPU for the largest window.
         return await asyncio.to_thread(_compare, records, policies)
 
 
-def _slim(record: ExperienceRecord) -> ExperienceRecord:
+def slim(record: ExperienceRecord) -> ExperienceRecord:
     """Without what is only needed to run a network again: over 200,000 records it is a gigabyte."""
     return record.model_copy(update={"network": None, "steps": ()})
 

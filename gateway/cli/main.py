@@ -35,6 +35,8 @@ COMMANDS = (
     Command("explain", "gateway.cli.explain", "Who would be chosen for a task, and why, without doing it."),
     Command("dead", "gateway.cli.dead", "Work that was given up: list it, look at it, try it again."),
     Command("experience", "gateway.cli.experience", "What happened, for learning: follow it, export it."),
+    Command("policy", "gateway.cli.policy", "Which learned policy routes, what it learned from, and changing it."),
+    Command("experiment", "gateway.cli.experiment", "Two policies share traffic until the evidence decides."),
     Command("bench", "gateway.cli.bench", "How good matching, learning and routing are on your own files."),
     Command("tensor", "gateway.cli.tensor", "Store tensors on this machine, get them back, see how well they pack."),
     Command("config", "gateway.cli.config", "Every setting, its value and where it came from."),

@@ -1,0 +1,134 @@
+"""What a change makes of a tenant's policy state: pure functions, each from one state to the next. See ``registry``."""
+
+from dataclasses import dataclass
+
+from evolution.errors import ExperimentRunning, NoExperiment, PoliciesFrozen, PolicyRefused
+from evolution.policies.bucket import BUILT_IN
+from schemas.base import now
+from schemas.policy_state import PolicyExperiment, PolicyState
+
+EXPLORATION_FLOOR = 0.01
+"""Least share of tasks that explore: below it a policy learns only from its own choices, and cannot be judged."""
+
+KEPT = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who changes something, and why: both are kept."""
+
+    actor: str
+    reason: str = ""
+
+
+def active_name(state: PolicyState) -> str:
+    """The policy in force, by the name that decisions record."""
+    return state.active or BUILT_IN
+
+
+def reference_name(state: PolicyState) -> str:
+    """The frozen policy that is always measured beside."""
+    return state.reference or BUILT_IN
+
+
+def promoted(state: PolicyState, policy: str, who: Who) -> PolicyState:
+    """With that policy in force. Raises what ``check_promotable`` raises."""
+    check_promotable(state, policy)
+    ends_experiment = state.experiment is not None and state.experiment.candidate == policy
+    return _changed(
+        state,
+        who,
+        active=None if policy == BUILT_IN else policy,
+        previous=(active_name(state), *state.previous)[:KEPT],
+        experiment=None if ends_experiment else state.experiment,
+        awaiting_review=tuple(name for name in state.awaiting_review if name != policy),
+    )
+
+
+def check_promotable(state: PolicyState, policy: str) -> None:
+    """Raises PoliciesFrozen, PolicyRefused for what is in force, ExperimentRunning when another one is on trial."""
+    _thawed(state)
+    if policy == active_name(state):
+        raise PolicyRefused(f"{policy} is in force already")
+    if state.experiment is not None and state.experiment.candidate != policy:
+        raise ExperimentRunning(
+            f"experiment {state.experiment.name} compares {state.experiment.candidate} with {active_name(state)}: "
+            "stop it first (aos experiment stop)"
+        )
+
+
+def rolled_back(state: PolicyState, who: Who) -> PolicyState:
+    """With the policy before this one in force, and no experiment. Allowed while frozen: it is the way out."""
+    if not state.previous:
+        raise PolicyRefused(f"{active_name(state)} is the first policy: there is nothing to go back to")
+    before, *older = state.previous
+    return _changed(state, who, active=None if before == BUILT_IN else before, previous=tuple(older), experiment=None)
+
+
+def frozen(state: PolicyState, who: Who, *, frozen: bool) -> PolicyState:
+    """With promotions and experiments forbidden, or allowed again. A running experiment stays and decides nothing."""
+    return _changed(state, who, frozen=frozen)
+
+
+def referring(state: PolicyState, policy: str, who: Who) -> PolicyState:
+    """With another frozen reference."""
+    return _changed(state, who, reference=None if policy == BUILT_IN else policy)
+
+
+def exploring(state: PolicyState, share: float, who: Who) -> PolicyState:
+    """With another share of exploration. Raises PolicyRefused below the floor."""
+    if not EXPLORATION_FLOOR <= share <= 1.0:
+        raise PolicyRefused(
+            f"exploration of {share:.1%} is below the floor of {EXPLORATION_FLOOR:.0%}: newcomers would starve, and no "
+            "later policy could be judged on these decisions"
+        )
+    return _changed(state, who, exploration=share)
+
+
+def awaiting(state: PolicyState, policy: str, who: Who) -> PolicyState:
+    """With that policy on the list of those that a person has to look at."""
+    if policy in state.awaiting_review:
+        return state
+    return _changed(state, who, awaiting_review=(*state.awaiting_review, policy)[-KEPT:])
+
+
+def started(state: PolicyState, experiment: PolicyExperiment, who: Who) -> PolicyState:
+    """With the experiment sharing traffic. Raises PoliciesFrozen, ExperimentRunning, PolicyRefused."""
+    _thawed(state)
+    if state.experiment is not None:
+        raise ExperimentRunning(f"experiment {state.experiment.name} is running: stop it first (aos experiment stop)")
+    if experiment.candidate == active_name(state):
+        raise PolicyRefused(f"{experiment.candidate} is in force already: there is nothing to compare it with")
+    return _changed(state, who, experiment=experiment)
+
+
+def widened(state: PolicyState, share: float, who: Who) -> PolicyState:
+    """With the canary at that share."""
+    experiment = running(state)
+    return _changed(state, who, experiment=experiment.model_copy(update={"share": share}))
+
+
+def stopped(state: PolicyState, who: Who) -> PolicyState:
+    """With all traffic at the active policy again. Raises NoExperiment."""
+    running(state)
+    return _changed(state, who, experiment=None)
+
+
+def running(state: PolicyState) -> PolicyExperiment:
+    """The experiment under way. Raises NoExperiment."""
+    if state.experiment is None:
+        raise NoExperiment(f"no experiment is running for tenant {state.tenant}")
+    return state.experiment
+
+
+def _thawed(state: PolicyState) -> None:
+    if state.frozen:
+        why = f" ({state.reason})" if state.reason else ""
+        raise PoliciesFrozen(
+            f"the policies of tenant {state.tenant} are frozen by {state.actor or 'somebody'}{why}: aos policy unfreeze"
+        )
+
+
+def _changed(state: PolicyState, who: Who, **changes: object) -> PolicyState:
+    told = {"changed_at": now(), "actor": who.actor[:200], "reason": who.reason[:2_000]}
+    return PolicyState.model_validate({**dict(state), **changes, **told})

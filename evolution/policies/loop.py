@@ -1,0 +1,134 @@
+"""Looks after every tenant's policies: experiments widen, promote or go back by themselves. Run by the evolution role.
+
+The only one who promotes without a person. Any number of these loops may run: writes compare and set, and a decision
+is a function of the stored tallies.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from evolution.errors import EvolutionError, ReviewNeeded
+from evolution.experiments.deciding import Action, Design
+from evolution.policies.bucket import BUILT_IN
+from evolution.policies.changes import Who, active_name
+from evolution.policies.registry import PolicyRegistry
+from evolution.policies.trial import Progress, progress
+from evolution.ports import ExperienceStore
+from schemas.base import now
+from schemas.policy_state import PolicyState
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "aos-evolution"
+DESIGN = Design("", control="", treatment="")
+
+
+@dataclass(frozen=True, slots=True)
+class LoopTimes:
+    """How often it looks. The prior is seldom asked: it reads a week of experience."""
+
+    look_every_s: float = 30.0
+    prior_every: timedelta = field(default=timedelta(hours=24))
+
+
+class PolicyLoop:
+    """One step for every tenant, again and again, until told to stop. Failures are logged and tried again."""
+
+    def __init__(
+        self,
+        registry: PolicyRegistry,
+        store: ExperienceStore,
+        *,
+        design: Design = DESIGN,
+        times: LoopTimes | None = None,
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._design = design
+        self._times = times or LoopTimes()
+        self._prior_asked: dict[str, datetime] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set."""
+        while not stop.is_set():
+            await self.look()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._times.look_every_s)
+
+    async def look(self) -> Mapping[str, str]:
+        """One step for every tenant: what was done, in words, by tenant. Never raises EvolutionError."""
+        done: dict[str, str] = {}
+        try:
+            for tenant in await self._registry.bucket.tenants():
+                done[tenant] = await self._look_at(tenant)
+        except EvolutionError as error:
+            logger.warning("policies cannot be looked after now: %s", error)
+        return {tenant: what for tenant, what in done.items() if what}
+
+    async def _look_at(self, tenant: str) -> str:
+        try:
+            state = await self._registry.state(tenant)
+            if state.experiment is not None:
+                return await self._experiment(state)
+            return await self._prior(state)
+        except ReviewNeeded as review:
+            return str(review)
+        except EvolutionError as error:
+            logger.warning("policies of tenant %s: %s", tenant, error)
+            return ""
+
+    async def _experiment(self, state: PolicyState) -> str:
+        if state.frozen or state.experiment is None or not state.experiment.automatic:
+            return ""
+        found = await self.standing(state)
+        if found is None or not _asks_for_something(state, found):
+            return ""
+        logger.info("experiment %s of %s: %s", state.experiment.name, state.tenant, found.verdict.reason)
+        await self._carry_out(state, found)
+        return f"{found.verdict.action.value}: {found.verdict.reason}"
+
+    async def standing(self, state: PolicyState) -> Progress | None:
+        """How the tenant's experiment stands now; None without one. Raises ExperienceStoreUnavailable."""
+        changes = await self._registry.bucket.changes(state.tenant)
+        # Size is judged by the guards of the promotion itself, on recent decisions: here it stays out of the test.
+        return await progress(self._store, state, changes, self._design)
+
+    async def _carry_out(self, state: PolicyState, found: Progress) -> None:
+        tenant, verdict = state.tenant, found.verdict
+        who = Who(ACTOR, f"experiment {found.experiment.name}: {verdict.reason}")
+        if verdict.action is Action.WIDEN:
+            await self._registry.widen_experiment(tenant, found.experiment, verdict.treatment_share, who)
+        elif verdict.action is Action.PROMOTE:
+            await self._registry.promote(tenant, found.experiment.candidate, who, automatic=True)
+        elif verdict.action is Action.ROLL_BACK:
+            await self._registry.stop_experiment(tenant, who, found.experiment)
+
+    async def _prior(self, state: PolicyState) -> str:
+        """Now and then the learned policy is compared with having learned nothing; a certain loss goes back to it."""
+        tenant, active = state.tenant, active_name(state)
+        asked = self._prior_asked.get(tenant)
+        if active == BUILT_IN or state.frozen or (asked is not None and now() - asked < self._times.prior_every):
+            return ""
+        review = await self._registry.review(tenant, active)
+        self._prior_asked[tenant] = now()
+        lost = [finding.says for finding in review.findings if finding.guard == f"beside {BUILT_IN}" and not finding.ok]
+        if not lost:
+            return ""
+        who = Who(ACTOR, f"reset to the prior: {active} {lost[0]}")
+        logger.warning("%s: %s", tenant, who.reason)
+        await self._registry.promote(tenant, BUILT_IN, who, reviewed=True)
+        return who.reason
+
+
+def _asks_for_something(state: PolicyState, found: Progress) -> bool:
+    """Whether the verdict changes anything; a candidate that waits for a person is not promoted over their head."""
+    verdict = found.verdict
+    if verdict.action is Action.WIDEN:
+        return verdict.treatment_share > found.experiment.share
+    if verdict.action is Action.PROMOTE:
+        return found.experiment.candidate not in state.awaiting_review
+    return verdict.action is Action.ROLL_BACK

@@ -1,0 +1,158 @@
+"""``aos experiment``: two policies share traffic until the evidence decides. Talks straight to the bus."""
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evolution.errors import NoExperiment
+from gateway.cli import session
+from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.policy import Name, Reason, opened, who
+from gateway.cli.session import Json, Tenant
+from schemas.base import is_token
+from schemas.policy_state import PolicyExperiment, PolicyState
+
+if TYPE_CHECKING:
+    from evolution.policies.trial import Progress
+
+app = typer.Typer(help="Two policies share traffic until the evidence decides.")
+
+
+@app.command()
+def start(
+    candidate: Name,
+    name: Annotated[str, typer.Option("--name", help="Of the experiment; default: exp- and the candidate.")] = "",
+    share: Annotated[float, typer.Option("--share", help="Of the tasks: the canary's first step.")] = 0.01,
+    automatic: Annotated[
+        bool, typer.Option("--automatic/--watch", help="Widen, promote or roll back by itself, or only measure.")
+    ] = True,
+    reason: Reason = "",
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """Let a candidate share the traffic of the policy in force, a small canary first."""
+    settings = session.settings_from({"tenant": tenant}).settings
+    called = name or f"exp-{candidate}"[:64]
+    if not is_token(called):
+        raise Failed(f"{called!r} is no name for an experiment", exit_code=ExitCode.USAGE)
+    if not 0.0 < share < 1.0:
+        raise Failed(f"--share {share:g} compares nothing: it must lie between 0 and 1", exit_code=ExitCode.USAGE)
+    trial = PolicyExperiment(name=called, candidate=candidate, share=share, salt=called, automatic=automatic)
+
+    async def work() -> PolicyState:
+        async with opened(settings) as (registry, _):
+            return await registry.start_experiment(settings.tenant, trial, who(reason))
+
+    state = session.run(work())
+    if as_json:
+        session.print_json(state.model_dump(mode="json"))
+    else:
+        session.print_line(f"{called}: {share:.0%} of the tasks go to {candidate}; aos experiment status")
+
+
+@app.command()
+def status(as_json: Json = False, tenant: Tenant = None) -> None:
+    """How the running experiment stands: tasks of each arm, the difference and its always-valid interval."""
+    settings = session.settings_from({"tenant": tenant}).settings
+
+    async def work() -> "Progress | None":
+        from evolution.policies.loop import DESIGN  # lazy: the tests bring scipy
+        from evolution.policies.trial import progress
+
+        async with opened(settings) as (registry, store):
+            state = await registry.state(settings.tenant)
+            return await progress(store, state, await registry.bucket.changes(settings.tenant), DESIGN)
+
+    found = session.run(work())
+    if found is None:
+        raise Failed("no experiment is running", exit_code=ExitCode.NOT_FOUND, code=NoExperiment.code)
+    if as_json:
+        session.print_json(_as_json(found))
+        return
+    trial, success = found.experiment, found.verdict.success
+    session.print_line(f"{trial.name}: {trial.candidate} against {found.control} since {trial.since:%Y-%m-%d %H:%M}")
+    rows = [row for stage in _stages_json(found) for row in _stage_rows(stage)]
+    session.print_table(("share", "arm", "tasks", "success", "latency ms", "cost"), rows, "no tasks yet")
+    if math.isinf(success.low):
+        session.print_line("\nsuccess: too few tasks to say anything")
+    else:
+        interval = f"95 % sequence {success.low:+.1%} to {success.high:+.1%}, valid at any look"
+        session.print_line(f"\nsuccess: {success.value:+.1%} ({interval})")
+    mode = "" if trial.automatic else " (measured only: nothing happens by itself)"
+    session.print_line(f"now: {found.verdict.action.value}, {found.verdict.reason}{mode}")
+
+
+@app.command()
+def stop(
+    promote: Annotated[bool, typer.Option("--promote", help="Put the candidate in force instead.")] = False,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="With --promote: you looked at the guards.")] = False,
+    reason: Reason = "",
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """End the experiment: all traffic back to the policy in force, or with --promote to the candidate."""
+    settings = session.settings_from({"tenant": tenant}).settings
+
+    async def work() -> PolicyState:
+        async with opened(settings) as (registry, _):
+            state = await registry.state(settings.tenant)
+            if promote and state.experiment is not None:
+                candidate = state.experiment.candidate
+                return await registry.promote(settings.tenant, candidate, who(reason), reviewed=reviewed)
+            return await registry.stop_experiment(settings.tenant, who(reason))
+
+    state = session.run(work())
+    if as_json:
+        session.print_json(state.model_dump(mode="json"))
+    else:
+        session.print_line(f"ended: {state.active or 'cosine-1'} gets all tasks")
+
+
+def _as_json(found: "Progress") -> dict[str, Any]:
+    success = found.verdict.success
+    return {
+        "experiment": found.experiment.model_dump(mode="json"),
+        "control": found.control,
+        "tasks": found.tasks,
+        "stages": _stages_json(found),
+        "success_difference": {
+            "value": success.value,
+            "low": None if math.isinf(success.low) else success.low,
+            "high": None if math.isinf(success.high) else success.high,
+        },
+        "action": found.verdict.action.value,
+        "reason": found.verdict.reason,
+    }
+
+
+def _stages_json(found: "Progress") -> list[dict[str, Any]]:
+    from evolution.experiments.tallies import COST, LATENCY, SUCCESS
+
+    def arm(stage: Any, name: str) -> dict[str, Any]:  # noqa: ANN401 - a Stage, loaded lazily
+        latency = stage.moments(name, LATENCY)
+        return {
+            "tasks": stage.count(name),
+            "success": stage.moments(name, SUCCESS).mean,
+            "latency_ms": math.expm1(latency.mean),
+            "cost": stage.moments(name, COST).mean,
+        }
+
+    return [
+        {"share": stage.treatment_share, "treatment": arm(stage, "treatment"), "control": arm(stage, "control")}
+        for stage in found.stages
+    ]
+
+
+def _stage_rows(stage: dict[str, Any]) -> list[tuple[object, ...]]:
+    return [
+        (
+            f"{stage['share']:.0%}" if arm == "treatment" else "",
+            arm,
+            stage[arm]["tasks"],
+            f"{stage[arm]['success']:.1%}",
+            f"{stage[arm]['latency_ms']:.0f}",
+            f"{stage[arm]['cost']:.4g}",
+        )
+        for arm in ("treatment", "control")
+    ]
