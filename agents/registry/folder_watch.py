@@ -10,6 +10,7 @@ from watchfiles import awatch
 from agents.errors import AgentNotFound, BusUnavailable, CardInvalid
 from agents.ports import Registry
 from agents.registry.card_files import FolderLoad, LoadedCard, card_files, load_card, with_distinct_ids
+from agents.registry.folder_memory import FolderMemory
 from schemas.card import AgentCard
 
 logger = logging.getLogger(__name__)
@@ -27,11 +28,17 @@ class FolderWatch:
     """Registers every good card of the folder and follows its changes until cancelled.
 
     A deleted file removes the agent that it had registered. A file that turns bad is reported, and its last good card
-    stays registered: a typing error does not take an agent out of service. Agents registered by others, or by an
-    earlier run, are left alone.
+    stays registered: a typing error does not take an agent out of service. Agents registered by others are left alone.
+    With a ``memory`` file, agents of files that were deleted while nobody watched are removed, too.
     """
 
-    def __init__(self, folder: Path, registry: Registry, on_refused: Callable[[CardInvalid], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        registry: Registry,
+        on_refused: Callable[[CardInvalid], None],
+        memory: Path | None = None,
+    ) -> None:
         self.ready = asyncio.Event()
         self.loaded = FolderLoad((), ())
         self._folder = folder
@@ -40,6 +47,7 @@ class FolderWatch:
         self._read: dict[Path, tuple[FileMark, LoadedCard | CardInvalid]] = {}
         self._registered: dict[Path, AgentCard] = {}
         self._reported: set[str] = set()
+        self._memory = FolderMemory(memory, folder)
 
     async def run(self) -> None:
         """Load, set ``ready``, follow, for ever. Raises FileNotFoundError or NotADirectoryError for a wrong folder."""
@@ -74,6 +82,7 @@ class FolderWatch:
         for each in self.loaded.cards:
             await self._register(each)
         await self._remove_deleted()
+        await asyncio.to_thread(self._memory.keep, self._registered)
         return self.loaded
 
     def _load(self) -> FolderLoad:
@@ -112,21 +121,25 @@ class FolderWatch:
             return
         self._registered[loaded.path] = loaded.card
         if before is not None and _identity(before) != _identity(loaded.card):
-            await self._remove(before)
+            await self._remove(*_identity(before))
 
     async def _remove_deleted(self) -> None:
+        for path, identity in self._memory.gone(self._read).items():
+            logger.info("%s was deleted while nobody watched: its agent is removed", path)
+            await self._remove(*identity)
+            self._memory.forget(path)
         for file in [file for file in self._registered if file not in self._read]:
-            await self._remove(self._registered[file])
+            await self._remove(*_identity(self._registered[file]))
             del self._registered[file]
 
-    async def _remove(self, card: AgentCard) -> None:
+    async def _remove(self, tenant: str, agent_id: str) -> None:
         """Take the agent out, unless another file describes it now (the file was renamed)."""
-        if any(_identity(each.card) == _identity(card) for each in self.loaded.cards):
+        if any(_identity(each.card) == (tenant, agent_id) for each in self.loaded.cards):
             return
         try:
-            await self._registry.remove(card.tenant, card.id)
+            await self._registry.remove(tenant, agent_id)
         except AgentNotFound:
-            logger.info("agent %s had been removed already", card.id)
+            logger.info("agent %s had been removed already", agent_id)
 
 
 async def _changes(folder: Path) -> AsyncGenerator[None, None]:

@@ -27,8 +27,9 @@ class AgentFolder(FolderWatch):
         supervisor: Supervisor,
         spec_of: SpecOf,
         on_refused: Callable[[CardInvalid], None],
+        memory: Path | None = None,
     ) -> None:
-        super().__init__(folder, registry, on_refused)
+        super().__init__(folder, registry, on_refused, memory)
         self._supervisor = supervisor
         self._spec_of = spec_of
         self._running: frozenset[str] = frozenset()

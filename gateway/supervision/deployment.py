@@ -134,7 +134,8 @@ class Deployment:
         self._bus = await connect(self.nats_url, "aos-up", credentials=self._settings.nats_credentials)
         js = self._bus.jetstream(timeout=JETSTREAM_TIMEOUT_S)
         await ensure(js, quotas_of(self._settings))
-        self._folder = AgentFolder(folder, KvRegistry(js), self.supervisor, self._agent_spec, self._on_refused)
+        memory = self._data_dir / "cards-registered.json"
+        self._folder = AgentFolder(folder, KvRegistry(js), self.supervisor, self._agent_spec, self._on_refused, memory)
         self._following = asyncio.create_task(self._folder.run(), name="follow the agent cards")
         await self._until_registered(self._folder, self._following)
 

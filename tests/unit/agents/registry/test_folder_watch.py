@@ -158,6 +158,33 @@ async def test_a_refusal_that_another_file_cures_is_looked_at_again(watched: Wat
     assert await watched.ids() == ["a"]
 
 
+async def test_agents_of_files_deleted_while_nobody_watched_are_removed(tmp_path: Path):
+    folder, memory, registry = tmp_path / "agents", tmp_path / "data" / "registered.json", MemoryRegistry()
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        (folder / f"{name}.yaml").write_text(card_text(name))
+    await FolderWatch(folder, registry, print, memory).synchronise()
+    (folder / "a.yaml").unlink()
+    (folder / "b.yaml").rename(folder / "renamed.yaml")
+    (folder / "c.yaml").write_text("id: [")
+    await FolderWatch(folder, registry, print, memory).synchronise()
+    assert {agent for _, agent in present(registry)} == {"b", "c"}, "a bad file does not take its agent out of service"
+    (folder / "c.yaml").unlink()
+    await FolderWatch(folder, registry, print, memory).synchronise()
+    assert {agent for _, agent in present(registry)} == {"b"}
+
+
+@pytest.mark.parametrize(
+    "noted", ["", "[]", '{"folder": 1}', '{"folder": "/elsewhere", "agents": {"/x.yaml": ["t", "a"]}}']
+)
+async def test_a_damaged_or_foreign_memory_is_no_reason_to_remove_anybody(tmp_path: Path, noted: str):
+    watched = Watched(tmp_path, MemoryRegistry())
+    (tmp_path / "memory.json").write_text(noted)
+    watched.save("a.yaml", card_text("a"))
+    await FolderWatch(tmp_path, watched.registry, print, tmp_path / "memory.json").synchronise()
+    assert await watched.ids() == ["a"]
+
+
 # Running.
 
 
