@@ -55,7 +55,10 @@ class PolicyLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
         while not stop.is_set():
-            await self.look()
+            try:
+                await self.look()
+            except Exception:  # it shares a process with the recorder, which must go on whatever is wrong here
+                logger.exception("policies cannot be looked after")
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._times.look_every_s)
 

@@ -9,10 +9,12 @@ from gateway.settings import Settings
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
+    from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
+
     async with open_bus(settings, "aos-evolution") as bus:
         store = build_store(store_settings(settings))
         try:
-            await run_recorder(bus.nc, store, stop)
+            await asyncio.gather(run_recorder(bus.nc, store, stop), look_after_policies(bus.js, store, stop))
         finally:
             await store.close()
 
