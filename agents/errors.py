@@ -5,6 +5,7 @@ AgentsError
 ├── AgentNotFound
 ├── NoAgentFits             matching abstained
 ├── NoNetworkFits           no type-correct network reaches the goal
+│   └── NoNetworkGoodEnough the best network found promises less than the tenant's threshold
 ├── StepFailed              a step gave up after its attempts
 │   ├── StepTimedOut
 │   ├── AgentUnreachable    nobody answers, or the circuit is open
@@ -15,6 +16,7 @@ AgentsError
 ├── TaskCancelled
 ├── RecordTooLarge          the result has more parts than a record can hold
 ├── IndexUnavailable        the skill index's server does not answer
+├── FilterContradiction     a search asks for what no skill can be
 └── BusUnavailable          the bus does not take or give messages; work is redelivered
 """
 
@@ -76,6 +78,12 @@ class NoNetworkFits(AgentsError):
     """No type-correct network of the candidates does the task."""
 
     code = "no_network_fits"
+
+
+class NoNetworkGoodEnough(NoNetworkFits):
+    """There are networks, but the best promises less quality than the tenant asks for. Says what was tried."""
+
+    code = "no_network_good_enough"
 
 
 class StepFailed(AgentsError):
@@ -150,6 +158,12 @@ class IndexUnavailable(AgentsError):
 
     code = "index_unavailable"
     retryable = True
+
+
+class FilterContradiction(AgentsError):
+    """A search's filters exclude each other: no skill could ever meet them."""
+
+    code = "filter_contradiction"
 
 
 class BusUnavailable(AgentsError):

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from schemas.base import Message, Moment, Share, Token, new_id, now
 from schemas.candidate import Candidate
-from schemas.network import Network
+from schemas.network import Network, PlanEstimate
 from schemas.parts import Modality
 from schemas.task import StageTimes, StepOutcome, TaskState
 
@@ -28,6 +28,9 @@ class ExperienceRecord(Message):
     policy: str = "cosine-1"
     exploratory: bool = False
     network: Network | None = None
+    planner: str = Field(default="", description="who made the network; empty: none was made")
+    kind: str | None = Field(default=None, description="the kind of task whose network it is")
+    estimate: PlanEstimate | None = Field(default=None, description="what was expected, beside what happened")
     steps: tuple[StepOutcome, ...] = ()
     times: StageTimes = StageTimes()
     latency_ms: float = Field(ge=0)

@@ -74,6 +74,32 @@ class Network(Message):
         raise KeyError(node_id)
 
 
+class Interval(Message):
+    """A forecast: in 8 of 10 cases what happens lies between ``low`` and ``high``."""
+
+    low: float = Field(ge=0)
+    middle: float = Field(ge=0)
+    high: float = Field(ge=0)
+
+
+class PlanEstimate(Message):
+    """What a plan was expected to come to, kept beside what it came to."""
+
+    duration_ms: Interval
+    cost: Interval
+    quality: Interval = Field(description="chance that the task succeeds, calibrated on how earlier forecasts fared")
+    steps_seen: int = Field(
+        default=0, ge=0, description="past steps of these skills it rests on; 0: card and prior only"
+    )
+
+
+class Substitute(Message):
+    """Another skill that fits a node's edges, tried when the first agent fails."""
+
+    agent_id: Token
+    skill_id: Token
+
+
 class Plan(Message):
     """A network with its order, estimates and budget: what a worker executes and resumes."""
 
@@ -84,4 +110,14 @@ class Plan(Message):
     estimated_ms: float = Field(ge=0)
     estimated_cost: float = Field(ge=0)
     approvals: tuple[str, ...] = Field(default=(), description="nodes that wait for a person, or 'task'")
-    planner: str = "greedy-1"
+    planner: str = Field(
+        default="greedy-1", description="who made the network: greedy-1, or genetic-1 after refinement"
+    )
+    kind: str | None = Field(
+        default=None, description="the kind of task whose network this is; none: woven for this task"
+    )
+    refined: int = Field(default=0, ge=0, description="how often a better network replaced that of the kind")
+    estimate: PlanEstimate | None = None
+    substitutes: dict[str, tuple[Substitute, ...]] = Field(
+        default_factory=dict, description="by node, best first: who does the step when its agent fails"
+    )

@@ -17,6 +17,7 @@ from schemas.invocation import Invocation
 from schemas.parts import Modality
 from schemas.policy import PolicySnapshot
 from schemas.policy_state import PolicyState
+from schemas.refinement import PlanTemplate, RefineRequest
 from schemas.task import DeadTask, Priority, TaskEvent, TaskRecord, TaskSubmitted
 from schemas.tensor import EncodeRequest
 
@@ -37,6 +38,7 @@ BUCKET_PLANS = "aos_plans"
 QUEUE_AGENTS = "agents"
 QUEUE_WORKERS = "workers"
 QUEUE_PERCEPTION = "perception"
+QUEUE_REFINERS = "refiners"
 
 HEADER_MESSAGE_ID = "Nats-Msg-Id"
 HEADER_CONTENT_TYPE = "Content-Type"
@@ -58,6 +60,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 _ESCAPED = re.compile(r"(?:=[0-9A-F]{2})+")
 EXPLAIN = "aos.service.explain"
 SEARCH = "aos.service.search"
+REFINE = "aos.service.refine"
 
 
 def _token(value: str) -> str:
@@ -245,6 +248,7 @@ BUS: tuple[Route, ...] = (
     ),
     Route(EXPLAIN, ExplainRequest, f"request/reply, queue group {QUEUE_WORKERS}", "doors", "agents workers"),
     Route(SEARCH, SearchRequest, f"request/reply, queue group {QUEUE_WORKERS}", "doors", "agents workers"),
+    Route(REFINE, RefineRequest, f"request/reply, queue group {QUEUE_REFINERS}", "agents workers", "evolution"),
     Route("aos.<t>.dead", DeadTask, f"JetStream {STREAM_DEAD}", "anything that gave up", "aos dead"),
     Route(
         f"KV {BUCKET_AGENTS}: <t>.<agent>",
@@ -267,6 +271,7 @@ BUS: tuple[Route, ...] = (
         "doors, agents workers",
         "doors, agents workers",
     ),
+    Route(f"KV {BUCKET_PLANS}: <t>.<kind>", PlanTemplate, "JetStream KV", "agents workers", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.state", PolicyState, "JetStream KV", "evolution, aos policy", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.v-<policy>", PolicySnapshot, "JetStream KV", "evolution", "agents workers"),
 )

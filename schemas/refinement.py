@@ -1,0 +1,109 @@
+"""Plans by kind of task, and the request for a better one: what planning workers and refiners say to each other."""
+
+from pydantic import Field, model_validator
+
+from schemas.base import Message, Moment, Share, Token, now
+from schemas.network import Network
+from schemas.parts import Modality
+
+OFFERS_MAX = 64
+"""So many skills a refinement looks at: a task's candidates and those already at work."""
+
+
+class Errand(Message):
+    """What a node of a template does: goals of the task by their place, or fixed words when it serves none itself."""
+
+    goals: tuple[int, ...] = ()
+    words: str = ""
+
+
+class PlanTemplate(Message):
+    """The network for a kind of task, to be bound to each concrete task: value of the ``aos_plans`` bucket."""
+
+    kind: Token
+    tenant: Token
+    shape: str = Field(description="digest of what tasks of the kind share exactly: goals, content, hints")
+    vector: str = Field(description="the middle of the kind, little-endian float32, base64")
+    examples: tuple[tuple[str, ...], ...] = Field(default=(), description="goals of a founding task, word for word")
+    network: Network
+    errands: dict[str, Errand] = Field(description="by node")
+    cards: dict[str, str] = Field(description="digest of the card of each agent it was made with")
+    leaders: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="agent.skill -> those it was preferred to by meaning, for kinds of one goal"
+    )
+    planner: str = "greedy-1"
+    refined: int = Field(default=0, ge=0)
+    worth: float = 0.0
+    at: Moment = Field(default_factory=now)
+
+
+class RefineOffer(Message):
+    """One skill of the search, with what is known of it. ``skill`` is log odds of solving each goal."""
+
+    agent_id: Token
+    skill_id: Token
+    inputs: tuple[Modality, ...]
+    requires: tuple[Modality, ...] = ()
+    outputs: tuple[Modality, ...]
+    cost: float = Field(ge=0)
+    latency_ms: float = Field(ge=0)
+    skill: tuple[float, ...]
+    collects: bool = Field(default=False, description="its answer holds the answers of all who feed it")
+
+
+class RefineGoal(Message):
+    """One goal of the search. ``after`` is the earlier goal that it builds on, -1 for none."""
+
+    after: int = Field(default=-1, ge=-1)
+    consumed: bool = Field(default=False, description="its answer need not reach the result: a later goal reads it")
+    content: tuple[Modality, ...] = Field(description="the task's content that has to reach whoever solves it")
+
+
+class RefineRequest(Message):
+    """Asks a refiner for a better network: everything the search needs, so that any process can do it."""
+
+    tenant: Token
+    kind: Token
+    task: tuple[Modality, ...]
+    wanted: tuple[Modality, ...] = ()
+    goals: tuple[RefineGoal, ...] = Field(min_length=1, max_length=16)
+    offers: tuple[RefineOffer, ...] = Field(min_length=1, max_length=OFFERS_MAX)
+    handovers: tuple[tuple[int, int, float], ...] = Field(
+        default=(), description="(from offer, to offer, log odds): what is known of who works well after whom"
+    )
+    seeds: tuple[Network, ...] = Field(min_length=1, max_length=16, description="the present network first")
+    quality_weight: float = Field(ge=0)
+    cost_weight: float = Field(ge=0)
+    latency_weight: float = Field(ge=0)
+    evaluations: int = Field(default=4000, ge=2, le=100_000)
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "RefineRequest":
+        if any(len(offer.skill) != len(self.goals) for offer in self.offers):
+            raise ValueError("each offer needs one skill for each goal")
+        if any(not 0 <= end < len(self.offers) for one, other, _ in self.handovers for end in (one, other)):
+            raise ValueError("a handover names an offer that is not there")
+        return self
+
+
+class Forecast(Message):
+    """What a network is expected to come to, by the request's own numbers."""
+
+    quality: Share
+    cost: float = Field(ge=0)
+    latency_ms: float = Field(ge=0)
+    worth: float
+
+
+class RefineReply(Message):
+    """The best network found beside the present one, both judged the same way."""
+
+    kind: Token
+    network: Network | None = Field(default=None, description="none: the present one stays the best found")
+    goals: dict[str, tuple[int, ...]] = Field(default_factory=dict, description="by node: goals that it solves best")
+    present: Forecast | None = None
+    better: Forecast | None = None
+    front: tuple[Forecast, ...] = Field(default=(), description="what else was found that nothing dominates")
+    evaluations: int = 0
+    problem: str = Field(default="", description="why nothing could be searched")
