@@ -32,7 +32,7 @@ class GeneticSettings:
     favourites: float = 0.5
     courted: float = 0.8
     newcomers: float = 0.1
-    climbing: float = 0.7
+    climbing: float = 0.85
     familiar: float = 0.5
 
 
