@@ -5,9 +5,10 @@ bridge, Kolmogorov's distribution). Holm's correction over all agents and metric
 in one run of mining by ``alpha``.
 """
 
+import itertools
+import json
 import math
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,12 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import kolmogorov
 
-from schemas.experience import ExperienceRecord
+from evolution.mining.columns import NOISE, Coded, Columns
 
 Floats = NDArray[np.float64]
 
 ALPHA = 0.01
 MIN_SEGMENT = 20
+DAYS_OF_RHYTHM = 4
+"""A window so long shows what is usual at each hour of the day; in a shorter one, hours and a change look alike."""
+_HOURS = 24
+_HOUR_US = 3_600_000_000
+_DAY_US = _HOURS * _HOUR_US
 METRICS = ("success", "log_latency_ms", "cost")
 
 
@@ -48,27 +54,29 @@ class Drift:
     examples: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
-    """One task of one agent."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Series:
+    """One agent's values of one metric in order of time: ``task`` (n,) is whose they are, ``residual`` (n,) less what
+    is usual for their kind of task."""
 
-    at: datetime
-    task_id: str
-    kind: int | None
-    value: float
+    agent_id: str
+    metric: str
+    task: NDArray[np.int64]
+    value: Floats
+    residual: Floats
 
 
-def find_drifts(records: Iterable[ExperienceRecord], kinds: Mapping[str, int], *, alpha: float = ALPHA) -> list[Drift]:
-    """Drifts of all agents, earliest first. ``kinds`` maps task id to kind: a new mix of tasks is no drift."""
+def find_drifts(columns: Columns, *, alpha: float = ALPHA) -> list[Drift]:
+    """Drifts of all agents, earliest first. Values are compared within their kind: a new mix of tasks is no drift."""
     tested = []
-    for (agent, metric), series in _series(records, kinds).items():
-        change = change_point(_residuals(series))
+    for series in _all_series(columns):
+        change = change_point(series.residual)
         if change is not None:
-            tested.append((agent, metric, series, change))
-    adjusted = holm([change.p_value for *_, change in tested])
+            tested.append((series, change))
+    adjusted = holm([change.p_value for _, change in tested])
     found = [
-        _drift(agent, metric, series, change, error_rate)
-        for (agent, metric, series, change), error_rate in zip(tested, adjusted, strict=True)
+        _drift(columns, series, change, error_rate)
+        for (series, change), error_rate in zip(tested, adjusted, strict=True)
         if error_rate <= alpha
     ]
     return sorted(found, key=lambda drift: (drift.at, drift.agent_id, drift.metric))
@@ -103,38 +111,59 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _series(records: Iterable[ExperienceRecord], kinds: Mapping[str, int]) -> dict[tuple[str, str], list[Observation]]:
-    """Each agent's metrics in order of time. Latency and cost are its own steps'; success is the whole task's."""
-    series: dict[tuple[str, str], list[Observation]] = defaultdict(list)
-    for record in sorted(records, key=lambda item: (item.at, item.record_id)):
-        kind = kinds.get(record.task_id)
-        for agent in sorted(set(record.chosen)):
-            series[agent, "success"].append(Observation(record.at, record.task_id, kind, float(record.success)))
-        for step in record.steps:
-            values = {"log_latency_ms": math.log1p(step.latency_ms), "cost": step.cost}
-            for metric, value in values.items():
-                series[step.agent_id, metric].append(Observation(record.at, record.task_id, kind, value))
-    return series
+def _all_series(columns: Columns) -> Iterator[_Series]:
+    """Each agent's metrics. Latency and cost are its own steps'; success is the whole task's."""
+    task, agent = _agents_of_tasks(columns)
+    yield from _split(columns, "success", task, agent, columns.success[task].astype(np.float64))
+    task, agent = columns.step_task, columns.step_agent
+    yield from _split(columns, "log_latency_ms", task, agent, np.log1p(columns.step_latency_ms))
+    yield from _split(columns, "cost", task, agent, columns.step_cost)
 
 
-def _residuals(series: Sequence[Observation]) -> Floats:
-    """Values less what is usual for their kind of task."""
-    values: dict[Hashable, list[float]] = defaultdict(list)
-    for item in series:
-        values[item.kind].append(item.value)
-    usual = {kind: float(np.mean(of_kind)) for kind, of_kind in values.items()}
-    return np.array([item.value - usual[item.kind] for item in series])
+def _agents_of_tasks(columns: Columns) -> tuple[NDArray[np.int64], Coded]:
+    """Every pair of a task and an agent of its team, each once, in order of the tasks."""
+    teams = [sorted(set(json.loads(value))) for value in columns.team.values]
+    agents = tuple(sorted({agent for team in teams for agent in team}))
+    code = {agent: number for number, agent in enumerate(agents)}
+    sizes = np.array([len(team) for team in teams], dtype=np.int64)
+    starts = np.cumsum(sizes) - sizes
+    flat = np.array([code[agent] for team in teams for agent in team], dtype=np.int32)
+    of_task = sizes[columns.team.codes]
+    task = np.repeat(np.arange(len(columns)), of_task)
+    place = np.arange(len(task)) - np.repeat(np.cumsum(of_task) - of_task, of_task)
+    return task, Coded(flat[np.repeat(starts[columns.team.codes], of_task) + place], agents)
 
 
-def _drift(agent: str, metric: str, series: Sequence[Observation], change: Change, error_rate: float) -> Drift:
-    values = np.array([item.value for item in series])
+def _split(columns: Columns, metric: str, task: NDArray[np.int64], agent: Coded, value: Floats) -> Iterator[_Series]:
+    # Small integers are sorted by radix, ten times faster.
+    few = len(agent.values) < np.iinfo(np.int16).max
+    order = np.argsort(agent.codes.astype(np.int16) if few else agent.codes, kind="stable")
+    task, codes, value = task[order], agent.codes[order], value[order]
+    kind = columns.kind[task].astype(np.int64) - NOISE
+    group = codes * (int(kind.max(initial=0)) + 1) + kind
+    residual = _less_usual(value, group)
+    if len(columns) and columns.at_us[-1] - columns.at_us[0] >= DAYS_OF_RHYTHM * _DAY_US:
+        residual = _less_usual(residual, codes * _HOURS + columns.at_us[task] // _HOUR_US % _HOURS)
+    edges = np.searchsorted(codes, np.arange(len(agent.values) + 1))
+    for number, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
+        span = slice(start, stop)
+        yield _Series(agent.values[number], metric, task[span], value[span], residual[span])
+
+
+def _less_usual(value: Floats, group: NDArray[np.int64]) -> Floats:
+    """Values less the mean of their group."""
+    usual = np.bincount(group, value) / np.maximum(np.bincount(group), 1)
+    return np.asarray(value - usual[group], dtype=np.float64)
+
+
+def _drift(columns: Columns, series: _Series, change: Change, error_rate: float) -> Drift:
     return Drift(
-        agent_id=agent,
-        metric=metric,
-        at=series[change.index].at,
-        before=float(values[: change.index].mean()),
-        after=float(values[change.index :].mean()),
-        count=len(series),
+        agent_id=series.agent_id,
+        metric=series.metric,
+        at=columns.moment(series.task[change.index]),
+        before=float(series.value[: change.index].mean()),
+        after=float(series.value[change.index :].mean()),
+        count=len(series.value),
         error_rate=error_rate,
-        examples=tuple(item.task_id for item in series[change.index : change.index + 5]),
+        examples=columns.tasks(series.task[change.index : change.index + 5]),
     )

@@ -7,6 +7,8 @@ assigning is one matrix product.
 """
 
 import itertools
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,10 +18,11 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import silhouette_samples
 
+from evolution.mining.columns import NOISE
+
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.intp]
 
-NOISE = -1
 SAMPLE = 6000
 HELD_OUT = 2000
 COMPONENTS = 16
@@ -71,6 +74,25 @@ def find_kinds(vectors: Vectors, *, seed: int = 0) -> Kinds:
         (_scored(fitted, labels, method, held_out) for method, labels in _clusterings(fitted, seed)),
         key=lambda kinds: kinds.silhouette,
     )
+
+
+def learned_kinds(vectors: Vectors, previous: Kinds | None, seed: int = 0) -> Kinds:
+    """Kinds of (n, dimension) float32 vectors of any length, under the names of ``previous`` where still there."""
+    kinds = find_kinds(unit(vectors), seed=seed)
+    if previous is not None and previous.centres.shape[1:] == kinds.centres.shape[1:]:
+        return renamed(kinds, previous)
+    return kinds
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows of (n, dimension) brought to length one; those of length zero stay."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), dtype=np.float32)
+
+
+def commonest(versions: Sequence[str | None]) -> str | None:
+    """The encoder of most vectors: others do not compare with it."""
+    counts = Counter(versions)
+    return max(counts, key=lambda version: (counts[version], str(version)), default=None)
 
 
 def renamed(found: Kinds, previous: Kinds) -> Kinds:

@@ -5,16 +5,17 @@ CPU-bound: run it in a thread or process of its own.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
+from evolution.mining.columns import NOISE, Columns, columns_of
 from evolution.mining.drift import Drift, find_drifts
-from evolution.mining.kinds import NOISE, Kinds, Vectors, find_kinds, renamed
-from evolution.mining.rules import Rule, find_rules
-from evolution.mining.transactions import counted, items_of, limits_of
+from evolution.mining.kinds import Kinds, Vectors, commonest, learned_kinds, unit
+from evolution.mining.rules import MIN_LIFT, Rule, find_rules
+from evolution.mining.transactions import SAMPLE, Items, limits_of
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.pattern import PatternKind, SynthesizedPattern
@@ -31,76 +32,112 @@ class Mined:
     kinds: Kinds
 
 
+Words = Callable[[Sequence[str]], Mapping[str, str]]
+"""The instructions of tasks, by task id; tasks whose words may not be quoted are left out."""
+
+
 def mine(records: Sequence[ExperienceRecord], *, previous: Kinds | None = None, seed: int = 0) -> Mined:
     """Kinds of task, rules and drifts of records of one tenant. The same window gives the same patterns again."""
     tenants = {record.tenant for record in records}
     if len(tenants) > 1:
         raise ValueError(f"patterns are mined for one tenant; these records belong to {sorted(tenants)}")
-    ordered = sorted(records, key=lambda record: (record.at, record.record_id))
-    kinds, kind_of = _kinds_of(ordered, previous, seed)
-    limits = limits_of(ordered)
-    itemsets = [items_of(record, kind_of.get(record.task_id), limits) for record in ordered]
-    window = _Window(ordered, itemsets, kind_of)
-    patterns = [
-        *(_of_kind(window, kinds, name) for name in kinds.names if name in kind_of.values()),
-        *(_of_rule(window, rule) for rule in find_rules(counted(itemsets))),
-        *(_of_drift(window, drift) for drift in find_drifts(ordered, kind_of)),
-    ]
-    return Mined(tuple(patterns), kinds)
+    kinds, kind_of = _kinds_of(records, previous, seed)
+    said = {record.task_id: record.instruction for record in records}
+    patterns = synthesize(columns_of(records, kind_of), kinds, "".join(tenants), lambda _: said)
+    return Mined(patterns, kinds)
 
 
-@dataclass(frozen=True, slots=True)
+def synthesize(columns: Columns, kinds: Kinds, tenant: str, words: Words) -> tuple[SynthesizedPattern, ...]:
+    """The patterns of a window whose tasks have been given their kinds."""
+    if not len(columns):
+        return ()
+    window = _Window(tenant, columns, Items(columns, limits_of(columns)))
+    of_kinds = _of_kinds(window, kinds, words)
+    rules = [_of_rule(window, rule) for rule in _rules(window)]
+    drifts = [_of_drift(window, drift) for drift in find_drifts(columns)]
+    return (*of_kinds, *rules, *drifts)
+
+
+def _rules(window: "_Window") -> list[Rule]:
+    """Rules of a sample, with their counts in the whole window."""
+    found = find_rules(window.items.sampled())
+    if len(window.columns) <= SAMPLE:
+        return found
+    counted = [window.recounted(rule) for rule in found]
+    return [rule for rule in counted if rule.lift >= MIN_LIFT]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Window:
-    records: Sequence[ExperienceRecord]
-    itemsets: Sequence[frozenset[str]]
-    kind_of: dict[str, int]
-
-    @property
-    def tenant(self) -> str:
-        return self.records[0].tenant
+    tenant: str
+    columns: Columns
+    items: Items
 
     @property
     def since(self) -> datetime:
-        return self.records[0].at
+        return self.columns.moment(0)
 
     @property
     def until(self) -> datetime:
-        return self.records[-1].at
+        return self.columns.moment(-1)
 
     def examples(self, items: frozenset[str]) -> tuple[str, ...]:
         """The newest tasks that had all of these items."""
-        newest = reversed(list(zip(self.records, self.itemsets, strict=True)))
-        return _first(record.task_id for record, of_record in newest if items <= of_record)
+        return self.columns.tasks(np.flatnonzero(self.items.having(items))[: -EXAMPLES - 1 : -1].tolist())
+
+    def recounted(self, rule: Rule) -> Rule:
+        """The rule as all tasks of the window show it."""
+        covered, outcome = self.items.having(rule.antecedent), self.items.having((rule.consequent,))
+        return rule.recounted(int((covered & outcome).sum()), int(covered.sum()), int(outcome.sum()), len(self.columns))
 
 
 def _kinds_of(records: Sequence[ExperienceRecord], previous: Kinds | None, seed: int) -> tuple[Kinds, dict[str, int]]:
     """The kinds, and the kind of each task that has one. Of the commonest encoder only: others do not compare."""
-    versions = [record.vector_version for record in records if record.vector is not None]
-    common = max(set(versions), key=lambda version: (versions.count(version), str(version)), default=None)
-    with_vector = [record for record in records if record.vector is not None and record.vector_version == common]
+    ordered = sorted(records, key=lambda record: (record.at, record.record_id))
+    common = commonest([record.vector_version for record in ordered if record.vector is not None])
+    with_vector = [record for record in ordered if record.vector is not None and record.vector_version == common]
     stacked = [vector for vector in map(task_vector, with_vector) if vector is not None]
     vectors: Vectors = np.array(stacked, dtype=np.float32).reshape(len(stacked), -1 if stacked else 0)
-    kinds = find_kinds(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), seed=seed)
-    if previous is not None and previous.centres.shape[1:] == kinds.centres.shape[1:]:
-        kinds = renamed(kinds, previous)
-    names = kinds.assign(vectors)
+    kinds = learned_kinds(vectors, previous, seed)
+    names = kinds.assign(unit(vectors))
     named = zip(with_vector, names.tolist(), strict=True)
     return kinds, {record.task_id: name for record, name in named if name != NOISE}
 
 
-def _of_kind(window: _Window, kinds: Kinds, name: int) -> SynthesizedPattern:
-    tasks = [record for record in window.records if window.kind_of.get(record.task_id) == name]
-    words = tasks[-1].instruction.split("\n")[0][:80]
-    succeeded = sum(record.success for record in tasks) / len(tasks)
+def _of_kinds(window: _Window, kinds: Kinds, words: Words) -> list[SynthesizedPattern]:
+    columns = window.columns
+    shift = columns.kind.astype(np.int64) - NOISE
+    counts, successes = np.bincount(shift), np.bincount(shift, columns.success)
+    found = [name for name in sorted(kinds.names) if name - NOISE < len(counts) and counts[name - NOISE]]
+    newest = {name: np.flatnonzero(columns.kind == name)[: -EXAMPLES - 1 : -1].tolist() for name in found}
+    examples = {name: columns.tasks(places) for name, places in newest.items()}
+    said = words([tasks[0] for tasks in examples.values()])
+    return [
+        _of_kind(window, kinds, name, int(counts[name - NOISE]), float(successes[name - NOISE]), examples[name], said)
+        for name in found
+    ]
+
+
+def _of_kind(
+    window: _Window,
+    kinds: Kinds,
+    name: int,
+    count: int,
+    successes: float,
+    examples: tuple[str, ...],
+    said: Mapping[str, str],
+) -> SynthesizedPattern:
+    words = said.get(examples[0], "").split("\n")[0][:80]
+    such_as = f" such as “{words}”" if words else ""
     return SynthesizedPattern(
         pattern_id=_id(window, PatternKind.KIND, str(name)),
         tenant=window.tenant,
         kind=PatternKind.KIND,
-        statement=f"Kind {name}: {len(tasks)} tasks such as “{words}”; {succeeded:.0%} succeed",
+        statement=f"Kind {name}: {count} tasks{such_as}; {successes / count:.0%} succeed",
         antecedent=(f"kind={name}",),
-        support=len(tasks),
-        support_share=len(tasks) / len(window.records),
-        examples=_first(record.task_id for record in reversed(tasks)),
+        support=count,
+        support_share=count / len(window.columns),
+        examples=examples,
         since=window.since,
         until=window.until,
         miner=f"{MINER}, {kinds.method}, silhouette {kinds.silhouette:.3f}",
@@ -145,7 +182,7 @@ def _of_drift(window: _Window, drift: Drift) -> SynthesizedPattern:
         antecedent=(f"agent={drift.agent_id}",),
         consequent=f"{drift.metric} {'rises' if drift.after > drift.before else 'falls'}",
         support=drift.count,
-        support_share=min(drift.count / len(window.records), 1.0),
+        support_share=min(drift.count / len(window.columns), 1.0),
         error_rate=drift.error_rate,
         examples=drift.examples,
         since=window.since,
@@ -156,7 +193,3 @@ def _of_drift(window: _Window, drift: Drift) -> SynthesizedPattern:
 
 def _id(window: _Window, kind: PatternKind, *parts: str) -> str:
     return hashlib.blake2b("\x00".join((window.tenant, kind, *parts)).encode(), digest_size=16).hexdigest()
-
-
-def _first(tasks: Iterable[str]) -> tuple[str, ...]:
-    return tuple(task for _, task in zip(range(EXAMPLES), tasks, strict=False))

@@ -9,7 +9,7 @@ away.
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,13 @@ class Rule:
     @property
     def confidence(self) -> float:
         """How often the consequent follows."""
-        return self.count / self.covered
+        return self.count / max(self.covered, 1)
+
+    def recounted(self, count: int, covered: int, outcomes: int, total: int) -> "Rule":
+        """The same rule with the counts of other tasks, of which ``outcomes`` ended that way."""
+        low, high = wilson(count, covered)
+        lift = count / max(covered, 1) / max(outcomes / total, 1e-12)
+        return replace(self, count=count, covered=covered, total=total, lift=lift, low=low, high=high)
 
 
 @dataclass(frozen=True, slots=True)

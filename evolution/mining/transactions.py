@@ -1,18 +1,26 @@
-"""A record as a set of items that can be counted. Called by ``mine``; read by ``rules``."""
+"""Tasks as sets of items that can be counted. Called by ``mine``; read by ``rules``."""
 
+import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from schemas.experience import ExperienceRecord
+from evolution.mining.columns import NOISE, Columns
 
+Mask = NDArray[np.bool_]
 Transactions = Counter[frozenset[str]]
-"""Distinct sets of items and how many tasks had them: experience repeats itself, a million records are thousands."""
+"""Distinct sets of items and how many tasks had them."""
 
 OUTCOME_PREFIXES = ("outcome=", "failure=", "slow", "costly")
 HOURS_PER_ITEM = 4
+SAMPLE = 30_000
+"""Of a larger window, rules are sought in a sample of so many tasks, and what is found is counted in all of them
+(Toivonen, Sampling large databases for association rules, VLDB 1996)."""
+_HOUR_US = 3_600_000_000
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +31,11 @@ class Limits:
     costly: float
 
 
-def limits_of(records: Sequence[ExperienceRecord], share: float = 0.9) -> Limits:
+def limits_of(columns: Columns, share: float = 0.9) -> Limits:
     """The slowest and the most expensive tenth of the window."""
-    if not records:
+    if not len(columns):
         return Limits(float("inf"), float("inf"))
-    slow = float(np.quantile([record.latency_ms for record in records], share))
-    return Limits(slow, float(np.quantile([record.cost for record in records], share)))
+    return Limits(float(np.quantile(columns.latency_ms, share)), float(np.quantile(columns.cost, share)))
 
 
 def is_outcome(item: str) -> bool:
@@ -36,26 +43,80 @@ def is_outcome(item: str) -> bool:
     return item.startswith(OUTCOME_PREFIXES)
 
 
-def items_of(record: ExperienceRecord, kind: int | None, limits: Limits) -> frozenset[str]:
-    """Who worked on what, when, and how it ended."""
-    items = {f"agent={agent}" for agent in record.chosen}
-    items |= {f"modality={modality.value}" for modality in record.modalities}
-    if len(record.chosen) > 1:
-        items.add(f"network={'>'.join(record.chosen)}")
-    if kind is not None:
-        items.add(f"kind={kind}")
-    start = record.at.hour - record.at.hour % HOURS_PER_ITEM
-    items.add(f"hours={start:02d}-{start + HOURS_PER_ITEM:02d}")
-    items.add("outcome=success" if record.success else "outcome=failure")
-    if record.failure_code:
-        items.add(f"failure={record.failure_code}")
-    if record.latency_ms > limits.slow_ms:
-        items.add("slow")
-    if record.cost > limits.costly:
-        items.add("costly")
-    return frozenset(items)
+class Items:
+    """The items of every task of a window: who worked on what, when, and how it ended."""
+
+    def __init__(self, columns: Columns, limits: Limits) -> None:
+        self._columns = columns
+        self._flags = {"slow": columns.latency_ms > limits.slow_ms, "costly": columns.cost > limits.costly}
+        self._hours = columns.at_us // _HOUR_US % 24 // HOURS_PER_ITEM
+        self._teams = [_team_items(json.loads(value)) for value in columns.team.values]
+        self._modalities = [[f"modality={name}" for name in json.loads(v)] for v in columns.modalities.values]
+        self._masks: dict[str, Mask] = {}
+
+    def sampled(self, count: int = SAMPLE) -> Transactions:
+        """The sets of items of some ``count`` tasks, counted. Which are drawn depends on when they ended, not on luck."""
+        columns, places = self._columns, np.arange(len(self._columns))
+        if len(columns) > count:
+            drawn = columns.at_us.astype(np.uint64) * _GOLDEN
+            places = np.flatnonzero(drawn < np.uint64(2**64 / len(columns) * count))
+        fields = (columns.team.codes, columns.modalities.codes, columns.failure_code.codes, columns.kind, self._hours)
+        flags = (columns.success, self._flags["slow"], self._flags["costly"])
+        return Counter(map(self._spelled, *(field[places].tolist() for field in (*fields, *flags))))
+
+    def having(self, items: Iterable[str]) -> Mask:
+        """Which tasks (n,) have all of these items."""
+        found = np.ones(len(self._columns), dtype=bool)
+        for item in items:
+            found &= self._mask(item)
+        return found
+
+    def _spelled(
+        self, team: int, modalities: int, failure: int, kind: int, part: int, success: bool, slow: bool, costly: bool
+    ) -> frozenset[str]:
+        items = [*self._teams[team], *self._modalities[modalities], _hours_item(part)]
+        items.append("outcome=success" if success else "outcome=failure")
+        if failure != NOISE and self._columns.failure_code.values[failure]:
+            items.append(f"failure={self._columns.failure_code.values[failure]}")
+        if kind != NOISE:
+            items.append(f"kind={kind}")
+        if slow:
+            items.append("slow")
+        if costly:
+            items.append("costly")
+        return frozenset(items)
+
+    def _mask(self, item: str) -> Mask:
+        if item not in self._masks:
+            self._masks[item] = self._flags[item] if item in self._flags else self._found(item)
+        return self._masks[item]
+
+    def _found(self, item: str) -> Mask:
+        name, _, value = item.partition("=")
+        columns = self._columns
+        if name in ("agent", "network"):
+            return _in(columns.team.codes, [item in items for items in self._teams])
+        if name == "modality":
+            return _in(columns.modalities.codes, [item in items for items in self._modalities])
+        if name == "failure":
+            return _in(columns.failure_code.codes, [value == code for code in columns.failure_code.values])
+        if name == "kind":
+            return np.asarray(columns.kind == int(value))
+        if name == "hours":
+            return np.asarray(self._hours == int(value[:2]) // HOURS_PER_ITEM)
+        return np.asarray(columns.success == (value == "success"))
 
 
-def counted(itemsets: Iterable[frozenset[str]]) -> Transactions:
-    """Equal sets together. Counters of different days add up, which makes mining incremental."""
-    return Counter(itemsets)
+def _in(codes: NDArray[np.int32], wanted: list[bool]) -> Mask:
+    # One more at the end, for -1: no value.
+    return np.array([*wanted, False], dtype=bool)[codes]
+
+
+def _hours_item(part_of_day: int) -> str:
+    start = part_of_day * HOURS_PER_ITEM
+    return f"hours={start:02d}-{start + HOURS_PER_ITEM:02d}"
+
+
+def _team_items(team: list[str]) -> list[str]:
+    agents = [f"agent={agent}" for agent in team]
+    return [*agents, f"network={'>'.join(team)}"] if len(team) > 1 else agents

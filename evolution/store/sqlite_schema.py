@@ -52,6 +52,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )""",
         "CREATE INDEX feedback_of_task ON feedback (tenant, task_id, at_us)",
     ),
+    ("CREATE INDEX experience_of_task ON experience (tenant, task_id)",),
 )
 """One tuple of statements for each version; ``PRAGMA user_version`` says how many were applied. Only ever append."""
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from evolution.mining.columns import columns_of
 from evolution.mining.drift import change_point, find_drifts, holm
 from schemas.task import StepOutcome
 from tests.unit.evolution.experience_records import MOMENT, a_record
@@ -63,7 +64,7 @@ def test_planted_drifts_of_a_fleet_are_found_with_high_precision_and_recall():
             latency = rng.lognormal(3.5 if late and agent.startswith("l") else 3.0, 0.6)
             cost = 1.0 + 0.1 * rng.random() + (0.05 if late and agent == "c0" else 0.0)
             records.append(a_task(number, agent, success=bool(success), latency_ms=latency, cost=cost))
-    found = find_drifts(records, {})
+    found = find_drifts(columns_of(records, {}))
     assert {(drift.agent_id, drift.metric) for drift in found} == planted
     for drift in found:
         assert abs((drift.at - MOMENT) / timedelta(minutes=1) - 250) <= 40
@@ -81,8 +82,10 @@ def test_a_new_mix_of_tasks_is_no_drift_of_the_agent():
         record = a_task(number, "a", success=bool(rng.random() < (0.4 if hard else 0.95)))
         kinds[record.task_id] = int(hard)
         records.append(record)
-    assert find_drifts(records, kinds) == []
-    assert [drift.metric for drift in find_drifts(records, {})] == ["success"]  # without kinds it looks like one
+    assert find_drifts(columns_of(records, kinds)) == []
+    assert [drift.metric for drift in find_drifts(columns_of(records, {}))] == [
+        "success"
+    ]  # without kinds it looks like one
 
 
 def test_too_few_values_or_values_that_never_vary_have_no_change():

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from evolution.mining.columns import columns_of
 from evolution.mining.rules import find_rules, frequent, wilson
-from evolution.mining.transactions import Limits, counted, items_of, limits_of
+from evolution.mining.transactions import Items, Limits, limits_of
 from tests.unit.evolution.experience_records import a_failure, a_record
 
 PLANTED = {
@@ -35,7 +36,7 @@ def planted_experience(rng, count, rules=PLANTED):
         failed, slow = rng.random() < chance["outcome=failure"], rng.random() < chance["slow"]
         items.add("outcome=failure" if failed else "outcome=success")
         tasks.append(frozenset(items | ({"slow"} if slow else set())))
-    return counted(tasks)
+    return Counter(tasks)
 
 
 def test_planted_rules_are_found_with_high_precision_and_recall():
@@ -73,7 +74,7 @@ def test_a_rule_says_how_much_how_often_and_how_sure():
 
 def test_frequent_sets_are_those_of_counting_by_hand():
     rng = np.random.default_rng(1)
-    tasks = counted(frozenset(f"i{n}" for n in np.flatnonzero(rng.random(8) < 0.4)) for _ in range(400))
+    tasks = Counter(frozenset(f"i{n}" for n in np.flatnonzero(rng.random(8) < 0.4)) for _ in range(400))
     found = frequent(tasks, 20, 3)
     for items, count in found.items():
         assert count == sum(times for task, times in tasks.items() if items <= task)
@@ -100,6 +101,13 @@ def test_no_experience_has_no_rules():
     assert find_rules(Counter()) == []
 
 
+def items_of(record, kind, limits):
+    columns = columns_of([record], {} if kind is None else {record.task_id: kind})
+    [items] = Items(columns, limits).sampled()
+    assert Items(columns, limits).having(items).all()
+    return items
+
+
 def test_a_record_becomes_items():
     limits = Limits(slow_ms=10.0, costly=5.0)
     assert items_of(a_record(chosen=("ocr", "sum")), 3, limits) == {
@@ -111,8 +119,31 @@ def test_a_record_becomes_items():
     assert not {"slow", "outcome=success"} & items
 
 
+def test_equal_tasks_are_counted_together_and_found_again():
+    records = [a_record(f"t{n}", minutes=n, chosen=("ocr",) if n % 3 else ("sum",)) for n in range(30)]
+    columns = columns_of(records[::-1], {})
+    items = Items(columns, Limits(float("inf"), float("inf")))
+    assert sorted(items.sampled().values()) == [10, 20]
+    assert columns.tasks(np.flatnonzero(items.having({"agent=sum", "outcome=success"}))) == tuple(
+        f"t{n}" for n in range(0, 30, 3)
+    )
+    assert not items.having({"agent=nobody"}).any()
+
+
+def test_of_a_large_window_a_sample_is_counted_that_stays_as_more_tasks_come():
+    records = [a_record(f"t{n}", minutes=n, chosen=(f"a{n}",)) for n in range(400)]
+    limits = Limits(float("inf"), float("inf"))
+    drawn = [Items(columns_of(records[:many], {}), limits).sampled(100) for many in (200, 400)]
+    assert all(60 <= sum(sample.values()) <= 140 for sample in drawn)
+    again = Items(columns_of(records, {}), limits).sampled(100)
+    assert again == drawn[1]
+    older = {next(i for i in items if i.startswith("agent=")) for items in drawn[0]}
+    newer = {next(i for i in items if i.startswith("agent=")) for items in drawn[1]}
+    assert {agent for agent in newer if int(agent.removeprefix("agent=a")) < 200} <= older
+
+
 def test_the_slowest_tenth_is_slow():
-    limits = limits_of([a_record(latency_ms=float(n)) for n in range(100)])
+    limits = limits_of(columns_of([a_record(latency_ms=float(n)) for n in range(100)], {}))
     assert limits.slow_ms == pytest.approx(89.1)
 
 

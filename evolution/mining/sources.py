@@ -1,0 +1,172 @@
+"""Where mining reads experience: rows of the columns it needs, never whole records. Called by ``digest``.
+
+Synchronous, for a thread of its own: a million rows are ten seconds of reading.
+"""
+
+import json
+import sqlite3
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import orjson
+
+from evolution.mining.columns import Steps, steps_of
+from evolution.store import sqlite_schema
+from evolution.store.moments import microseconds
+from evolution.validity import task_vector
+from schemas.experience import ExperienceRecord
+
+BATCH_ROWS = 10_000
+PLAIN = ("seq", "at_us", "task_id", "success", "latency_ms", "cost", "team", "modalities", "failure_code")
+
+_ROWS = """SELECT seq, at_us, task_id, success, latency_ms, cost, chosen, modalities, failure_code, vector,
+    json_extract(record, '$.vector_version', '$.steps')
+    FROM experience WHERE seq > ? AND tenant = ? AND at_us >= ? ORDER BY seq"""
+_SEQS = "SELECT seq FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ? ORDER BY seq"
+_VECTOR = "SELECT vector, json_extract(record, '$.vector_version') FROM experience WHERE seq = ?"
+_WORDS = "SELECT json_extract(record, '$.instruction') FROM experience WHERE tenant = ? AND task_id = ? LIMIT 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some tasks: the columns PLAIN by name, and of each task its steps, its vector (float32) and who encoded it."""
+
+    values: Mapping[str, Sequence[Any]]
+    steps: Sequence[Steps]
+    vectors: Sequence[bytes | None]
+    versions: Sequence[str | None]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+
+class MiningSource(Protocol):
+    """Experience of any tenant, by columns. A row's ``seq`` grows in the order of storing."""
+
+    def rows(self, tenant: str, after: int, since_us: int) -> Iterator[Rows]:
+        """What was stored after that ``seq`` and happened since, in order of storing."""
+        ...
+
+    def count(self, tenant: str, after: int, since_us: int) -> int:
+        """How many rows that will be."""
+        ...
+
+    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
+        """Vectors of at most ``count`` tasks, drawn evenly, with who encoded them. The same seed, the same tasks."""
+        ...
+
+    def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
+        """The instructions of tasks."""
+        ...
+
+
+class SqliteSource:
+    """The embedded store's file, read beside whoever writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def rows(self, tenant: str, after: int, since_us: int) -> Iterator[Rows]:
+        """One pass over the file."""
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            cursor = connection.execute(_ROWS, (after, tenant, since_us))
+            while found := cursor.fetchmany(BATCH_ROWS):
+                *plain, vectors, said = zip(*found, strict=True)
+                heads = [orjson.loads(each) for each in said]
+                yield Rows(
+                    dict(zip(PLAIN, [*plain[:3], list(map(bool, plain[3])), *plain[4:]], strict=True)),
+                    [[(s["agent_id"], s["latency_ms"], s["cost"]) for s in steps or ()] for _, steps in heads],
+                    vectors,
+                    [version for version, _ in heads],
+                )
+
+    def count(self, tenant: str, after: int, since_us: int) -> int:
+        """Counts an index."""
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            sql = "SELECT count(*) FROM experience WHERE tenant = ? AND at_us >= ? AND seq > ?"
+            return int(connection.execute(sql, (tenant, since_us, after)).fetchone()[0])
+
+    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
+        """Draws row numbers from an index, then reads those rows."""
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            seqs = _seqs(connection, tenant, since_us)
+            if len(seqs) > count:
+                seqs = np.sort(np.random.default_rng(seed).choice(seqs, count, replace=False))
+            found = [connection.execute(_VECTOR, (int(seq),)).fetchone() for seq in seqs]
+        return [row for row in found if row is not None and row[0] is not None]
+
+    def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
+        """Looks up each task."""
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            found = {task: connection.execute(_WORDS, (tenant, task)).fetchone() for task in tasks}
+        return {task: row[0] for task, row in found.items() if row and row[0]}
+
+
+class RecordSource:
+    """Records that came over the store's port: for stores that cannot be read by column. Holds them in memory."""
+
+    def __init__(self, rows: Sequence[Rows], words: Mapping[str, str]) -> None:
+        self._rows = rows
+        self._words = words
+
+    @classmethod
+    async def of(cls, batches: AsyncIterable[Sequence[ExperienceRecord]]) -> "RecordSource":
+        """Reads all of them."""
+        rows: list[Rows] = []
+        words: dict[str, str] = {}
+        async for records in batches:
+            rows.append(rows_of(records, sum(map(len, rows))))
+            words |= {record.task_id: record.instruction[:200] for record in records}
+        return cls(rows, words)
+
+    def rows(self, tenant: str, after: int, since_us: int) -> Iterator[Rows]:
+        """All of them: tenant and window were chosen when they were read."""
+        yield from self._rows
+
+    def count(self, tenant: str, after: int, since_us: int) -> int:
+        """How many were read."""
+        return sum(map(len, self._rows))
+
+    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
+        """Drawn from memory."""
+        found = [
+            (vector, version)
+            for rows in self._rows
+            for vector, version in zip(rows.vectors, rows.versions, strict=True)
+            if vector is not None
+        ]
+        if len(found) <= count:
+            return found
+        drawn = np.random.default_rng(seed).choice(len(found), count, replace=False)
+        return [found[place] for place in np.sort(drawn).tolist()]
+
+    def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
+        """From memory."""
+        return {task: self._words[task] for task in tasks if task in self._words}
+
+
+def rows_of(records: Sequence[ExperienceRecord], first_seq: int = 0) -> Rows:
+    """Records as rows, numbered from ``first_seq`` + 1."""
+    vectors = [task_vector(record) for record in records]
+    values: dict[str, list[Any]] = {
+        "seq": [first_seq + number for number in range(1, len(records) + 1)],
+        "at_us": [microseconds(record.at) for record in records],
+        "team": [json.dumps(record.chosen) for record in records],
+        "modalities": [json.dumps(record.modalities) for record in records],
+    }
+    same = ("task_id", "success", "latency_ms", "cost", "failure_code")
+    values |= {name: [getattr(record, name) for record in records] for name in same}
+    return Rows(
+        values,
+        [steps_of(record) for record in records],
+        [None if vector is None else vector.tobytes() for vector in vectors],
+        [record.vector_version for record in records],
+    )
+
+
+def _seqs(connection: sqlite3.Connection, tenant: str, since_us: int) -> np.ndarray:
+    return np.array([seq for (seq,) in connection.execute(_SEQS, (tenant, since_us, 2**62))], dtype=np.int64)
