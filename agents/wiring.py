@@ -43,6 +43,7 @@ class WorkerOptions:
     lanes: LaneLimits = field(default_factory=LaneLimits)
     dispatch: DispatchLimits = field(default_factory=DispatchLimits)
     match_threshold: float = 0.25
+    record_experience: bool = True
     drain_s: float = 15.0
     gateway_url: str | None = None
     python_folders: tuple[Path, ...] = ()
@@ -89,7 +90,7 @@ async def build_worker(
         runner=jetstream_runner(nc, directory),
         fleet=fleet,
         records=records,
-        settlement=Settlement(js, records, teller, blobs),
+        settlement=Settlement(js, records, teller, blobs, record_experience=options.record_experience),
         teller=teller,
         controls=controls,
         worker_id=worker_id,

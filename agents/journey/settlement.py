@@ -60,11 +60,20 @@ class _Word:
 class Settlement:
     """Ends tasks, once each."""
 
-    def __init__(self, js: JetStreamContext, records: TaskRecords, teller: Teller, blobs: Blobs) -> None:
+    def __init__(
+        self,
+        js: JetStreamContext,
+        records: TaskRecords,
+        teller: Teller,
+        blobs: Blobs,
+        *,
+        record_experience: bool = True,
+    ) -> None:
         self._js = js
         self._records = records
         self._teller = teller
         self._blobs = blobs
+        self._record_experience = record_experience
 
     async def settle(self, held: Held, task: TaskSubmitted, perceived: Perceived | None, ending: Ending) -> TaskRecord:
         """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged."""
@@ -80,17 +89,19 @@ class Settlement:
         whatever comes: a worker may have died, or a full stream refused it, after the event was told.
         """
         if await self._was_told(record):
-            await self._tell(self._experience(record, task, perceived))
+            await self._tell(*self._experience(record, task, perceived))
         else:
             await self.tell_ending(record, task, perceived)
 
     async def tell_ending(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> None:
         """Publish the last event and the experience, each at most once."""
-        await self._tell(self._experience(record, task, perceived), self._last_event(record))
+        await self._tell(*self._experience(record, task, perceived), self._last_event(record))
 
-    def _experience(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> _Word:
+    def _experience(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> tuple[_Word, ...]:
+        if not self._record_experience:
+            return ()
         payload = experience_of(record, task, perceived).model_dump_json().encode()
-        return _Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}")
+        return (_Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}"),)
 
     def _last_event(self, record: TaskRecord) -> _Word:
         event = self._teller.event(record.tenant, record.task_id, TaskEventKind(record.state.value), _summary(record))
@@ -100,7 +111,8 @@ class Settlement:
         try:
             await asyncio.gather(*map(self._publish, words))
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise BusUnavailable(f"the ending cannot be told on {words[0].subject}: {error!r}") from error
+            subject_names = ", ".join(word.subject for word in words)
+            raise BusUnavailable(f"the ending cannot be told on {subject_names}: {error!r}") from error
 
     async def _publish(self, word: _Word) -> None:
         await self._js.publish(word.subject, word.payload, headers={subjects.HEADER_MESSAGE_ID: word.message_id})

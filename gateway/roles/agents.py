@@ -44,6 +44,7 @@ def options_of(settings: Settings) -> WorkerOptions:
         lanes=LaneLimits(slots=agents.tasks_in_flight, ack_wait_s=agents.ack_wait_s),
         dispatch=DispatchLimits(max_deliveries=agents.max_deliver),
         match_threshold=agents.match_threshold,
+        record_experience=agents.record_experience,
         drain_s=settings.supervision.drain_s * 0.75,
         gateway_url=settings.public_url,
         python_folders=(agents.cards_dir.absolute(),) if agents.cards_dir else (),

@@ -147,6 +147,9 @@ class Agents(Section):
     max_deliver: int = Field(
         default=5, ge=2, le=100, description="tries before a task that kills its worker is dead-lettered"
     )
+    record_experience: bool = Field(
+        default=True, description="keep what came of each task, from which routing learns; off, it cannot"
+    )
     match_threshold: float = Field(
         default=0.25, ge=0, le=1, description="cosine below which matching abstains instead of guessing"
     )
