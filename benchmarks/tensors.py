@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tensor_layer.encoding.devices import ready
 from tensor_layer.stream.choice import STREAMING
 from tensor_layer.stream.evaluation import caching, compression, corpus
 from tensor_layer.stream.tensor import Tensor, from_torch
@@ -49,6 +50,7 @@ def against_library(trace: Sequence[int]) -> list[dict[str, float]]:
 
 def fine_tuning() -> list[dict[str, object]]:
     """MiniLM fine-tuned for some real AdamW steps on sentences of the README; each bf16 checkpoint beside the last."""
+    ready()
     from transformers import AutoModel, AutoTokenizer
 
     torch.manual_seed(1)

