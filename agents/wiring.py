@@ -23,6 +23,7 @@ from agents.journey.telling import Teller
 from agents.journey.travel import Traveller
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
+from agents.matching.rule_book import RuleBook, RuledPlanner
 from agents.planning.planner import GreedyPlanner
 from agents.ports import SkillIndex
 from agents.registry.fleet import LiveFleet
@@ -82,11 +83,13 @@ async def build_worker(
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold)
     planner = GreedyPlanner(matcher, fleet, perceiver.encode_texts)
+    rules = RuleBook(js)
+    ruled = RuledPlanner(planner, rules)
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
     teller, controls = Teller(nc, worker_id), Controls(nc)
     traveller = Traveller(
         perceiver=perceiver,
-        planner=planner,
+        planner=ruled,
         runner=jetstream_runner(nc, directory),
         fleet=fleet,
         records=records,
@@ -100,7 +103,8 @@ async def build_worker(
     services: Sequence[Service] = (
         _Known(fleet),
         _Closing(directory, index),
-        BusServices(nats_url, Answers(perceiver, planner, matcher)),
+        rules,
+        BusServices(nats_url, Answers(perceiver, ruled, matcher)),
     )
     return Worker(lanes, controls, services, options.drain_s)
 

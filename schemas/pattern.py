@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from schemas.base import Message, Moment, Share, Token, now
+from schemas.routing_rule import TaskKind
 
 
 class PatternKind(StrEnum):
@@ -36,3 +37,4 @@ class SynthesizedPattern(Message):
     until: Moment
     mined_at: Moment = Field(default_factory=now)
     miner: str = Field(default="", description="which version of which method found it")
+    task_kind: TaskKind | None = Field(default=None, description="the kind of task that the antecedent names")

@@ -15,9 +15,11 @@ from schemas.experience import ExperienceRecord, Feedback
 from schemas.explain import ExplainRequest, SearchRequest
 from schemas.invocation import Invocation
 from schemas.parts import Modality
+from schemas.pattern import SynthesizedPattern
 from schemas.policy import PolicySnapshot
 from schemas.policy_state import PolicyState
 from schemas.refinement import PlanTemplate, RefineRequest
+from schemas.routing_rule import RoutingRules
 from schemas.task import DeadTask, Priority, TaskEvent, TaskRecord, TaskSubmitted
 from schemas.tensor import EncodeRequest
 
@@ -34,6 +36,7 @@ BUCKET_HEALTH = "aos_health"
 BUCKET_TASKS = "aos_tasks"
 BUCKET_POLICY = "aos_policy"
 BUCKET_PLANS = "aos_plans"
+BUCKET_PATTERNS = "aos_patterns"
 
 QUEUE_AGENTS = "agents"
 QUEUE_WORKERS = "workers"
@@ -199,6 +202,14 @@ def policy_state_key(tenant: str) -> str:
     return f"{_token(tenant)}.{POLICY_STATE}"
 
 
+ROUTING_RULES = "rules"
+
+
+def routing_rules_key(tenant: str) -> str:
+    """The key of a tenant's routing rules in the bucket of policies."""
+    return f"{_token(tenant)}.{ROUTING_RULES}"
+
+
 def policy_version_key(tenant: str, policy: str) -> str:
     """The key of one version of a policy, which is never written again."""
     return f"{_token(tenant)}.v-{_token(policy)}"
@@ -274,4 +285,14 @@ BUS: tuple[Route, ...] = (
     Route(f"KV {BUCKET_PLANS}: <t>.<kind>", PlanTemplate, "JetStream KV", "agents workers", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.state", PolicyState, "JetStream KV", "evolution, aos policy", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.v-<policy>", PolicySnapshot, "JetStream KV", "evolution", "agents workers"),
+    Route(
+        f"KV {BUCKET_POLICY}: <t>.rules",
+        RoutingRules,
+        "JetStream KV",
+        "aos mine, aos rules, evolution",
+        "agents workers",
+    ),
+    Route(
+        f"KV {BUCKET_PATTERNS}: <t>.<pattern>", SynthesizedPattern, "JetStream KV", "evolution, aos mine", "aos mine"
+    ),
 )

@@ -27,6 +27,7 @@ class RoutingHints(Message):
     required_capabilities: tuple[str, ...] = Field(default=(), description="tags that every chosen agent must carry")
     pin: tuple[Token, ...] = Field(default=(), description="agents that must do the task, in order")
     exclude: tuple[Token, ...] = Field(default=(), description="agents that must not be chosen")
+    prefer: tuple[Token, ...] = Field(default=(), description="agents to choose first where they are good enough")
 
 
 class TaskSubmitted(Message):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from agents.matching.eligibility import why_not
 from agents.matching.ranking import greedy, unchosen
 from agents.matching.remembered import Remembered
+from agents.matching.routing_rules import preferred_first
 from agents.ports import Fleet, IndexFilter, Ranker, SkillHit, SkillIndex
 from schemas.candidate import Candidate, Excluded, MatchReport
 from schemas.card import AgentCard
@@ -98,6 +99,8 @@ class SkillMatcher:
         if asked.hints.pin and not missing:
             ranked = await self._pinned_first(asked, ranked, cards)
         abstained = bool(missing) or not ranked or _is_too_far(ranked[0], asked)
+        if not asked.hints.pin:
+            ranked = preferred_first(ranked, asked.hints.prefer, asked.threshold or 0.0)
         candidates = ranked[: asked.limit]
         return MatchReport(
             goal=goal,

@@ -126,6 +126,7 @@ def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
         KeyValueConfig(bucket=subjects.BUCKET_TASKS, history=1, max_bytes=size, ttl=7 * DAY_S),
         KeyValueConfig(bucket=subjects.BUCKET_POLICY, history=64, max_bytes=size // 4),
         KeyValueConfig(bucket=subjects.BUCKET_PLANS, history=1, max_bytes=size // 4),
+        KeyValueConfig(bucket=subjects.BUCKET_PATTERNS, history=1, max_bytes=size // 16),
     )
     return tuple(replace(bucket, replicas=quotas.replicas, direct=True) for bucket in buckets)
 
