@@ -88,6 +88,7 @@ class PlanEstimate(Message):
     duration_ms: Interval
     cost: Interval
     quality: Interval = Field(description="chance that the task succeeds, calibrated on how earlier forecasts fared")
+    uncalibrated: float = Field(default=0.0, ge=0, le=1, description="the chance before that calibration")
     steps_seen: int = Field(
         default=0, ge=0, description="past steps of these skills it rests on; 0: card and prior only"
     )

@@ -31,6 +31,7 @@ class PlanTemplate(Message):
     leaders: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="agent.skill -> those it was preferred to by meaning, for kinds of one goal"
     )
+    fits: dict[str, Share] = Field(default_factory=dict, description="by node: chance that its skill suits its goals")
     planner: str = "greedy-1"
     refined: int = Field(default=0, ge=0)
     worth: float = 0.0
@@ -47,6 +48,7 @@ class RefineOffer(Message):
     outputs: tuple[Modality, ...]
     cost: float = Field(ge=0)
     latency_ms: float = Field(ge=0)
+    reliability: Share = Field(default=1.0, description="chance that a step of it comes to an answer")
     skill: tuple[float, ...]
     collects: bool = Field(default=False, description="its answer holds the answers of all who feed it")
 
@@ -107,3 +109,31 @@ class RefineReply(Message):
     front: tuple[Forecast, ...] = Field(default=(), description="what else was found that nothing dominates")
     evaluations: int = 0
     problem: str = Field(default="", description="why nothing could be searched")
+
+
+class SkillPast(Message):
+    """What became of one skill's steps."""
+
+    done: float = Field(default=0.0, ge=0, description="steps that came to an answer; older ones count less")
+    failed: float = Field(default=0.0, ge=0)
+    latencies_ms: tuple[float, ...] = Field(default=(), description="of the last steps that were done")
+    costs: tuple[float, ...] = ()
+
+
+class PairPast(Message):
+    """What became of steps that were fed by another skill."""
+
+    source: str
+    target: str
+    done: float = Field(ge=0)
+    failed: float = Field(ge=0)
+
+
+class PlanningPast(Message):
+    """A tenant's past as planning knows it: under ``<t>.past`` in the ``aos_plans`` bucket, for workers that start."""
+
+    tenant: Token
+    tasks: int = Field(default=0, ge=0)
+    skills: dict[str, SkillPast] = Field(default_factory=dict, description="by agent.skill")
+    pairs: tuple[PairPast, ...] = ()
+    forecasts: tuple[tuple[float, bool], ...] = Field(default=(), description="(uncalibrated chance, success)")

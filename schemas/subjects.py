@@ -18,7 +18,7 @@ from schemas.parts import Modality
 from schemas.pattern import SynthesizedPattern
 from schemas.policy import PolicySnapshot
 from schemas.policy_state import PolicyState
-from schemas.refinement import PlanTemplate, RefineRequest
+from schemas.refinement import PlanningPast, PlanTemplate, RefineRequest
 from schemas.routing_rule import RoutingRules
 from schemas.task import DeadTask, Priority, TaskEvent, TaskRecord, TaskSubmitted
 from schemas.tensor import EncodeRequest
@@ -194,6 +194,7 @@ def record_key(tenant: str, item_id: str) -> str:
     return f"{_token(tenant)}.{_token(item_id)}"
 
 
+PLANNING_PAST = "past"
 POLICY_STATE = "state"
 
 
@@ -283,6 +284,7 @@ BUS: tuple[Route, ...] = (
         "doors, agents workers",
     ),
     Route(f"KV {BUCKET_PLANS}: <t>.<kind>", PlanTemplate, "JetStream KV", "agents workers", "agents workers"),
+    Route(f"KV {BUCKET_PLANS}: <t>.past", PlanningPast, "JetStream KV", "agents workers", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.state", PolicyState, "JetStream KV", "evolution, aos policy", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.v-<policy>", PolicySnapshot, "JetStream KV", "evolution", "agents workers"),
     Route(

@@ -2,28 +2,36 @@
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 
-from agents.errors import NoAgentFits
+from agents.errors import BudgetExceeded, NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
 from agents.matching.remembered import Remembered
 from agents.planning.bridge import Nearness, converters
 from agents.planning.complexity import Goal, TaskAnalysis, analyse, request_words
-from agents.planning.estimate import Latencies, plan_of, unmeasured
+from agents.planning.errands import errands_of, fits_of
+from agents.planning.estimate import cost_of, plan_of
 from agents.planning.greedy import Commission, weave
 from agents.planning.instruction import HEAD_CHARS
 from agents.planning.nearness import EncodeTexts, Proximity
 from agents.planning.offers import Kinds, Offer, offers_of
+from agents.planning.pasts import Pasts
 from agents.planning.pinning import as_pinned, pinned_reports
+from agents.planning.promise import promise_of
+from agents.planning.refusals import nobody, too_dear, too_poor
+from agents.planning.substitutes import substitutes_of
 from agents.planning.wording import about_its_text
 from agents.ports import Fleet, Matcher, Planned
 from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Liveness
-from schemas.network import Network
+from schemas.network import Network, Plan
+from schemas.refinement import Errand
 from schemas.task import RoutingHints, TaskSubmitted
 from tensor_layer.ports import Perceived, Vector
 
 REMEMBERED_PLANS = 2048
+CHEAPER_TRIES = 8
+"""How many networks are woven to stay within a task's budget."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,22 @@ class _Matched:
         return next((report for report in self.reports if report.abstained or not report.candidates), None)
 
 
+@dataclass(frozen=True, slots=True)
+class Woven:
+    """A network woven for one task, with all it was made from: what a search for a better one starts from.
+
+    ``errands`` is None when the goals of its nodes cannot be told apart; then it serves this one task only.
+    """
+
+    analysis: TaskAnalysis
+    reports: tuple[MatchReport, ...]
+    offers: Mapping[tuple[str, str], Offer]
+    network: Network
+    errands: Mapping[str, Errand] | None
+    fits: Mapping[str, float]
+    planned: Planned
+
+
 class GreedyPlanner:
     """Implements ``ports.Planner``. Safe for concurrent use; while no agent changes, a task said again has its plan."""
 
@@ -48,30 +72,55 @@ class GreedyPlanner:
         fleet: Fleet,
         encode_texts: EncodeTexts,
         *,
-        usual: Latencies = unmeasured,
+        pasts: Pasts | None = None,
+        quality_threshold: float = 0.0,
         remembered: int = REMEMBERED_PLANS,
     ) -> None:
         self._matcher = matcher
         self._fleet = fleet
         self._encode = encode_texts
-        self._usual = usual
+        self._pasts = pasts or Pasts()
+        self._quality_threshold = quality_threshold
         self._known: Remembered[Planned] = Remembered(remembered)
         self._proximity = Proximity(encode_texts)
 
     async def plan(self, task: TaskSubmitted, perceived: Perceived) -> Planned:
-        """The plan of a task. Raises NoAgentFits, NoNetworkFits."""
+        """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
         started = time.perf_counter()
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
         key = (self._fleet.version, task.tenant, *_asked(task, perceived))
         known = self._known.get(key)
         if known is not None:
             return replace(known, match_ms=0.0, plan_ms=_since_ms(started))
-        matched = await self._matched(task, perceived)
-        matched_ms = _since_ms(started)
-        network = await self._woven(task, matched)
-        planned = self._planned(task, network, matched, matched_ms, _since_ms(started) - matched_ms)
+        planned = (await self.weave(task, perceived)).planned
         self._known.keep(key, planned)
         return planned
+
+    async def weave(self, task: TaskSubmitted, perceived: Perceived) -> Woven:
+        """The greedy network of a task and its plan, made anew. Raises as ``plan`` does."""
+        started = time.perf_counter()
+        matched = await self._matched(task, perceived)
+        matched_ms = _since_ms(started)
+        offers = self._eligible(task.tenant, task.routing)
+        network = await self._within_budget(task, matched, offers)
+        errands = errands_of(network, matched.analysis.goals)
+        fits = fits_of(network, errands, matched.reports) if errands else {}
+        plan = self.plan_for(task, network, fits)
+        if errands and not task.routing.pin:
+            cards = self._fleet.cards(task.tenant)
+            spare = substitutes_of(network, errands, matched.reports, offers, cards)
+            plan = plan.model_copy(update={"substitutes": spare})
+        planned = Planned(plan, matched.reports, matched_ms, _since_ms(started) - matched_ms)
+        return Woven(matched.analysis, matched.reports, offers, network, errands, fits, planned)
+
+    def plan_for(self, task: TaskSubmitted, network: Network, fits: Mapping[str, float]) -> Plan:
+        """The plan that runs this network, with what it promises. Raises NoNetworkGoodEnough."""
+        past = self._pasts.of(task.tenant)
+        promise = promise_of(network, fits, past.steps, past.calibration)
+        if promise.quality.middle < self._quality_threshold and not task.routing.pin:
+            raise NoNetworkGoodEnough(too_poor(network, promise, self._quality_threshold))
+        cards = self._fleet.cards(task.tenant)
+        return plan_of(network, cards, task_needs_approval=task.requires_approval, past=past.steps, promise=promise)
 
     async def _matched(self, task: TaskSubmitted, perceived: Perceived) -> _Matched:
         """Who could do each goal; when nobody can do one of them alone, who could do the request as a whole."""
@@ -80,7 +129,7 @@ class GreedyPlanner:
         if matched.abstained and len(analysis.goals) > 1 and not task.routing.pin:
             matched = await self._match_goals(task, perceived, analysis.whole())
         if matched.abstained:
-            raise NoAgentFits(_nobody(matched.abstained))
+            raise NoAgentFits(nobody(matched.abstained))
         return matched
 
     async def _match_goals(self, task: TaskSubmitted, perceived: Perceived, analysis: TaskAnalysis) -> _Matched:
@@ -111,21 +160,30 @@ class GreedyPlanner:
             return perceived.vector.reshape(1, -1)
         return await self._encode([goal.text for goal in analysis.goals])
 
-    async def _woven(self, task: TaskSubmitted, matched: _Matched) -> Network:
-        offers = self._eligible(task.tenant, task.routing)
-        return weave(
-            Commission(
-                goals=matched.analysis.goals,
-                reports=matched.reports,
-                offers=offers,
-                converters=converters(offers.values()),
-                nearness=await self._nearness(offers, matched),
-                content=matched.analysis.content,
-                task=matched.analysis.modalities,
-            )
-        )
+    async def _within_budget(
+        self, task: TaskSubmitted, matched: _Matched, offers: Mapping[tuple[str, str], Offer]
+    ) -> Network:
+        """The greedy network, woven again without its dearest skill while it costs more than the task may."""
+        cards, past = self._fleet.cards(task.tenant), self._pasts.of(task.tenant).steps
+        nearness = await self._nearness(offers, matched)
+        allowed, tried = dict(offers), list[str]()
+        while True:
+            try:
+                network = weave(_commission(matched, allowed, nearness))
+            except NoNetworkFits as error:
+                if not tried:
+                    raise
+                raise BudgetExceeded(too_dear(task.max_cost or 0.0, tried)) from error
+            cost = cost_of(network, cards, past)
+            if task.max_cost is None or cost <= task.max_cost:
+                return network
+            tried.append(f"{', '.join(node.agent_id for node in network.nodes)} at about {cost:g}")
+            dearest = max(network.nodes, key=lambda node: cards[node.agent_id].cost.per_call)
+            del allowed[(dearest.agent_id, dearest.skill_id)]
+            if len(tried) == CHEAPER_TRIES or task.routing.pin:
+                raise BudgetExceeded(too_dear(task.max_cost, tried))
 
-    async def _nearness(self, offers: dict[tuple[str, str], Offer], matched: _Matched) -> Nearness:
+    async def _nearness(self, offers: Mapping[tuple[str, str], Offer], matched: _Matched) -> Nearness:
         """How near skills are to conversions: measured only when a network of several agents may be needed."""
         if _fits_at_once(matched, offers):
             return _unmeasured
@@ -141,12 +199,17 @@ class GreedyPlanner:
             return False
         return self._fleet.liveness(tenant, card.id) is not Liveness.DEAD
 
-    def _planned(
-        self, task: TaskSubmitted, network: Network, matched: _Matched, match_ms: float, plan_ms: float
-    ) -> Planned:
-        cards = self._fleet.cards(task.tenant)
-        plan = plan_of(network, cards, task_needs_approval=task.requires_approval, usual=self._usual)
-        return Planned(plan, matched.reports, match_ms, plan_ms)
+
+def _commission(matched: _Matched, offers: Mapping[tuple[str, str], Offer], nearness: Nearness) -> Commission:
+    return Commission(
+        goals=matched.analysis.goals,
+        reports=matched.reports,
+        offers=offers,
+        converters=converters(offers.values()),
+        nearness=nearness,
+        content=matched.analysis.content,
+        task=matched.analysis.modalities,
+    )
 
 
 def _asked(task: TaskSubmitted, perceived: Perceived) -> tuple[Hashable, ...]:
@@ -156,7 +219,7 @@ def _asked(task: TaskSubmitted, perceived: Perceived) -> tuple[Hashable, ...]:
     return (words, shape, task.routing, task.requires_approval)
 
 
-def _fits_at_once(matched: _Matched, offers: dict[tuple[str, str], Offer]) -> bool:
+def _fits_at_once(matched: _Matched, offers: Mapping[tuple[str, str], Offer]) -> bool:
     """Whether one agent, the best candidate of the only goal, reads what is there and makes what is wanted."""
     if len(matched.analysis.goals) > 1:
         return False
@@ -178,14 +241,3 @@ def _best_score(report: MatchReport) -> float:
 
 def _since_ms(started: float) -> float:
     return (time.perf_counter() - started) * 1000.0
-
-
-def _nobody(report: MatchReport) -> str:
-    nearest = ", ".join(f"{c.agent_id}.{c.skill_id} {c.score:.2f}" for c in report.candidates[:3])
-    near = f" The nearest were {nearest}; the threshold is {report.threshold:.2f}." if nearest else ""
-    unfit = "; ".join(f"{excluded.agent_id}: {excluded.reason}" for excluded in report.excluded[:3])
-    barred = f" Not eligible: {unfit}." if unfit else ""
-    return (
-        f"No agent fits {report.goal[:200]!r}.{near}{barred} "
-        "Say more about what is wanted, or register an agent whose skill describes it."
-    )

@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from agents.ports import Matcher
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard, Cost, Liveness, NatsEndpoint, Skill
+from schemas.experience import ExperienceRecord
+from schemas.network import Edge, Network, Node
 from schemas.parts import Modality
-from schemas.task import RoutingHints
+from schemas.task import RoutingHints, StepOutcome, TaskState
 from tensor_layer.ports import Vector
 
 WORDS = 512
@@ -106,3 +109,22 @@ class WordMatcher(Matcher):
         ranked = tuple(sorted(found, key=lambda candidate: (-candidate.score, candidate.agent_id))[:limit])
         best = ranked[0].score if ranked else 0.0
         return MatchReport(goal=goal, candidates=ranked, abstained=best < self.threshold, threshold=self.threshold)
+
+
+def seen(steps: Sequence[tuple[str, str, float, bool]], *, cost: float = 0.0, tenant: str = "default", **more):
+    """The experience of a task whose steps, in a row, were (agent, skill, latency in ms, went well)."""
+    nodes = tuple(Node(id=agent, agent_id=agent, skill_id=skill) for agent, skill, _, _ in steps)
+    pairs = [("task", nodes[0].id), *((one.id, other.id) for one, other in pairwise(nodes))]
+    edges = tuple(Edge(source=source, target=target, modalities=(Modality.TEXT,)) for source, target in pairs)
+    outcomes = tuple(
+        StepOutcome(
+            step_id=agent, node=agent, agent_id=agent, skill_id=skill, attempts=1, latency_ms=ms, cost=cost, ok=ok
+        )
+        for agent, skill, ms, ok in steps
+    )
+    success = all(ok for *_, ok in steps)
+    state = TaskState.SUCCEEDED if success else TaskState.FAILED
+    return ExperienceRecord(
+        record_id="r", task_id="t", tenant=tenant, state=state, success=success, steps=outcomes, latency_ms=1.0,
+        cost=cost, network=Network(nodes=nodes, edges=edges), **more,
+    )  # fmt: skip

@@ -1,0 +1,67 @@
+"""Which goals each node of a network serves, and how well its skill suits them. Pure; called by ``planner``."""
+
+from collections.abc import Mapping, Sequence
+
+from scipy.special import expit
+
+from agents.planning.complexity import Goal
+from schemas.candidate import Candidate, MatchReport
+from schemas.network import Network
+from schemas.refinement import Errand
+
+PRIOR_FIT_SLOPE = 8.0
+PRIOR_FIT_AT_THRESHOLD = 0.5
+"""The stated prior: a skill just near enough to be chosen suits its goal in 62 of 100 cases, one 0.2 nearer in 89."""
+LEARNED = "learned"
+
+
+def errands_of(network: Network, goals: Sequence[Goal]) -> dict[str, Errand] | None:
+    """What each node does, so that other words can take the place of these; None when that cannot be told."""
+    errands = {node.id: _errand(node.goal, goals) for node in network.nodes}
+    served = {goal for errand in errands.values() for goal in errand.goals}
+    said = all(words_of(errands[node.id], goals) == node.goal for node in network.nodes)
+    return errands if said and served == set(range(len(goals))) else None
+
+
+def words_of(errand: Errand, goals: Sequence[Goal]) -> str:
+    """What the node is asked, in the words of this task."""
+    return " and ".join(goals[goal].text for goal in errand.goals) if errand.goals else errand.words
+
+
+def fits_of(network: Network, errands: Mapping[str, Errand], reports: Sequence[MatchReport]) -> dict[str, float]:
+    """By node: the chance that its skill suits its goals. Nodes that serve no goal have none."""
+    fits: dict[str, float] = {}
+    for node in network.nodes:
+        chances = [
+            fit
+            for goal in errands[node.id].goals
+            if (fit := _fit_for(reports[goal], node.agent_id, node.skill_id)) is not None
+        ]
+        if chances:
+            fits[node.id] = min(chances)
+    return fits
+
+
+def fit_of(candidate: Candidate, threshold: float) -> float:
+    """The chance that the skill suits the goal: learned, or the prior by its distance to the threshold."""
+    if LEARNED in candidate.scores:
+        return min(max(candidate.scores[LEARNED], 0.0), 1.0)
+    return float(expit(PRIOR_FIT_AT_THRESHOLD + PRIOR_FIT_SLOPE * (candidate.score - threshold)))
+
+
+def _fit_for(report: MatchReport, agent_id: str, skill_id: str) -> float | None:
+    found = (one for one in report.candidates if (one.agent_id, one.skill_id) == (agent_id, skill_id))
+    candidate = next(found, None)
+    return None if candidate is None else fit_of(candidate, report.threshold)
+
+
+def _errand(words: str, goals: Sequence[Goal]) -> Errand:
+    """Goals whose words, one after another, are the node's own."""
+    for first in range(len(goals)):
+        for last in range(len(goals), first, -1):
+            served = Errand(goals=tuple(range(first, last)))
+            if words_of(served, goals) == words:
+                return served
+    some = tuple(place for place, goal in enumerate(goals) if goal.text in words)
+    served = Errand(goals=some)
+    return served if some and words_of(served, goals) == words else Errand(words=words)

@@ -1,0 +1,67 @@
+"""What planning remembers of past steps, and what it says where it remembers nothing."""
+
+import numpy as np
+import pytest
+from planning_fleet import seen
+
+from agents.planning.past import LAST_STEPS, SKILLS_MAX, UNMEASURED_MS, UNSEEN, StepPast
+from agents.planning.pasts import Pasts
+
+
+def test_an_unknown_skill_is_as_the_stated_prior_says() -> None:
+    unknown = StepPast().step("nobody", "nothing")
+    assert unknown == UNSEEN
+    assert unknown.reliability == pytest.approx(0.9)
+    assert unknown.latency_ms.middle == pytest.approx(UNMEASURED_MS)
+    assert unknown.latency_ms.low < UNMEASURED_MS / 3 < 3 * UNMEASURED_MS < unknown.latency_ms.high
+
+
+def test_failures_lower_reliability_and_newer_outcomes_count_more() -> None:
+    past = StepPast()
+    for _ in range(30):
+        past.learn(seen([("ocr", "read", 10.0, False)]))
+    poor = past.step("ocr", "read")
+    for _ in range(60):
+        past.learn(seen([("ocr", "read", 10.0, True)]))
+    assert poor.reliability < 0.25
+    assert past.step("ocr", "read").reliability > 0.7
+
+
+def test_the_interval_holds_eight_of_ten_steps() -> None:
+    rng, past, inside = np.random.default_rng(0), StepPast(), 0
+    for ms in np.exp(rng.normal(5.0, 0.6, LAST_STEPS)):
+        past.learn(seen([("ocr", "read", float(ms), True)]))
+    interval = past.step("ocr", "read").latency_ms
+    new = np.exp(rng.normal(5.0, 0.6, 2000))
+    inside = float(np.mean((new >= interval.low) & (new <= interval.high)))
+    assert 0.65 <= inside <= 0.92
+
+
+def test_a_handover_that_goes_wrong_more_often_than_usual_counts_against_it() -> None:
+    past = StepPast()
+    for _ in range(12):
+        past.learn(seen([("a", "s", 1.0, True), ("b", "s", 1.0, False)]))
+        past.learn(seen([("c", "s", 1.0, True), ("b", "s", 1.0, True)]))
+    assert past.handover(("a", "s"), ("b", "s")) < 0 < past.handover(("c", "s"), ("b", "s"))
+    assert past.handover(("x", "s"), ("b", "s")) == 0.0
+
+
+def test_the_past_is_bounded() -> None:
+    past = StepPast()
+    for number in range(SKILLS_MAX + 20):
+        past.learn(seen([(f"agent-{number}", "s", 1.0, False)]))
+    assert past.step("agent-0", "s") == UNSEEN
+    assert past.step(f"agent-{SKILLS_MAX + 19}", "s").seen == 1
+
+
+def test_a_worker_that_starts_knows_what_others_wrote_down() -> None:
+    one, other = Pasts(), Pasts()
+    for ms in (10.0, 20.0, 30.0):
+        one.learn(seen([("a", "s", ms, True), ("b", "s", ms, False)]))
+    other.restore(one.snapshot("default"))
+    for agent in ("a", "b"):
+        assert other.of("default").steps.step(agent, "s") == one.of("default").steps.step(agent, "s")
+    other.learn(seen([("a", "s", 10.0, True)]))
+    known = other.of("default").steps.step("a", "s")
+    other.restore(one.snapshot("default"))
+    assert other.of("default").steps.step("a", "s") == known, "an older snapshot takes nothing back"

@@ -1,0 +1,72 @@
+"""What keeps a plan within the task's budget and the tenant's wishes, and who stands in when an agent fails."""
+
+import pytest
+from planning_fleet import EVERYONE, PDF, SUMMARY, StandingFleet, WordMatcher, card, encode, seen, vector_of
+
+from agents.errors import BudgetExceeded, NoNetworkFits, NoNetworkGoodEnough
+from agents.planning.pasts import Pasts
+from agents.planning.planner import GreedyPlanner
+from agents.ports import Planned
+from schemas.card import AgentCard, Cost
+from schemas.parts import Modality, text_part
+from schemas.percept import Percept
+from schemas.task import RoutingHints, TaskSubmitted
+from tensor_layer.ports import Perceived
+
+DEAR = card("dear", "extract", "Summarise a text well", "text", "text", "text", cost=Cost(per_call=5.0))
+
+
+async def plan(
+    words: str, *cards: AgentCard, pasts: Pasts | None = None, least: float = 0.0, **task: object
+) -> Planned:
+    fleet = StandingFleet(*cards)
+    planner = GreedyPlanner(WordMatcher(fleet), fleet, encode, pasts=pasts, quality_threshold=least)
+    perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of(words), (text_part(words),))
+    return await planner.plan(TaskSubmitted(parts=perceived.parts, **task), perceived)
+
+
+async def test_a_cheaper_network_is_woven_when_the_best_costs_more_than_the_task_may() -> None:
+    words = "Summarise a text well"
+    assert (await plan(words, DEAR, SUMMARY)).plan.network.nodes[0].agent_id == "dear"
+    cheaper = await plan(words, DEAR, SUMMARY, max_cost=1.0)
+    assert cheaper.plan.network.nodes[0].agent_id == "summary"
+    assert cheaper.plan.estimated_cost <= 1.0
+
+
+async def test_a_budget_that_nothing_meets_is_refused_with_what_was_tried() -> None:
+    with pytest.raises(BudgetExceeded, match=r"max_cost 1.*Tried: dear at about 5"):
+        await plan("Summarise a text well", DEAR, max_cost=1.0)
+
+
+async def test_a_pinned_agent_is_not_replaced_by_a_cheaper_one() -> None:
+    with pytest.raises(BudgetExceeded, match="dear"):
+        await plan("Summarise a text", DEAR, SUMMARY, max_cost=1.0, routing=RoutingHints(pin=("dear",)))
+
+
+async def test_other_candidates_that_fit_the_edges_stand_in() -> None:
+    planned = await plan("Summarise a text", DEAR, *EVERYONE)
+    assert planned.plan.network.nodes[0].agent_id == "summary"
+    assert "dear" in [one.agent_id for one in planned.plan.substitutes["summary"]]
+    assert PDF.id not in [one.agent_id for one in planned.plan.substitutes["summary"]], "it reads no text alone"
+
+
+async def test_nobody_stands_in_for_a_pinned_agent_or_needs_approval_to() -> None:
+    careful = DEAR.model_copy(update={"requires_approval": True})
+    assert not (await plan("Summarise a text", DEAR, SUMMARY, routing=RoutingHints(pin=("summary",)))).plan.substitutes
+    assert not (await plan("Summarise a text", careful, SUMMARY)).plan.substitutes
+
+
+async def test_too_poor_a_promise_is_refused_with_what_was_tried() -> None:
+    pasts = Pasts()
+    for _ in range(20):
+        pasts.learn(seen([("summary", "extract", 10.0, False)]))
+    with pytest.raises(NoNetworkGoodEnough, match=r"summary\.extract.*past steps.*asks for 0\.40") as refused:
+        await plan("Summarise a text", SUMMARY, pasts=pasts, least=0.4)
+    assert isinstance(refused.value, NoNetworkFits)
+    assert refused.value.code == "no_network_good_enough"
+
+
+async def test_without_experience_the_prior_decides_and_is_said_to() -> None:
+    assert (await plan("Summarise a text", SUMMARY, least=0.4)).plan.estimate.steps_seen == 0
+    with pytest.raises(NoNetworkGoodEnough, match="no experience yet, only the prior"):
+        await plan("Summarise a text", SUMMARY, least=0.99)
