@@ -196,9 +196,11 @@ class Traveller:
             journey.times = journey.times.model_copy(update={"run_ms": _ms_since(started)})
 
     def _cards(self, task: TaskSubmitted, plan: Plan) -> dict[str, AgentCard]:
-        """The cards of the plan's agents. One that left the fleet meanwhile fails its step with clear words."""
+        """The cards of all who may do a step. One that left the fleet meanwhile fails its step with clear words."""
         present = self._fleet.cards(task.tenant)
-        return {node.agent_id: present[node.agent_id] for node in plan.network.nodes if node.agent_id in present}
+        spare = (one.agent_id for several in plan.substitutes.values() for one in several)
+        wanted = dict.fromkeys((*(node.agent_id for node in plan.network.nodes), *spare))
+        return {agent_id: present[agent_id] for agent_id in wanted if agent_id in present}
 
     async def _wait_for_people(self, journey: _Journey, outcome: RunOutcome) -> None:
         nodes = outcome.waiting_for

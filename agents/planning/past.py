@@ -77,7 +77,8 @@ class StepPast:
     def learn(self, record: ExperienceRecord) -> None:
         """Take in one task's steps."""
         self.tasks += 1
-        outcomes = {step.node: step for step in record.steps}
+        # A node whose agent failed and whose substitute did it has two outcomes: what was handed on is the latter's.
+        outcomes = {step.node: step for step in sorted(record.steps, key=lambda step: step.ok)}
         for step in record.steps:
             past = self._of((step.agent_id, step.skill_id))
             past.add(ok=step.ok)

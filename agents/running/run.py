@@ -8,9 +8,12 @@ from agents.ports import RunOutcome, RunRequest, Tell
 from agents.running.inputs import inputs_of, instruction_of
 from schemas.base import Message
 from schemas.card import AgentCard, Skill
-from schemas.network import Node
+from schemas.network import Node, Substitute
 from schemas.parts import Part
 from schemas.task import StepOutcome
+
+REQUESTS_MAX = 128
+"""How many requests to agents one run may make, retries and substitutes included: whatever goes wrong, it ends."""
 
 
 class StepDone(Message):
@@ -57,6 +60,7 @@ class Run:
         self._done: dict[str, StepDone] = {}
         self._failed: list[StepOutcome] = []
         self._resumed = 0
+        self._requests = 0
         self._reserved = 0.0
 
     @property
@@ -91,11 +95,21 @@ class Run:
                 self._resumed += 1
                 self._worked_before_s = max(self._worked_before_s, done.worked_s)
 
-    def step(self, node_id: str) -> Step:
+    def substitutes(self, node_id: str) -> tuple[Substitute, ...]:
+        """Who may do the node's step when its agent fails, best first; those that left the fleet are left out."""
+        return tuple(
+            one for one in self.request.plan.substitutes.get(node_id, ()) if one.agent_id in self.request.cards
+        )
+
+    def step(self, node_id: str, substitute: Substitute | None = None) -> Step:
         """The step of that node with all that flows into it. Raises AgentUnreachable, BadReply."""
         request = self.request
         node = request.plan.network.node(node_id)
         step_id = f"{request.task.task_id}.{node_id}"
+        if substitute is not None:
+            # Another agent's effects are others: they have an id of their own.
+            step_id = f"{step_id}.{substitute.agent_id}"
+            node = node.model_copy(update={"agent_id": substitute.agent_id, "skill_id": substitute.skill_id})
         card = request.cards.get(node.agent_id)
         if card is None or node.skill_id not in {skill.id for skill in card.skills}:
             problem = f"agent {node.agent_id} with skill {node.skill_id} is not registered any more"
@@ -110,6 +124,12 @@ class Run:
         words = instruction_of(request.parts)
         goal = node.goal or (words[0].text if words else "") or ""
         return Step(step_id, node, card, skill, goal, inputs)
+
+    def count_request(self) -> None:
+        """One more request to an agent. Raises BudgetExceeded for a run that does not come to an end."""
+        self._requests += 1
+        if self._requests > REQUESTS_MAX:
+            raise BudgetExceeded(f"the run made {REQUESTS_MAX} requests to agents without coming to its end")
 
     def reserve(self, step: Step) -> None:
         """Set the step's price aside. Raises BudgetExceeded when the task's budget does not allow it."""

@@ -2,21 +2,25 @@
 
 import asyncio
 import itertools
+import logging
 import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agents.errors import AgentsError, BadReply, DeadlineExceeded, StepFailed, StepTimedOut
+from agents.errors import AgentsError, BadReply, BudgetExceeded, DeadlineExceeded, StepFailed, StepTimedOut
 from agents.ports import Connector
 from agents.running.gates import Gates, Sleep
 from agents.running.inputs import typed
 from agents.running.run import Run, Step, StepDone
 from schemas.base import now
 from schemas.invocation import Invocation, InvocationReply
+from schemas.network import Substitute
 from schemas.parts import Part
 from schemas.task import StepOutcome, TaskEventKind
+
+logger = logging.getLogger(__name__)
 
 SAID_CHARS = 2_000
 CODE_CHARS = 100
@@ -67,9 +71,23 @@ class Steps:
         self._sleep = sleep
 
     async def perform(self, run: Run, node_id: str) -> StepDone:
-        """Do one node's step and tell its story. Raises StepFailed, DeadlineExceeded, BudgetExceeded."""
+        """Do one node's step and tell its story; when its agent fails, its substitutes are asked in their order.
+
+        Raises StepFailed (of the first agent, when all fail), DeadlineExceeded, BudgetExceeded.
+        """
+        try:
+            return await self._perform(run, node_id)
+        except StepFailed as failure:
+            for substitute in run.substitutes(node_id):
+                try:
+                    return await self._perform(run, node_id, substitute)
+                except (StepFailed, BudgetExceeded) as also:
+                    logger.info("%s could not stand in at %s: %s", substitute.agent_id, failure.step_id, also)
+            raise
+
+    async def _perform(self, run: Run, node_id: str, substitute: Substitute | None = None) -> StepDone:
         run.time_left_s()
-        step = run.step(node_id)
+        step = run.step(node_id, substitute)
         run.reserve(step)
         tally, started = _Tally(), self._clock()
         try:
@@ -128,6 +146,7 @@ class Steps:
         return reply
 
     async def _invoke(self, run: Run, step: Step, attempt: int) -> InvocationReply:
+        run.count_request()
         timeout_s = min(step.card.timeouts.step_s, run.time_left_s())
         invocation = Invocation(
             step_id=step.step_id,
