@@ -35,4 +35,8 @@ class Percept(Message):
     parts: tuple[PartPercept, ...]
     modalities: tuple[Modality, ...]
     encoder: EncoderVersion | None = None
+    fusion: str = Field(default="mean", description="which weights fused the vectors; 'mean' is the weighted mean")
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="how much each source counted in the task vector; they sum to 1"
+    )
     cached: bool = False

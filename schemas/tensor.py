@@ -43,16 +43,23 @@ class TensorMessage(Message):
 
 
 class EncodeRequest(Message):
-    """Asks the perception service for vectors: ``aos.tensor.encode.<modality>``."""
+    """Asks the perception service for vectors: ``aos.tensor.encode.<modality>``.
+
+    Without parts the reply says which encoder answers.
+    """
 
     modality: Modality
-    parts: tuple[Part, ...] = Field(min_length=1, max_length=256)
+    parts: tuple[Part, ...] = Field(max_length=256)
 
 
 class EncodeReply(Message):
     """Vectors of the request's parts: (count, dimension) float32, little-endian, C order, base64."""
 
     encoder: EncoderVersion | None = None
+    space: str | None = Field(default=None, description="vectors of one space may be compared, whoever made them")
+    dtype: str | None = Field(default=None, description="what the forward pass computes in")
+    device: str | None = None
+    licence: str | None = Field(default=None, description="of the weights; SPDX")
     count: int = 0
     vectors: str = ""
     error: str | None = None
