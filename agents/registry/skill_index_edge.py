@@ -1,137 +1,255 @@
 """The skill index inside this process: Qdrant's own engine (qdrant-edge). Called by the fleet and by matching."""
 
 import asyncio
+import logging
 import shutil
-import tempfile
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-import qdrant_edge as edge
-
-from agents.ports import IndexFilter, SkillHit, SkillPoint
-from agents.registry.skill_points import KEYWORDS, best_first, checked, hit_of, payload_of, point_id
+from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
+from agents.registry.skill_index_asking import Question, is_enough
+from agents.registry.skill_index_growth import GRAPH_POINTS, NICE, RETRY_S, GraphNotBuilt, build_elsewhere, is_due
+from agents.registry.skill_index_home import Home
+from agents.registry.skill_index_log import Replacement, SkillLog, latest
+from agents.registry.skill_index_shard import Shard
+from agents.registry.skill_points import Gathered, checked, id_of
 from tensor_layer.ports import Vector
 
+logger = logging.getLogger(__name__)
+
+AgentKey = tuple[str, str]
+
 INLINE_SEARCH_POINTS = 4_000
-"""Measured with a tenant filter, 384-d: 0.11 ms at 50 points, 0.15 at 1,000, 0.9 at 10,000. A hop to a thread costs
-0.1 ms and far more under load, so a small index is searched where it is asked and a large one in a thread."""
+"""Points outside the graph. Measured with a tenant filter, 384-d: 0.11 ms at 50 points, 0.15 at 1,000, 0.9 at 10,000;
+0.2 ms for a graph of 20,000. A hop to a thread costs 0.1 ms and far more under load, so a search that compares few
+points is done where it is asked and a longer one in a thread."""
 
 INLINE_WRITE_POINTS = 8
 """An upsert costs 0.07 ms a point: more than these go to a thread."""
 
-WRITE_CHUNK = 32
-"""Points converted while holding the interpreter, so that even a thread never holds it for more than 2 ms."""
+LOOK_EVERY_S = 0.5
 
 
 class EdgeSkillIndex:
     """ports.SkillIndex on one shard in a folder of its own. Safe for concurrent use within one event loop.
 
-    Searched exactly, without a graph: ``optimize()`` of qdrant-edge 0.9.0 holds the interpreter lock until it ends
-    (65 s at 60,000 points, measured), which would freeze the worker even from a thread. Exact search costs about
-    0.13 ms a thousand points and releases the lock. Fleets far past 20,000 skills belong on a Qdrant server.
+    New points are compared one by one (0.1 ms a thousand). Once there are ``graph_points`` of them, another process
+    builds a graph over all points while this one goes on; then the shard with the graph takes the old one's place,
+    changed by what was written meanwhile.
     """
 
-    def __init__(self, shard: edge.EdgeShard, folder: Path, dimension: int) -> None:
+    def __init__(
+        self, home: Home, log: SkillLog, shard: Shard, graphed: int, dimension: int, graph_points: int
+    ) -> None:
+        self._home = home
+        self._log = log
         self._shard = shard
-        self._folder = folder
         self._dimension = dimension
+        self._graph_points = graph_points
+        self._graph_nice = NICE
         # Counting inside the engine visits every point: a replacement would cost more the larger the index is.
-        self._owned: dict[tuple[str, str], frozenset[str]] = {}
+        self._owned: dict[AgentKey, tuple[str, ...]] = {}
+        self._marks: dict[AgentKey, str] = {}
+        self._dead: set[AgentKey] = set()
         self._points = 0
+        self._lone = True
+        self._graphed = graphed
+        self._written_since = 0
+        self._written_at = 0.0
+        self._readers = _Readers()
         self._writing = asyncio.Lock()
+        self._keeping: asyncio.Task[None] | None = None
 
     @classmethod
-    async def open(cls, parent: Path | None = None, dimension: int = 384) -> "EdgeSkillIndex":
-        """A fresh index in a folder of its own below ``parent`` (or the system's temporary folder).
+    async def open(
+        cls,
+        parent: Path | None = None,
+        dimension: int = 384,
+        *,
+        encoder: str | None = None,
+        graph_points: int = GRAPH_POINTS,
+        graph_nice: int = NICE,
+    ) -> "EdgeSkillIndex":
+        """The index below ``parent``, with the agents that an earlier process left there by the same ``encoder``.
 
-        What an earlier process left there is of no use: the index is derived, and filled again by the fleet.
+        Without ``encoder``, a fresh one that is deleted when it is closed. ``graph_points``: so many points without a
+        graph are too many. ``graph_nice``: how much the process that builds it gives way.
         """
-        return await asyncio.to_thread(cls._open, parent, dimension)
+        index = await asyncio.to_thread(cls._open, parent, dimension, encoder, graph_points)
+        index._graph_nice = graph_nice
+        index._keeping = asyncio.create_task(index._keep_graph(), name="skill index graph")
+        return index
 
     @classmethod
-    def _open(cls, parent: Path | None, dimension: int) -> "EdgeSkillIndex":
-        if parent is not None:
-            parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix="aos-skills-", dir=parent))
-        config = edge.EdgeConfig(
-            vectors=edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine),
-            wal_enabled=False,  # derived data: rebuilt, never recovered
-            max_search_threads=1,
-        )
-        shard = edge.EdgeShard.create(str(folder), config)
-        for field in KEYWORDS:
-            keyword = edge.KeywordIndexParams(is_tenant=True if field == "tenant" else None)
-            shard.update(edge.UpdateOperation.create_field_index(field, keyword))
-        return cls(shard, folder, dimension)
+    def _open(cls, parent: Path | None, dimension: int, encoder: str | None, graph_points: int) -> "EdgeSkillIndex":
+        home = Home.take(parent, kept=encoder is not None)
+        log = home.open_log(encoder or "", dimension)
+        shard, graphed = home.open_shard(log, dimension)
+        index = cls(home, log, shard, graphed, dimension, graph_points)
+        for one in latest(log.read):
+            index._take_note(one)
+        index._written_since = max(0, index._points - graphed)
+        return index
 
-    async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint]) -> None:
+    async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint], mark: str = "") -> None:
         """Make these the agent's only points; a search meanwhile sees the old, the new or both, never neither."""
         for point in points:
             checked(point.vector, self._dimension)
+        one = Replacement(tenant, agent_id, tuple(points), mark)
         async with self._writing:
             if len(points) <= INLINE_WRITE_POINTS:
-                self._replace(tenant, agent_id, points)
+                self._replace(one)
             else:
-                await asyncio.to_thread(self._replace, tenant, agent_id, points)
+                await asyncio.to_thread(self._replace, one)
 
-    async def search(self, vector: Vector, where: IndexFilter, limit: int) -> list[SkillHit]:
+    async def marks(self) -> dict[AgentKey, str]:
+        """The marks of all agents in the index."""
+        return dict(self._marks)
+
+    async def note_health(self, tenant: str, agent_id: str, *, dead: bool) -> None:
+        """Searches with ``alive_only`` leave dead agents out."""
+        key = (tenant, agent_id)
+        if dead == (key in self._dead):
+            return
+        (self._dead.add if dead else self._dead.discard)(key)
+        async with self._writing:
+            if owned := self._owned.get(key):
+                self._shard.set_dead(owned, dead=key in self._dead)
+
+    async def search(
+        self, vector: Vector, where: IndexFilter, limit: int, words: WordQuery | None = None
+    ) -> list[SkillHit]:
         """The nearest skills, best first; equal ones in the order of agent and skill id."""
-        if where.agents is not None and not where.agents:
+        question = Question.of(vector, where, limit, words, self._dimension)
+        if question.nobody:
             return []
-        request = edge.SearchRequest(
-            query=edge.Query.Nearest(checked(vector, self._dimension).tolist()),
-            limit=limit,
-            filter=_condition(where),
-            with_payload=True,
-        )
-        if self._points <= INLINE_SEARCH_POINTS:
-            return self._search(request)
-        return await asyncio.to_thread(self._search, request)
+        with self._readers.of(self._shard) as shard:
+            if self._written_since <= INLINE_SEARCH_POINTS:
+                return self._search(shard, question)
+            return await asyncio.to_thread(self._search, shard, question)
 
     async def count(self) -> int:
         """How many points the index holds."""
         return self._points
 
+    @property
+    def graphed(self) -> int:
+        """How many points the graph was built over; 0 while there is none."""
+        return self._graphed
+
     async def close(self) -> None:
-        """Release memory and delete the files."""
+        """Release memory; leave the files to the next process, or delete them when there was no ``encoder``."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
         async with self._writing:
-            await asyncio.to_thread(self._close)
+            await self._readers.left(self._shard)
+            await asyncio.to_thread(self._home.leave, self._log, self._shard, self._graphed)
 
-    def _replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint]) -> None:
-        for start in range(0, len(points), WRITE_CHUNK):
-            stored = [
-                edge.Point(id=point_id(p), vector=p.vector.tolist(), payload=payload_of(p))
-                for p in points[start : start + WRITE_CHUNK]
-            ]
-            self._shard.update(edge.UpdateOperation.upsert_points(stored))
-        owned = frozenset(point_id(p) for p in points)
-        before = self._owned.pop((tenant, agent_id), frozenset())
-        if before - owned:
-            self._shard.update(edge.UpdateOperation.delete_points(sorted(before - owned)))
+    def _replace(self, one: Replacement) -> None:
+        key = (one.tenant, one.agent_id)
+        self._log.append(one)
+        before = frozenset(self._owned.get(key, ()))
+        self._shard.write(one.points, dead=key in self._dead, mark=one.mark)
+        if gone := before.difference(map(id_of, one.points)):
+            self._shard.delete(sorted(gone))
+        self._take_note(one)
+        self._written_since += len(one.points)
+        self._written_at = time.monotonic()
+
+    def _take_note(self, one: Replacement) -> None:
+        key = (one.tenant, one.agent_id)
+        owned = tuple(sorted({id_of(point) for point in one.points}))
+        self._points += len(owned) - len(self._owned.pop(key, ()))
+        self._lone = self._lone and all(point.example is None for point in one.points)
+        self._marks.pop(key, None)
         if owned:
-            self._owned[tenant, agent_id] = owned
-        self._points += len(owned) - len(before)
+            self._owned[key], self._marks[key] = owned, one.mark
 
-    def _search(self, request: edge.SearchRequest) -> list[SkillHit]:
-        return best_first(hit_of(found.payload or {}, found.score) for found in self._shard.search(request))
+    def _search(self, shard: Shard, question: Question) -> list[SkillHit]:
+        gathered = Gathered()
+        points = question.first_points(lone=self._lone)
+        while True:
+            near = shard.nearest(question.vector, question.where, points)
+            gathered.near(near)
+            if is_enough(gathered, question.limit, len(near), points):
+                break
+            points *= 4
+        if question.by_words:
+            gathered.worded(shard.worded(question.words, question.where, question.limit))
+            if ids := gathered.without_similarity():
+                gathered.near(shard.cosines(question.vector, ids))
+            if ids := gathered.without_words():
+                gathered.worded(shard.scores(question.words, ids))
+        return question.hits(gathered, self._points)
 
-    def _close(self) -> None:
-        self._shard.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+    async def _keep_graph(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            quiet_s = time.monotonic() - self._written_at
+            if is_due(self._written_since, self._graphed, quiet_s, self._graph_points):
+                try:
+                    await self._grow_graph()
+                except (GraphNotBuilt, OSError) as error:
+                    logger.warning("the skill index goes on without a new graph for %s s: %s", RETRY_S, error)
+                    await asyncio.sleep(RETRY_S)
+
+    async def _grow_graph(self) -> None:
+        folder = self._home.folder / f"graph-{self._log.end}"
+        end, points, written = self._log.end, self._points, self._written_since
+        started = time.monotonic()
+        await build_elsewhere(self._log.path, end, folder, self._dimension, self._graph_nice)
+        grown = await asyncio.to_thread(Shard.load, folder)
+        caught_up = await asyncio.to_thread(self._catch_up, grown, end)
+        async with self._writing:
+            await asyncio.to_thread(self._catch_up, grown, caught_up)
+            for key in self._dead & self._owned.keys():
+                grown.set_dead(self._owned[key], dead=True)
+            old, self._shard = self._shard, grown
+            self._graphed = points
+            self._written_since -= written
+        logger.info("the skill index has a graph of %d skills after %.1f s", points, time.monotonic() - started)
+        await self._readers.left(old)
+        await asyncio.to_thread(_discard, old)
+
+    def _catch_up(self, grown: Shard, start: int) -> int:
+        """Write what came since ``start``; where the log ends now."""
+        end = self._log.end
+        for one in self._log.read(start, end):
+            grown.replace(one, dead=False)
+        return end
 
 
-def _equals(field: str, value: str) -> edge.FieldCondition:
-    return edge.FieldCondition(key=field, match=edge.MatchValue(value))
+class _Readers:
+    """Who reads which shard, so that none is closed while it is read."""
+
+    def __init__(self) -> None:
+        self._reading: Counter[Shard] = Counter()
+        self._waiting: dict[Shard, asyncio.Event] = {}
+
+    @contextmanager
+    def of(self, shard: Shard) -> Iterator[Shard]:
+        """Reads the shard within."""
+        self._reading[shard] += 1
+        try:
+            yield shard
+        finally:
+            self._reading[shard] -= 1
+            if not self._reading[shard]:
+                del self._reading[shard]
+                if waiting := self._waiting.get(shard):
+                    waiting.set()
+
+    async def left(self, shard: Shard) -> None:
+        """Returns once nobody reads the shard. Nobody may begin to."""
+        if shard in self._reading:
+            await self._waiting.setdefault(shard, asyncio.Event()).wait()
+            del self._waiting[shard]
 
 
-def _condition(where: IndexFilter) -> edge.Filter:
-    must: list[edge.ConditionType] = [_equals("tenant", where.tenant)]
-    must += [_equals("tags", tag) for tag in sorted(where.tags)]
-    if where.agents is not None:
-        must.append(_any_of("agent", where.agents))
-    without: list[edge.ConditionType] = [_any_of("agent", where.without_agents)] if where.without_agents else []
-    return edge.Filter(must=must, must_not=without)
-
-
-def _any_of(field: str, values: frozenset[str]) -> edge.FieldCondition:
-    return edge.FieldCondition(key=field, match=edge.MatchAny(sorted(values)))
+def _discard(shard: Shard) -> None:
+    shard.close()
+    shutil.rmtree(shard.folder, ignore_errors=True)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from agents.matching.evaluation.rows import read_catalogue, read_ids, read_outcomes, read_queries
-from gateway.cli import bench_network, bench_tensor
+from gateway.cli import bench_index, bench_network, bench_tensor
 from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
 from gateway.cli.session import Json
 
@@ -15,6 +15,7 @@ app = typer.Typer(help="How good matching, learning and routing are on your own 
 Catalogue = Annotated[Path, typer.Option(help="Agents, one a line: {id, name, description}.", dir_okay=False)]
 Seed = Annotated[int, typer.Option(help="Same seed, same figures.", min=0)]
 
+app.command()(bench_index.index)
 app.command()(bench_network.network)
 app.command()(bench_network.graph)
 app.command()(bench_tensor.tensor)

@@ -1,0 +1,185 @@
+"""One shard of Qdrant's own engine (qdrant-edge): how it is laid out, written and asked. Called by the edge index.
+
+Everything here blocks. Searches release the interpreter; ``optimize`` does not, so only the graph process calls it.
+"""
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import qdrant_edge as edge
+
+from agents.ports import IndexFilter, SkillPoint
+from agents.registry.skill_index_filters import Terms, terms_of
+from agents.registry.skill_index_log import Replacement
+from agents.registry.skill_points import (
+    ANSWERED,
+    DEAD,
+    GRAPHED_KEYWORDS,
+    KEYWORDS,
+    WORDS,
+    health_of,
+    id_of,
+    payloads_of,
+)
+from agents.registry.skill_words import Sparse, sparse_text
+
+Answer = list[tuple[Mapping[str, Any], float]]
+
+WRITE_CHUNK = 32
+"""Points converted while holding the interpreter, so that even a thread never holds it for more than 2 ms."""
+
+EDGES, EDGES_TRIED = 16, 64
+SCANNED_KB = 10_000
+"""A filter that leaves fewer vectors than this (6,500 of 384 floats) is answered by comparing each of them."""
+
+TRIED = 64
+OVERSAMPLING = 2.0
+"""Of the graph's candidates, compared by int8 copies, twice as many as asked for are compared again in full. Measured
+at 100,000 points: recall@10 0.983 without, 0.9998 with, and 1.0 for three times the build with floats alone."""
+
+
+class Shard:
+    """A folder with points, searched exactly until ``optimize`` gave it a graph, and where points came since."""
+
+    def __init__(self, engine: edge.EdgeShard, folder: Path) -> None:
+        self._engine = engine
+        self.folder = folder
+
+    @classmethod
+    def create(cls, folder: Path, dimension: int) -> "Shard":
+        """An empty shard; ``folder`` must not hold one."""
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        engine = edge.EdgeShard.create(str(folder), _config(dimension))
+        for field in KEYWORDS:
+            keyword = edge.KeywordIndexParams(
+                is_tenant=True if field == "tenant" else None, enable_hnsw=field in GRAPHED_KEYWORDS
+            )
+            engine.update(edge.UpdateOperation.create_field_index(field, keyword))
+        engine.update(edge.UpdateOperation.create_field_index("cost", edge.FloatIndexParams(enable_hnsw=False)))
+        return cls(engine, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Shard":
+        """The shard that lies there. Raises whatever the engine does when it is not sound."""
+        return cls(edge.EdgeShard.load(str(folder)), folder)
+
+    def write(self, points: Sequence[SkillPoint], *, dead: bool, mark: str) -> None:
+        """Add or replace one agent's points; visible at once."""
+        payloads = payloads_of(points, dead=dead, mark=mark)
+        for start in range(0, len(points), WRITE_CHUNK):
+            stored = [
+                edge.Point(id=id_of(point), vector=_vectors(point), payload=payload)
+                for point, payload in zip(points[start : start + WRITE_CHUNK], payloads[start:], strict=False)
+            ]
+            self._engine.update(edge.UpdateOperation.upsert_points(stored))
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Take points out."""
+        self._engine.update(edge.UpdateOperation.delete_points(list(ids)))
+
+    def replace(self, one: Replacement, *, dead: bool) -> None:
+        """Make these the agent's only points, whatever lies here."""
+        self.write(one.points, dead=dead, mark=one.mark)
+        must: list[edge.ConditionType] = [_equals("tenant", one.tenant), _equals("agent", one.agent_id)]
+        kept: list[edge.ConditionType] = [edge.HasIdCondition({id_of(point) for point in one.points})]
+        others = edge.Filter(must=must, must_not=kept if one.points else None)
+        self._engine.update(edge.UpdateOperation.delete_points_by_filter(others))
+
+    def revive(self) -> None:
+        """Note of every point that its agent is not dead."""
+        dead = edge.Filter(must=[_equals("health", DEAD)])
+        self._engine.update(edge.UpdateOperation.set_payload_by_filter(dead, health_of(dead=False)))
+
+    def set_dead(self, ids: Iterable[str], *, dead: bool) -> None:
+        """Note it on points."""
+        self._engine.update(edge.UpdateOperation.set_payload(list(ids), health_of(dead=dead)))
+
+    def nearest(self, vector: list[float], where: IndexFilter, limit: int) -> Answer:
+        """The points nearest to the vector, with their cosines."""
+        return self._search(edge.Query.Nearest(vector), condition(where), limit, _NEAR)
+
+    def worded(self, words: Sparse, where: IndexFilter, limit: int) -> Answer:
+        """The points that have most of the words, with their BM25 scores."""
+        return self._search(_worded(words), condition(where), limit, None)
+
+    def cosines(self, vector: list[float], ids: list[str]) -> Answer:
+        """Those very points, compared exactly."""
+        return self._search(edge.Query.Nearest(vector), _these(ids), len(ids), edge.SearchParams(exact=True))
+
+    def scores(self, words: Sparse, ids: list[str]) -> Answer:
+        """Those very points with their BM25 scores; those without a word in common are missing."""
+        return self._search(_worded(words), _these(ids), len(ids), None)
+
+    def optimize(self) -> None:
+        """Build the graph. Holds the interpreter until it is done."""
+        self._engine.optimize()
+        self._engine.flush()
+
+    def flush(self) -> None:
+        """All of it to the files."""
+        self._engine.flush()
+
+    def close(self) -> None:
+        """Release memory; the files stay."""
+        self._engine.close()
+
+    def _search(self, query: edge.Query, where: edge.Filter, limit: int, params: edge.SearchParams | None) -> Answer:
+        asked = edge.SearchRequest(query=query, limit=limit, filter=where, params=params, with_payload=ANSWERED)
+        return [(found.payload or {}, found.score) for found in self._engine.search(asked)]
+
+
+_NEAR = edge.SearchParams(
+    hnsw_ef=TRIED, quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+)
+
+
+def _config(dimension: int) -> edge.EdgeConfig:
+    return edge.EdgeConfig(
+        vectors=edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine),
+        sparse_vectors={WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+        hnsw_config=edge.HnswIndexConfig(m=EDGES, ef_construct=EDGES_TRIED, full_scan_threshold=SCANNED_KB),
+        # Measured at 20,000 points: the graph is built over int8 copies in a sixth of the time that floats take.
+        quantization_config=edge.ScalarQuantizationConfig(
+            type=edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Pinned
+        ),
+        optimizers=edge.EdgeOptimizersConfig(
+            default_segment_number=1, max_segment_size=1_000_000_000, indexing_threshold=1_000
+        ),
+        payload_memory=edge.Memory.Cached,
+        wal_enabled=False,  # derived data: rebuilt, never recovered
+        max_search_threads=1,
+    )
+
+
+def _vectors(point: SkillPoint) -> dict[str, Any]:
+    dimensions, values = sparse_text(point.words)
+    dense = {"": point.vector.tolist()}
+    return dense | {WORDS: edge.SparseVector(dimensions, values)} if dimensions else dense
+
+
+def _worded(words: Sparse) -> edge.Query:
+    return edge.Query.Nearest(edge.SparseVector(*words), using=WORDS)
+
+
+def _these(ids: list[str]) -> edge.Filter:
+    return edge.Filter(must=[edge.HasIdCondition(set(ids))])
+
+
+def _equals(field: str, value: str) -> edge.FieldCondition:
+    return edge.FieldCondition(key=field, match=edge.MatchValue(value))
+
+
+def condition(where: IndexFilter) -> edge.Filter:
+    """The filter as the engine takes it. Raises FilterContradiction."""
+    terms: Terms = terms_of(where)
+    must: list[edge.ConditionType] = [_equals(field, value) for field, value in terms.equal]
+    must += [edge.FieldCondition(key=field, match=edge.MatchAny(list(values))) for field, values in terms.one_of]
+    if terms.cost_max is not None:
+        must.append(edge.FieldCondition(key="cost", range=edge.RangeFloat(lte=terms.cost_max)))
+    none: list[edge.ConditionType] = [
+        edge.FieldCondition(key=field, match=edge.MatchAny(list(values))) for field, values in terms.none_of
+    ]
+    return edge.Filter(must=must, must_not=none)

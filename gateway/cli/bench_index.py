@@ -1,0 +1,36 @@
+"""``aos bench index``: how fast and how exact the agent index is at a size. Nothing here talks to a gateway."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.bench_screen import bar, print_figures, run, say
+from gateway.cli.session import Json
+
+ENGINES = ("edge", "local")
+
+
+def index(
+    skills: Annotated[int, typer.Option(help="How many skills are made up and indexed.", min=10)] = 10_000,
+    engine: Annotated[str, typer.Option(help="edge: Qdrant in process. local: qdrant-client's stand-in.")] = "edge",
+    seed: Annotated[int, typer.Option(help="Same seed, same skills and questions.", min=0)] = 0,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the index lies meanwhile; default the system's.", file_okay=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Recall against exact search, latency, build time and memory of the agent index at a size."""
+    if engine not in ENGINES:
+        raise typer.BadParameter(f"{engine!r} is none of {', '.join(ENGINES)}", param_hint="--engine")
+    from agents.matching.evaluation import index_bench  # lazy: numpy and the engine
+
+    async def work() -> dict[str, object]:
+        with tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder) as place:
+            async with index_bench.opened(engine, Path(place), skills) as (opened, graphed):
+                say("making skills …")
+                figures = await index_bench.measure(skills, seed, opened, engine, graphed, bar("skills"))
+        return figures.as_json()
+
+    print_figures(run(work), as_json=as_json)
