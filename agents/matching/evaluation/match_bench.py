@@ -10,8 +10,8 @@ from agents.matching.evaluation import scores
 from agents.matching.evaluation.rows import CatalogueRows, QueryRows
 from agents.matching.evaluation.vector_cache import Tell, VectorCache, silent
 from agents.matching.learning.cards import Cards, card_texts
-from agents.matching.learning.features import Solved
 from agents.matching.learning.model import MatchModel, Ranked, train
+from agents.matching.learning.solved import Solved
 from tensor_layer.ports import Vector
 
 PLACES = 50

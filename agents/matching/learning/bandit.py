@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.matching.learning.cards import Cards
-from agents.matching.learning.features import Solved, joined
 from agents.matching.learning.model import MatchModel, train
+from agents.matching.learning.solved import Solved, joined
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

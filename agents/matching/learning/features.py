@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.learning import boundaries, towers
+from agents.matching.learning import boundaries, habits, towers
 from agents.matching.learning.boundaries import Boundaries
 from agents.matching.learning.cards import Cards, Nearness, standardised
 from agents.matching.learning.evidence import Evidence, Support
+from agents.matching.learning.habits import Habits
+from agents.matching.learning.solved import Solved
 from agents.matching.learning.towers import Towers
 
 Floats = NDArray[np.float32]
@@ -26,70 +28,10 @@ FAMILIAR = 0.7
 CARD = ("meaning", "words", "cosine", "shared_words")
 PAST = (
     "learned_meaning", "votes", "votes_mapped", "nearest", "nearest_mapped", "inside", "known", "frequency",
-    "failed_near", "failed_votes",
+    "failed_near", "failed_votes", "habit", "habit_words",
 )  # fmt: skip
-IN_FAMILIAR = ("meaning", "words", "learned_meaning", "votes_mapped", "nearest_mapped", "known")
+IN_FAMILIAR = ("meaning", "words", "learned_meaning", "votes_mapped", "nearest_mapped", "known", "habit", "habit_words")
 NAMES = (*CARD, *PAST, *(f"{name} when familiar" for name in IN_FAMILIAR))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Solved:
-    """Past queries: ``vectors`` (rows, d) unit-norm, their ``texts``, and who solved each (nobody: none)."""
-
-    vectors: Floats
-    texts: tuple[str, ...]
-    solved_by: tuple[tuple[int, ...], ...]
-    failed_by: tuple[tuple[int, ...], ...] = ()
-    """The agents that tried each query and failed; empty when nothing is known of failures."""
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def pick(self, rows: Rows) -> "Solved":
-        """Some of the rows."""
-        return Solved(
-            self.vectors[rows],
-            tuple(self.texts[row] for row in rows),
-            tuple(self.solved_by[row] for row in rows),
-            tuple(self.failed_by[row] for row in rows) if self.failed_by else (),
-        )
-
-    @property
-    def pairs(self) -> tuple[Rows, Rows]:
-        """Each (row, agent) that fits: two arrays of the same length."""
-        return _pairs(self.solved_by)
-
-    @property
-    def failures(self) -> tuple[Rows, Rows]:
-        """Each (row, agent) that failed."""
-        return _pairs(self.failed_by)
-
-    @property
-    def solved(self) -> NDArray[np.bool_]:
-        """(rows,) which queries somebody solved."""
-        return np.array([bool(right) for right in self.solved_by], dtype=bool)
-
-    @property
-    def outside(self) -> NDArray[np.bool_]:
-        """(rows,) which queries nobody could serve: no agent solved them, and none is known to have tried."""
-        nobody = ~self.solved
-        nobody[self.failures[0]] = False
-        return nobody
-
-
-def _pairs(by: tuple[tuple[int, ...], ...]) -> tuple[Rows, Rows]:
-    rows = np.repeat(np.arange(len(by)), [len(agents) for agents in by]).astype(np.int64)
-    return rows, np.fromiter((agent for agents in by for agent in agents), dtype=np.int64, count=len(rows))
-
-
-def joined(parts: Sequence[Solved]) -> Solved:
-    """One after the other. Parts without known failures have none."""
-    return Solved(
-        np.concatenate([part.vectors for part in parts]),
-        tuple(text for part in parts for text in part.texts),
-        tuple(right for part in parts for right in part.solved_by),
-        tuple(wrong for part in parts for wrong in part.failed_by or ((),) * len(part)),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,6 +61,7 @@ class Featuriser:
     against: Evidence
     unsolved: Floats
     boundaries: Boundaries
+    habits: Habits
 
     def shortlists(self, vectors: Floats, texts: Sequence[str]) -> Shortlists:
         """``vectors`` (queries, d) unit-norm and the same queries' words."""
@@ -131,6 +74,8 @@ class Featuriser:
             self.mapped.support(mapped := self.towers.mapped(vectors)),
             self.against.support(mapped),
             self.boundaries.sides(vectors, texts),
+            standardised(self.habits.meaning(vectors)),
+            standardised(self.habits.in_words(texts)),
         )
         agents = signals.shortlist()
         known = self.evidence.counts
@@ -178,10 +123,11 @@ def fit(cards: Cards, solved: Solved, seed: int = 0) -> Featuriser:
     )
     taught = solved.pick(np.flatnonzero(solved.solved | solved.outside))
     known = boundaries.fit(taught.vectors, taught.texts, taught.solved_by, len(cards))
-    return _remembering(cards, learned, known, solved)
+    usual = habits.fit(_card_places(cards), cards.texts, solved.vectors, solved.texts, solved.pairs)
+    return _remembering(cards, learned, known, usual, solved)
 
 
-def _remembering(cards: Cards, learned: Towers, known: Boundaries, solved: Solved) -> Featuriser:
+def _remembering(cards: Cards, learned: Towers, known: Boundaries, usual: Habits, solved: Solved) -> Featuriser:
     mapped = learned.mapped(solved.vectors)
     return Featuriser(
         cards,
@@ -191,6 +137,7 @@ def _remembering(cards: Cards, learned: Towers, known: Boundaries, solved: Solve
         Evidence.of(mapped, solved.failed_by, len(cards)),
         solved.vectors[solved.outside],
         known,
+        usual,
     )
 
 
@@ -211,10 +158,13 @@ class _Signals:
     mapped: Support
     against: Support
     inside: Floats
+    habit: Floats
+    habit_words: Floats
 
     def shortlist(self) -> Rows:
         """The best agents by card and by evidence together."""
         order = standardised(self.blended) + standardised(self.logits) + standardised(self.mapped.nearest) + self.inside
+        order += self.habit
         places = min(SHORTLIST, order.shape[1])
         return np.argpartition(-order, places - 1, axis=1)[:, :places].astype(np.int64)
 
@@ -238,6 +188,8 @@ class _Signals:
             "frequency": np.log1p(counts[agents]),
             "failed_near": 10.0 * np.maximum(at(self.against.nearest) - FAMILIAR, 0.0),
             "failed_votes": np.log1p(10.0 * at(self.against.weight)),
+            "habit": at(self.habit),
+            "habit_words": at(self.habit_words),
         }
         familiar_columns = [columns[name] * familiar for name in IN_FAMILIAR]
         return np.stack([*columns.values(), *familiar_columns], axis=2).astype(np.float32)

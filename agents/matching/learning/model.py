@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from agents.matching.learning import features, ranker, scope
 from agents.matching.learning.cards import LEXICAL_SHARE, Cards
-from agents.matching.learning.features import Featuriser, Shortlists, Solved
+from agents.matching.learning.features import Featuriser, Shortlists
 from agents.matching.learning.ranker import Weighing
 from agents.matching.learning.scope import Scope
+from agents.matching.learning.solved import Solved
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]

@@ -18,16 +18,18 @@ Weights = NDArray[np.float64]
 PRIOR = {
     "meaning": 0.3,
     "words": 0.2,
-    "learned_meaning": 0.7,
+    "learned_meaning": 0.5,
     "votes": 0.1,
     "votes_mapped": 0.2,
     "nearest_mapped": 0.3,
-    "inside": 0.5,
+    "inside": 0.2,
+    "habit": 0.3,
+    "habit_words": 0.15,
     "failed_near": -0.5,
     "failed_votes": -1.0,
 }
 PRIOR_WEIGHTS: Weights = np.array([PRIOR.get(name, 0.0) for name in NAMES])
-PULL = 3.0
+PULL = 10.0
 """As strong as so many rows, for a weight whose feature deviates by one within shortlists."""
 ITERATIONS_MAX = 200
 LOST_MAX = 0.999

@@ -3,7 +3,7 @@
 import numpy as np
 
 from agents.matching.learning.cards import Cards, card_texts
-from agents.matching.learning.features import Solved
+from agents.matching.learning.solved import Solved
 
 WIDTH = 24
 TOPICS = (
