@@ -6,6 +6,9 @@ EvolutionError
 ├── ExportFailed                 the export's file cannot be written
 ├── MiningBusy                   another process mines this tenant now
 ├── MiningStateUnusable          the folder of mining's digest cannot be read or written
+├── NoRuleInPattern              a pattern that no routing rule can say
+├── PatternNotFound              no pattern, or no routing rule, of that id
+├── RulesUnavailable             the buckets of patterns and rules do not answer, or hold what does not read
 ├── NothingToEvaluate            a window holds no decision that could be scored again
 └── PolicyError                  the routing policies of a tenant
     ├── PolicyBucketUnavailable  the bus does not answer
@@ -131,3 +134,21 @@ class MiningStateUnusable(EvolutionError):
     """The folder of mining's digest cannot be read or written; it can be thrown away."""
 
     code = "mining_state_unusable"
+
+
+class NoRuleInPattern(EvolutionError):
+    """The pattern names no agent, or depends on something that no routing rule can say."""
+
+    code = "no_rule_in_pattern"
+
+
+class PatternNotFound(EvolutionError):
+    """There is no pattern, or no routing rule, of that id."""
+
+    code = "pattern_not_found"
+
+
+class RulesUnavailable(EvolutionError):
+    """Patterns and routing rules cannot be read or written now."""
+
+    code = "rules_unavailable"

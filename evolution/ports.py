@@ -63,6 +63,10 @@ class ExperienceStore(Protocol):
         """How many records there are."""
         ...
 
+    async def tenants(self) -> list[str]:
+        """Every tenant that has records, sorted."""
+        ...
+
     async def close(self) -> None:
         """Release the store."""
         ...

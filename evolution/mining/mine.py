@@ -4,8 +4,9 @@ The step before it: the store's records. The step after it: people and policies 
 CPU-bound: run it in a thread or process of its own.
 """
 
+import base64
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +20,7 @@ from evolution.mining.transactions import SAMPLE, Items, limits_of
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.pattern import PatternKind, SynthesizedPattern
+from schemas.routing_rule import TaskKind
 
 MINER = "mine-1"
 EXAMPLES = 5
@@ -51,7 +53,7 @@ def synthesize(columns: Columns, kinds: Kinds, tenant: str, words: Words) -> tup
     """The patterns of a window whose tasks have been given their kinds."""
     if not len(columns):
         return ()
-    window = _Window(tenant, columns, Items(columns, limits_of(columns)))
+    window = _Window(tenant, columns, Items(columns, limits_of(columns)), kinds)
     of_kinds = _of_kinds(window, kinds, words)
     rules = [_of_rule(window, rule) for rule in _rules(window)]
     drifts = [_of_drift(window, drift) for drift in find_drifts(columns)]
@@ -72,6 +74,7 @@ class _Window:
     tenant: str
     columns: Columns
     items: Items
+    kinds: Kinds
 
     @property
     def since(self) -> datetime:
@@ -84,6 +87,15 @@ class _Window:
     def examples(self, items: frozenset[str]) -> tuple[str, ...]:
         """The newest tasks that had all of these items."""
         return self.columns.tasks(np.flatnonzero(self.items.having(items))[: -EXAMPLES - 1 : -1].tolist())
+
+    def task_kind(self, antecedent: Iterable[str]) -> TaskKind | None:
+        """The kind that the antecedent names, with what it takes to know its tasks elsewhere."""
+        named = [int(item.removeprefix("kind=")) for item in antecedent if item.startswith("kind=")]
+        if not named or named[0] not in self.kinds.names:
+            return None
+        row = self.kinds.names.index(named[0])
+        centre = base64.b64encode(self.kinds.centres[row].astype("<f4").tobytes()).decode()
+        return TaskKind(name=named[0], centre=centre, reach=max(-1.0, min(float(self.kinds.reach[row]), 1.0)))
 
     def recounted(self, rule: Rule) -> Rule:
         """The rule as all tasks of the window show it."""
@@ -141,6 +153,7 @@ def _of_kind(
         since=window.since,
         until=window.until,
         miner=f"{MINER}, {kinds.method}, silhouette {kinds.silhouette:.3f}",
+        task_kind=window.task_kind((f"kind={name}",)),
     )
 
 
@@ -167,6 +180,7 @@ def _of_rule(window: _Window, rule: Rule) -> SynthesizedPattern:
         since=window.since,
         until=window.until,
         miner=f"{MINER}, FP-growth",
+        task_kind=window.task_kind(items),
     )
 
 

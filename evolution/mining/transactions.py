@@ -55,7 +55,7 @@ class Items:
         self._masks: dict[str, Mask] = {}
 
     def sampled(self, count: int = SAMPLE) -> Transactions:
-        """The sets of items of some ``count`` tasks, counted. Which are drawn depends on when they ended, not on luck."""
+        """The sets of items of some ``count`` tasks, counted. Which are drawn depends on when they ended, no luck."""
         columns, places = self._columns, np.arange(len(self._columns))
         if len(columns) > count:
             drawn = columns.at_us.astype(np.uint64) * _GOLDEN

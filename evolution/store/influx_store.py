@@ -120,6 +120,10 @@ class InfluxExperienceStore:
             total += sum(int(row["_value"]) for row in await self._query(influx_flux.count(bucket)))
         return total
 
+    async def tenants(self) -> list[str]:
+        """Those that have a bucket."""
+        return sorted(name.removeprefix(bucket_name("")) for name in await self._buckets(None))
+
     async def close(self) -> None:
         """Writes what waits, then closes the connections."""
         await self._commits.close()

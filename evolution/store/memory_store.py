@@ -79,6 +79,10 @@ class MemoryExperienceStore:
         """How many records are kept."""
         return sum(tenant in (None, of_tenant) for of_tenant, _ in self._records)
 
+    async def tenants(self) -> list[str]:
+        """Those of its records."""
+        return sorted({tenant for tenant, _ in self._records})
+
     async def close(self) -> None:
         """Nothing to release."""
 

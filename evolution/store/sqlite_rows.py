@@ -27,6 +27,11 @@ INSERT_FEEDBACK = """INSERT INTO feedback (tenant, feedback_id, task_id, at_us, 
 FEEDBACK_OF_TASK = "SELECT feedback FROM feedback WHERE tenant = ? AND task_id = ? ORDER BY at_us, seq"
 COUNT = "SELECT count(*) FROM experience"
 COUNT_OF_TENANT = "SELECT count(*) FROM experience WHERE tenant = ?"
+TENANTS = """WITH RECURSIVE found (tenant) AS (
+    SELECT min(tenant) FROM experience
+    UNION ALL SELECT (SELECT min(tenant) FROM experience e WHERE e.tenant > found.tenant) FROM found
+    WHERE found.tenant IS NOT NULL) SELECT tenant FROM found WHERE tenant IS NOT NULL"""
+"""Leaps through the index from tenant to tenant."""
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM experience"
 
 _OF_AGENT = "chosen_agent c JOIN experience e ON (e.tenant, e.at_us, e.seq) = (c.tenant, c.at_us, c.seq)"

@@ -100,6 +100,10 @@ class SqliteExperienceStore:
             [(count,)] = await self._read(sqlite_rows.COUNT_OF_TENANT, (tenant,))
         return int(count)
 
+    async def tenants(self) -> list[str]:
+        """Read from an index."""
+        return [tenant for (tenant,) in await self._read(sqlite_rows.TENANTS, ())]
+
     async def close(self) -> None:
         """Commits what waits, folds the log into the file and closes every connection."""
         await self._commits.close()

@@ -35,6 +35,8 @@ COMMANDS = (
     Command("explain", "gateway.cli.explain", "Who would be chosen for a task, and why, without doing it."),
     Command("dead", "gateway.cli.dead", "Work that was given up: list it, look at it, try it again."),
     Command("experience", "gateway.cli.experience", "What happened, for learning: follow it, export it."),
+    Command("mine", "gateway.cli.mine", "What keeps happening: find patterns, make routing rules of them."),
+    Command("rules", "gateway.cli.rules", "Routing rules made of patterns: list them, take them back."),
     Command("policy", "gateway.cli.policy", "Which learned policy routes, what it learned from, and changing it."),
     Command("experiment", "gateway.cli.experiment", "Two policies share traffic until the evidence decides."),
     Command("bench", "gateway.cli.bench", "How good matching, learning and routing are on your own files."),
@@ -85,7 +87,8 @@ def _add(app: typer.Typer, command: Command, loaded: Any) -> None:  # noqa: ANN4
         only = loaded.registered_commands[0]
         app.command(command.name, help=only.help or command.help, context_settings=only.context_settings)(only.callback)
     else:
-        app.add_typer(loaded, name=command.name, help=command.help, no_args_is_help=True)
+        alone = loaded.registered_callback is not None and loaded.registered_callback.invoke_without_command is True
+        app.add_typer(loaded, name=command.name, help=command.help, no_args_is_help=not alone)
 
 
 def _root() -> None:

@@ -9,12 +9,17 @@ from gateway.settings import Settings
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
+    from gateway.mining_desk import mine_on_schedule
     from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
 
     async with open_bus(settings, "aos-evolution") as bus:
         store = build_store(store_settings(settings))
         try:
-            await asyncio.gather(run_recorder(bus.nc, store, stop), look_after_policies(bus.js, store, stop))
+            await asyncio.gather(
+                run_recorder(bus.nc, store, stop),
+                look_after_policies(bus.js, store, stop),
+                mine_on_schedule(settings, stop),
+            )
         finally:
             await store.close()
 

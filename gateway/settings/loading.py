@@ -22,7 +22,7 @@ PREFIX = "AOS_"
 CONFIG_VARIABLE = "AOS_CONFIG"
 DEFAULT_FILE = Path("aos.toml")
 DEFAULT = "default"
-PATH_FIELDS = frozenset({("data_dir",), ("agents", "cards_dir"), ("bus", "credentials")})
+PATH_FIELDS = frozenset({("data_dir",), ("agents", "cards_dir"), ("bus", "credentials"), ("experience", "key_file")})
 
 Where = tuple[str, ...]
 

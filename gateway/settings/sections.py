@@ -79,6 +79,51 @@ class Influx(Section):
     retention_days: PositiveInt = Field(default=90, description="how long InfluxDB keeps experience, in days")
 
 
+class Experience(Section):
+    """What is kept of what happened, for how long, and how personal data in it is guarded."""
+
+    hot_days: PositiveFloat = Field(
+        default=7.0, description="days that records stay whole in the embedded store before they go to the cold tier"
+    )
+    cold_days: PositiveFloat = Field(
+        default=90.0, description="age in days at which records leave the cold tier too, and are gone"
+    )
+    compact_every_s: float = Field(
+        default=3600.0, ge=0, description="seconds between moves from the hot to the cold tier; 0: only by hand"
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="file of keys, `tenant key` a line, newest first, that encrypt task text and feedback at rest",
+        json_schema_extra=_plain("AOS_EXPERIENCE_KEYS"),
+    )
+    redact: tuple[str, ...] = Field(
+        default=(), description="regular expressions; what they match in task text and feedback is never stored"
+    )
+
+
+class Mining(Section):
+    """How patterns are sought in experience, and which become routing rules by themselves."""
+
+    every_s: float = Field(
+        default=3600.0, ge=0, description="seconds between runs of mining in the evolution role; 0: only by hand"
+    )
+    window_days: PositiveFloat = Field(default=30.0, description="how far back the scheduled runs look, in days")
+    keep_days: PositiveFloat = Field(
+        default=90.0, description="how long mining remembers tasks that it has read, in days"
+    )
+    quote: bool = Field(default=True, description="patterns of kinds quote the words of an example task")
+    automatic_rules: bool = Field(
+        default=False, description="clear, frequent failure of one agent becomes a routing rule without a person"
+    )
+    automatic_confidence: float = Field(
+        default=0.5, ge=0, le=1, description="least share of failures, lower end of its interval, for such a rule"
+    )
+    automatic_lift: PositiveFloat = Field(
+        default=2.0, description="how many times as often as usual tasks must fail for such a rule"
+    )
+    automatic_support: PositiveInt = Field(default=100, description="how many failed tasks such a rule needs")
+
+
 class Redis(Section):
     """Redis, the shared tier of hot tensors."""
 
@@ -202,6 +247,8 @@ class Settings(Section):
     bus: Bus = Bus()
     index: Index = Index()
     influx: Influx = Influx()
+    experience: Experience = Experience()
+    mining: Mining = Mining()
     redis: Redis = Redis()
     s3: S3 = S3()
     http: Http = Http()
@@ -235,6 +282,11 @@ class Settings(Section):
     def index_dir(self) -> Path:
         """The folder under which each worker keeps its own embedded agent index."""
         return self.data_dir / "index"
+
+    @property
+    def mining_dir(self) -> Path:
+        """The folder in which mining remembers what it has read, by tenant."""
+        return self.data_dir / "experience" / "mining"
 
     @property
     def experience_file(self) -> Path:

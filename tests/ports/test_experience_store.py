@@ -218,3 +218,11 @@ async def test_an_empty_store_answers_nothing_everywhere(stored: Stored) -> None
     assert [batch async for batch in stored.store.scan(stored.query())] == []
     assert await stored.store.record([]) == 0
     assert await stored.store.add_feedback([]) == 0
+
+
+async def test_tenants_with_records_are_known(stored):
+    assert {stored.mine, stored.other}.isdisjoint(await stored.store.tenants())
+    await stored.store.record([a_record(tenant=stored.mine), a_record(tenant=stored.other)])
+    found = await stored.store.tenants()
+    assert {stored.mine, stored.other} <= set(found)
+    assert found == sorted(found)
