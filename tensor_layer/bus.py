@@ -7,6 +7,7 @@ requests in flight in one process end up in the same batches.
 import asyncio
 import base64
 import logging
+from collections.abc import Mapping
 from types import TracebackType
 
 from faststream.nats import NatsBroker, NatsMessage
@@ -16,8 +17,9 @@ from pydantic import ValidationError
 from schemas import subjects
 from schemas.parts import Modality
 from schemas.tensor import EncodeReply, EncodeRequest
+from tensor_layer.encoding.versions import space_of, space_of_card
 from tensor_layer.errors import TensorLayerError
-from tensor_layer.ports import TextEncoder, Vector
+from tensor_layer.ports import PartEncoder, TextEncoder, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -48,34 +50,44 @@ class SharedConnectionBroker(NatsBroker):
 
 
 class PerceptionService:
-    """Serves an encoder on ``aos.tensor.encode.text``. Every request is answered: vectors, or what is wrong.
+    """Serves encoders on ``aos.tensor.encode.<modality>``. Every request is answered: vectors, or what is wrong.
 
     Answers are tasks of their own, so that requests in flight meet in one batch and ``stop`` knows which are left:
     FastStream's ``max_workers`` would cancel them.
     """
 
-    def __init__(self, connection: Client, encoder: TextEncoder) -> None:
+    def __init__(
+        self, connection: Client, encoder: TextEncoder, senses: Mapping[Modality, PartEncoder] | None = None
+    ) -> None:
+        """``senses``: the encoders of modalities beside text. Nobody answers for one that is not among them."""
         self._encoder = encoder
+        self._senses = dict(senses or {})
         self._broker = SharedConnectionBroker(connection)
-        self._subscriber = self._broker.subscriber(
-            subjects.encode(Modality.TEXT), queue=subjects.QUEUE_PERCEPTION, decoder=_undecoded, no_reply=True
-        )
-        self._subscriber(self._take)
+        self._subscribers = [
+            self._broker.subscriber(
+                subjects.encode(modality), queue=subjects.QUEUE_PERCEPTION, decoder=_undecoded, no_reply=True
+            )
+            for modality in (Modality.TEXT, *self._senses)
+        ]
+        for subscriber in self._subscribers:
+            subscriber(self._take)
         self._room = asyncio.Semaphore(REQUESTS_IN_FLIGHT)
         self._answers: set[asyncio.Task[None]] = set()
 
-    async def start(self) -> None:
-        """Load the encoder, then take requests. Raises EncoderUnavailable."""
-        await self._encoder.encode(["ready"])
+    async def start(self, *, load: bool = True) -> None:
+        """Load the text encoder, unless it may wait for the first request; take requests. Raises EncoderUnavailable."""
+        if load:
+            await self._encoder.encode(["ready"])
         await self._broker.start()
 
     async def stop(self) -> None:
         """Take no more requests and answer those that are here. Nothing happens when it never started."""
-        subscription = self._subscriber.subscription
-        if subscription is None:
-            return
-        self._subscriber.subscription = None  # drained here; FastStream would forget what waits
-        await subscription.drain()  # type: ignore[no-untyped-call] # nats-py leaves it unannotated
+        for subscriber in self._subscribers:
+            subscription = subscriber.subscription
+            if subscription is None:
+                return
+            subscriber.subscription = None  # drained here; FastStream would forget what waits
+            await subscription.drain()  # type: ignore[no-untyped-call] # nats-py leaves it unannotated
         await asyncio.gather(*self._answers, return_exceptions=True)
         await self._broker.stop()
 
@@ -102,11 +114,30 @@ class PerceptionService:
             await self._broker.publish(reply.model_dump_json().encode(), reply_to)
 
     async def _encoded(self, request: EncodeRequest) -> EncodeReply:
+        if request.modality is Modality.TEXT:
+            return await self._encoded_texts(request)
+        encoder = self._senses.get(request.modality)
+        if encoder is None:
+            return EncodeReply(error=f"unsupported_part: there is no encoder for {request.modality} here")
+        vectors = await encoder.encode(request.parts)
+        card = encoder.card
+        return EncodeReply(
+            encoder=card.version,
+            space=space_of_card(card),
+            dtype=card.dtype,
+            device=card.device,
+            licence=card.licence,
+            count=len(vectors),
+            vectors=_base64(vectors),
+        )
+
+    async def _encoded_texts(self, request: EncodeRequest) -> EncodeReply:
         texts = [part.text for part in request.parts if part.text is not None]
-        if request.modality is not Modality.TEXT or len(texts) < len(request.parts):
+        if len(texts) < len(request.parts):
             return EncodeReply(error="unsupported_part: only text inside the message has an encoder on this subject")
         vectors = await self._encoder.encode(texts)
-        return EncodeReply(encoder=self._encoder.version, count=len(vectors), vectors=_base64(vectors))
+        version = self._encoder.version
+        return EncodeReply(encoder=version, space=space_of(version), count=len(vectors), vectors=_base64(vectors))
 
 
 async def _undecoded(message: NatsMessage) -> NatsMessage:

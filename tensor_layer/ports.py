@@ -110,6 +110,22 @@ class TextEncoder(Encoder[str], Protocol):
     """Words to vectors: what `agents` matches with."""
 
 
+class PartEncoder(Protocol):
+    """Turns parts of one modality, inline or by reference, into vectors. Safe for concurrent use in one event loop."""
+
+    @property
+    def card(self) -> EncoderCard:
+        """Which weights make the vectors, and in which space they live."""
+        ...
+
+    async def encode(self, parts: Sequence[Part]) -> Vector:
+        """(len(parts), dimension) float32, rows unit-norm.
+
+        Raises UnreadablePart, BlobNotFound, BlobStoreUnavailable, EncoderUnavailable, DeviceFull.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModalityToken:
     """One vector of a task for fusion: (dimension,) float32 unit-norm in the task space, from ``modality``.

@@ -16,6 +16,7 @@ from gateway.claim_check import ClaimCheck
 from gateway.content_check import ContentCheck
 from gateway.dead_letters import DeadLetters
 from gateway.door_limits import DoorLimits
+from gateway.embedding_desk import EmbeddingDesk
 from gateway.http.metrics import DoorMetrics
 from gateway.readiness import Readiness
 from gateway.task_control import TaskControl
@@ -42,6 +43,7 @@ class Doors:
     workers: WorkerDesk
     dead: DeadLetters
     blobs: Blobs
+    embeddings: EmbeddingDesk
     readiness: Readiness
     metrics: DoorMetrics
 
@@ -85,6 +87,7 @@ async def open_doors(
         workers=WorkerDesk(nc, claim_check, timeout_s=limits.service_timeout_s),
         dead=DeadLetters(js, publisher, ledger, StreamReader(nc, subjects.STREAM_DEAD)),
         blobs=blobs,
+        embeddings=EmbeddingDesk(nc, blobs, timeout_s=limits.service_timeout_s),
         readiness=Readiness(nc, js),
         metrics=metrics,
     )

@@ -21,6 +21,8 @@ from tensor_layer.errors import (
     BlobNotFound,
     BlobStoreUnavailable,
     BlobTooLarge,
+    DeviceFull,
+    EncoderUnavailable,
     TensorLayerError,
     UnreadablePart,
 )
@@ -48,6 +50,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     BlobTooLarge: Answer(413, "send less, or raise the attachment limit in aos.toml"),
     BlobStoreUnavailable: Answer(503, "the object store does not answer; try again", 2),
     UnreadablePart: Answer(422),
+    EncoderUnavailable: Answer(503, "start an encoder with `aos serve --role perception`, or see its log", 2),
+    DeviceFull: Answer(503, "send smaller content, or less at a time", 2),
     TensorLayerError: Answer(500),
 }
 

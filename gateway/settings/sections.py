@@ -206,7 +206,22 @@ class Perception(Section):
     remote: bool = Field(
         default=False, description="workers ask the perception role over the bus instead of encoding themselves"
     )
-    threads: int = Field(default=1, ge=1, le=256, description="CPU threads of the encoder in each process")
+    threads: int = Field(default=1, ge=1, le=256, description="batches that each process computes at once on its CPU")
+    text: str = Field(
+        default="shipped", description="text encoder: shipped, or sentence-transformers:<path, package: or hub name>"
+    )
+    image: str = Field(
+        default="shipped", description="image encoder: shipped, none, or open_clip:<path, package: or hub name>"
+    )
+    audio: str = Field(
+        default="shipped", description="audio encoder: shipped, none, whisper:<checkpoint> or wav2vec2:<checkpoint>"
+    )
+    device: str = Field(default="auto", description="where checkpoints compute: auto, cpu, cuda:0 …")
+    dtype: Literal["float32", "bfloat16"] | None = Field(
+        default=None,
+        description="number format of encoders; unset, float32 on a CPU and bfloat16 on a GPU",
+    )
+    serve: bool = Field(default=True, description="workers that encode themselves answer on the bus for others too")
 
 
 class Limits(Section):

@@ -13,14 +13,13 @@ from nats.errors import NoRespondersError
 from pydantic import ValidationError
 
 from schemas import subjects
-from schemas.parts import Modality, text_part
+from schemas.parts import INLINE_LIMIT_BYTES, Modality, Part, text_part
 from schemas.percept import EncoderVersion
 from schemas.tensor import EncodeReply, EncodeRequest
 from tensor_layer.encoding.spoken import spoken
-from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.ports import Vector
+from tensor_layer.errors import BlobNotFound, DeviceFull, EncoderUnavailable, TensorLayerError, UnreadablePart
+from tensor_layer.ports import Blobs, EncoderCard, Vector
 
-SUBJECT = subjects.encode(Modality.TEXT)
 REPLY_BYTES_MAX = 600_000
 REQUEST_CHARACTERS_MAX = 100_000
 """Both keep a message below the bus's limit of 1 MB, whatever JSON makes of the characters."""
@@ -41,7 +40,7 @@ class RemoteTextEncoder:
     @classmethod
     async def discover(cls, connection: Client, *, timeout_s: float = TIMEOUT_S) -> Self:
         """Ask the service which encoder it runs. Raises EncoderUnavailable when none answers."""
-        reply = await _ask(connection, ["ready"], timeout_s)
+        reply = await _ask(connection, Modality.TEXT, [text_part("ready")], timeout_s)
         if reply.encoder is None:
             raise EncoderUnavailable(f"the perception service does not say which encoder it runs: {reply}")
         return cls(connection, reply.encoder, timeout_s=timeout_s)
@@ -55,42 +54,114 @@ class RemoteTextEncoder:
         """(len(texts), dimension) float32, rows unit-norm. Raises EncoderUnavailable."""
         if not texts:
             return np.zeros((0, self._version.dimension), dtype=np.float32)
-        requests = [_ask(self._connection, group, self._timeout_s) for group in _groups(texts, self._texts_max)]
+        requests = [
+            _ask(self._connection, Modality.TEXT, [text_part(text) for text in group], self._timeout_s)
+            for group in _groups(texts, self._texts_max)
+        ]
         replies = await asyncio.gather(*requests)
-        vectors: Vector = np.vstack([self._rows(reply) for reply in replies])
+        vectors: Vector = np.vstack([_rows(reply, self._version) for reply in replies])
         if len(vectors) != len(texts):
             raise EncoderUnavailable(f"the perception service answered {len(vectors)} vectors for {len(texts)} texts")
         return vectors
 
-    def _rows(self, reply: EncodeReply) -> Vector:
-        if reply.encoder != self._version:
-            raise EncoderUnavailable(
-                f"the perception service now runs {reply.encoder}, this process compares vectors of {self._version}: "
-                "restart it, so that it indexes with the new encoder"
-            )
+
+class RemotePartEncoder:
+    """Implements ``ports.PartEncoder`` over the bus, for pictures or sounds. Safe for concurrent use in one event loop.
+
+    Each part is a request of its own, so that the service's batcher gathers them with everybody else's. Content that
+    is too large for a message goes into the object store, which the service reads too.
+    """
+
+    def __init__(
+        self, connection: Client, card: EncoderCard, blobs: Blobs, *, timeout_s: float = TIMEOUT_S, in_flight: int = 16
+    ) -> None:
+        self._connection = connection
+        self._card = card
+        self._blobs = blobs
+        self._timeout_s = timeout_s
+        self._turns = asyncio.Semaphore(in_flight)
+
+    @classmethod
+    async def discover(
+        cls, connection: Client, modality: Modality, blobs: Blobs, *, timeout_s: float = TIMEOUT_S
+    ) -> Self | None:
+        """Ask the service which encoder it runs; None when it has none. Raises EncoderUnavailable without an answer."""
         try:
-            numbers = np.frombuffer(base64.b64decode(reply.vectors, validate=True), dtype="<f4")
-            return numbers.reshape(reply.count, self._version.dimension).astype(np.float32, copy=False)
-        except (binascii.Error, ValueError) as error:
-            raise EncoderUnavailable(f"the perception service answered no vectors: {error}") from error
+            reply = await _ask(connection, modality, [], timeout_s)
+        except NobodyAnswers:
+            return None
+        card = card_of(reply, modality)
+        return None if card is None else cls(connection, card, blobs, timeout_s=timeout_s)
+
+    @property
+    def card(self) -> EncoderCard:
+        """Which weights make the vectors."""
+        return self._card
+
+    async def encode(self, parts: Sequence[Part]) -> Vector:
+        """(len(parts), dimension) float32, rows unit-norm. See ``ports.PartEncoder`` for what it raises."""
+        if not parts:
+            return np.zeros((0, self._card.version.dimension), dtype=np.float32)
+        return np.vstack(await asyncio.gather(*map(self._row, parts)))
+
+    async def _row(self, part: Part) -> Vector:
+        async with self._turns:
+            content = part.inline_bytes()
+            if content is not None and len(content) > INLINE_LIMIT_BYTES:
+                part = part.model_copy(update={"text": None, "data": None, "ref": await self._blobs.put_bytes(content)})
+            reply = await _ask(self._connection, self._card.modality, [part], self._timeout_s)
+            return _rows(reply, self._card.version)
 
 
-async def _ask(connection: Client, texts: Sequence[str], timeout_s: float) -> EncodeReply:
-    request = EncodeRequest(modality=Modality.TEXT, parts=tuple(map(text_part, texts)))
+def card_of(reply: EncodeReply, modality: Modality) -> EncoderCard | None:
+    """What the service says of its encoder."""
+    if reply.encoder is None:
+        return None
+    said = (reply.dtype or "unknown", reply.device or "unknown", reply.licence or "unknown")
+    return EncoderCard(reply.encoder, modality, *said, reply.space)
+
+
+def _rows(reply: EncodeReply, version: EncoderVersion) -> Vector:
+    if reply.encoder != version:
+        raise EncoderUnavailable(
+            f"the perception service now runs {reply.encoder}, this process compares vectors of {version}: "
+            "restart it, so that it indexes with the new encoder"
+        )
     try:
-        message = await connection.request(SUBJECT, request.model_dump_json().encode(), timeout=timeout_s)
+        numbers = np.frombuffer(base64.b64decode(reply.vectors, validate=True), dtype="<f4")
+        return numbers.reshape(reply.count, version.dimension).astype(np.float32, copy=False)
+    except (binascii.Error, ValueError) as error:
+        raise EncoderUnavailable(f"the perception service answered no vectors: {error}") from error
+
+
+class NobodyAnswers(EncoderUnavailable):
+    """No process subscribes to the modality's subject."""
+
+
+async def _ask(connection: Client, modality: Modality, parts: Sequence[Part], timeout_s: float) -> EncodeReply:
+    request = EncodeRequest(modality=modality, parts=tuple(parts))
+    subject = subjects.encode(modality)
+    try:
+        message = await connection.request(subject, request.model_dump_json().encode(), timeout=timeout_s)
         reply = EncodeReply.model_validate_json(message.data)
     except NoRespondersError as error:
-        raise EncoderUnavailable(
-            f"nobody answers on {SUBJECT}: start one with `aos serve --role perception`"
-        ) from error
+        raise NobodyAnswers(f"nobody answers on {subject}: start one with `aos serve --role perception`") from error
     except (NatsError, TimeoutError, OSError) as error:
         raise EncoderUnavailable(f"the perception service does not answer: {error or type(error).__name__}") from error
     except ValidationError as error:
         raise EncoderUnavailable(f"the perception service answers something else: {error}") from error
     if reply.error is not None:
-        raise EncoderUnavailable(f"the perception service says: {reply.error}")
+        raise _told(reply.error)
     return reply
+
+
+def _told(error: str) -> TensorLayerError:
+    """The service's words as the error they stand for: what is the content's fault is not the service's."""
+    code, _, words = error.partition(": ")
+    if code == UnreadablePart.code:
+        return UnreadablePart(0, words.removeprefix("part 0: "))
+    kinds: dict[str, type[TensorLayerError]] = {kind.code: kind for kind in (DeviceFull, BlobNotFound)}
+    return kinds[code](words) if code in kinds else EncoderUnavailable(f"the perception service says: {error}")
 
 
 def _groups(texts: Sequence[str], texts_max: int) -> Iterator[list[str]]:

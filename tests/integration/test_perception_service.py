@@ -74,7 +74,7 @@ async def test_any_nats_client_gets_vectors_as_base64_floats(nc: Client):
         (b"{", "invalid_request"),
         (b"", "invalid_request"),
         (b"\xff\x00", "invalid_request"),
-        (b'{"modality": "text", "parts": []}', "invalid_request"),
+        (b'{"modality": "image", "parts": []}', "unsupported_part"),
         (b'{"modality": "text", "parts": [{"text": "a"}], "surprise": 1}', "invalid_request"),
         (request_of(Part(data="AAAA")), "unsupported_part"),
         (request_of(text_part("poison")), "encoder_unavailable: the weights are gone"),

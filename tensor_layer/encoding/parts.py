@@ -1,0 +1,93 @@
+"""Parts become vectors: bytes found, decoded, batched, remembered by content. What perception asks for pictures and
+sounds; in the perception service, in front of ``batching``.
+"""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Generic
+
+import numpy as np
+
+from schemas.parts import Part
+from tensor_layer.encoding.batching import BatchingEncoder
+from tensor_layer.errors import UnreadablePart
+from tensor_layer.inspection.content import Damaged
+from tensor_layer.ports import Blobs, Content, EncoderCard, Vector
+
+ENTRIES_MAX = 8_192
+DECODED_MAX = 8
+"""So many contents of one modality are in memory decoded: a picture may be 150 MB. Others wait as bytes."""
+
+
+class LocalPartEncoder(Generic[Content]):
+    """Implements ``ports.PartEncoder`` over an encoder in this process. Belongs to one event loop.
+
+    Content that was seen costs a hash; content that is being encoded for somebody is not encoded twice.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        encoder: BatchingEncoder[Content],
+        decode: Callable[[bytes | Path], Content],
+        *,
+        entries: int = ENTRIES_MAX,
+        decoded: int = DECODED_MAX,
+    ) -> None:
+        self._blobs = blobs
+        self._encoder = encoder
+        self._decode = decode
+        self._entries = entries
+        self._room = asyncio.Semaphore(decoded)
+        self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[Vector]] = {}
+
+    @property
+    def card(self) -> EncoderCard:
+        """Which weights make the vectors."""
+        return self._encoder.card
+
+    async def encode(self, parts: Sequence[Part]) -> Vector:
+        """(len(parts), dimension) float32, rows unit-norm. See ``ports.PartEncoder`` for what it raises."""
+        if not parts:
+            return np.zeros((0, self.card.version.dimension), dtype=np.float32)
+        return np.stack(await asyncio.gather(*map(self._row, range(len(parts)), parts)))
+
+    async def _row(self, index: int, part: Part) -> Vector:
+        content = part.inline_bytes()
+        digest = part.ref.digest if part.ref is not None else f"sha256:{hashlib.sha256(content or b'').hexdigest()}"
+        kept = self._vectors.get(digest)
+        if kept is not None:
+            self._vectors.move_to_end(digest)
+            return kept
+        task = self._under_way.get(digest)
+        if task is None:
+            # A task of its own: the first caller may be cancelled, the others still want the vector.
+            task = self._under_way[digest] = asyncio.create_task(self._encoded(digest, part, content))
+            task.add_done_callback(partial(self._arrived, digest))
+        try:
+            return await asyncio.shield(task)
+        except Damaged as damage:
+            raise UnreadablePart(index, damage.problem, damage.next_step, part.name) from damage
+
+    def _arrived(self, digest: str, task: asyncio.Task[Vector]) -> None:
+        del self._under_way[digest]
+        if not task.cancelled():
+            task.exception()  # everybody who asked may be gone; then nobody else takes it
+
+    async def _encoded(self, digest: str, part: Part, content: bytes | None) -> Vector:
+        source: bytes | Path = content if content is not None else b""
+        if part.ref is not None:
+            source = await self._blobs.local_path(part.ref)
+        async with self._room:
+            decoded = await asyncio.to_thread(self._decode, source)
+            row: Vector = (await self._encoder.encode([decoded]))[0].copy()
+        row.setflags(write=False)
+        self._vectors[digest] = row
+        if len(self._vectors) > self._entries:
+            self._vectors.popitem(last=False)
+        return row
