@@ -41,6 +41,7 @@ COMMANDS = (
     Command("experiment", "gateway.cli.experiment", "Two policies share traffic until the evidence decides."),
     Command("bench", "gateway.cli.bench", "How good matching, learning and routing are on your own files."),
     Command("tensor", "gateway.cli.tensor", "Store tensors on this machine, get them back, see how well they pack."),
+    Command("train", "gateway.cli.train", "Train the small image and audio towers and the fusion weights."),
     Command("config", "gateway.cli.config", "Every setting, its value and where it came from."),
     Command("schema", "gateway.cli.schema", "JSON Schemas and the map of the bus: export and check."),
     Command("doctor", "gateway.cli.doctor", "What is missing on this machine and how to get it."),

@@ -1,0 +1,22 @@
+"""The words that the audio tower can hear. Called by its training and, to size the network, by serving."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tensor_layer.towers.sentences import split
+from tensor_layer.towers.sounds import SOUNDS
+
+
+@cache
+def vocabulary() -> tuple[str, ...]:
+    """Words of the training sentences, sorted, then the sounds, each as one word. The order is part of the weights."""
+    words = {word for sentence in split()[0] for word in sentence.split()}
+    return (*sorted(words), *SOUNDS)
+
+
+def words_said(caption: str) -> NDArray[np.float32]:
+    """(words,) 1.0 where the caption has the word. A sound's caption is one word; unknown words are left out."""
+    said = {caption} if caption in SOUNDS else set(caption.split())
+    return np.array([float(word in said) for word in vocabulary()], dtype=np.float32)
