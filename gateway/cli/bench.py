@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from agents.matching.evaluation.rows import read_catalogue, read_ids, read_outcomes, read_queries
-from gateway.cli import bench_index, bench_network, bench_tensor
+from gateway.cli import bench_index, bench_network, bench_perceive, bench_tensor
 from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
 from gateway.cli.session import Json
 
@@ -19,6 +19,7 @@ app.command()(bench_index.index)
 app.command()(bench_network.network)
 app.command()(bench_network.graph)
 app.command()(bench_tensor.tensor)
+app.command()(bench_perceive.perceive)
 
 
 @app.callback()
@@ -41,7 +42,7 @@ def match(
 
     agents = read(lambda: read_catalogue(catalogue))
     asked = read(lambda: read_queries(queries, agents))
-    past = None if experience is None else read(lambda: read_queries(experience, agents))
+    past = None if experience is None else read(lambda: read_queries(experience, agents, may_be_empty=True))
 
     async def work() -> dict[str, object]:
         encoder = vectors()
@@ -49,9 +50,8 @@ def match(
         asked_vectors = await encoder.encode(asked.queries, bar("queries"))
         solved = None if past is None else await match_bench.load_solved(past, encoder, bar("experience"))
         say("learning and ranking …")
-        figures = match_bench.measure(cards, asked, asked_vectors, solved, seed).as_json()
-        figures["notes"] = [*agents.notes, *(past.notes if past else ()), *asked.notes]
-        return figures
+        figures = match_bench.measure(cards, asked, asked_vectors, solved, seed)
+        return figures.as_json() | {"notes": [*agents.notes, *(past.notes if past else ()), *figures.notes]}
 
     print_figures(run(work), as_json=as_json)
 

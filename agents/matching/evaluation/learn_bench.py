@@ -24,16 +24,17 @@ POINTS = 40
 
 @dataclass(frozen=True, slots=True)
 class LearnFigures:
-    """All shares are 0-1; the cold and warm ones are None without cold agents."""
+    """All shares are 0-1; recall is None where no query is of that kind, as the cold one without cold agents."""
 
     online_first_500: float
     online_last_5000: float
-    frozen_recall_at_1: float
+    frozen_recall_at_1: float | None
     warm_recall_at_1: float | None
     cold_recall_at_1: float | None
     curve: tuple[tuple[int, float], ...]
     update_ms: dict[str, float]
     refit_s: tuple[float, ...]
+    cold_agents: int
     steps: int
     seed: int
     explore_share: float
@@ -46,12 +47,13 @@ class LearnFigures:
             "online_last_5000": self.online_last_5000,
             "frozen_recall_at_1": self.frozen_recall_at_1,
         }
-        if self.cold_recall_at_1 is not None:
+        if self.cold_agents:
             figures |= {"warm_recall_at_1": self.warm_recall_at_1, "cold_recall_at_1": self.cold_recall_at_1}
         return figures | {
             "curve": [list(point) for point in self.curve],
             "update_ms": self.update_ms,
             "refit_s": list(self.refit_s),
+            "cold_agents": self.cold_agents,
             "steps": self.steps,
             "seed": self.seed,
             "explore_share": self.explore_share,
@@ -85,17 +87,19 @@ def measure(
     walk.go(tell)
     learner.refit()
     places = _places(learner, test)
+    inside = np.array(test.rows.in_scope)
     is_cold = np.array([bool(set(right) & set(cold)) for right in test.rows.gold])
     successes = np.array(walk.successes, dtype=float)
     return LearnFigures(
         online_first_500=float(successes[:FIRST].mean()),
         online_last_5000=float(successes[-LAST:].mean()),
-        frozen_recall_at_1=scores.recall_at(places, 1),
-        warm_recall_at_1=scores.recall_at(places[~is_cold], 1) if cold else None,
+        frozen_recall_at_1=scores.recall_at(places[inside], 1),
+        warm_recall_at_1=scores.recall_at(places[inside & ~is_cold], 1) if cold else None,
         cold_recall_at_1=scores.recall_at(places[is_cold], 1) if cold else None,
         curve=_curve(successes),
         update_ms=scores.percentiles_ms(walk.update_s),
         refit_s=tuple(round(seconds, 2) for seconds in walk.refit_s),
+        cold_agents=len(cold),
         steps=steps,
         seed=seed,
         explore_share=explore_share,

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.matching.evaluation import scores
 from agents.matching.evaluation.rows import CatalogueRows, QueryRows
 from agents.matching.evaluation.vector_cache import Tell, VectorCache, silent
 from agents.matching.learning.cards import Cards, card_texts
-from agents.matching.learning.model import MatchModel, Ranked, train
+from agents.matching.learning.model import ROWS_MIN, MatchModel, Ranked, train
 from agents.matching.learning.solved import Solved
 from tensor_layer.ports import Vector
 
@@ -22,12 +23,12 @@ WARM_UP_QUERIES = 5
 
 @dataclass(frozen=True, slots=True)
 class MatchFigures:
-    """All shares are 0-1. ``abstain`` is None where the queries hold no out-of-scope row, or nothing else."""
+    """All shares are 0-1. Recall is None where every query is out of scope, ``abstain`` where none is, or all are."""
 
-    recall_at_1: float
-    recall_at_5: float
-    recall_at_10: float
-    mrr: float
+    recall_at_1: float | None
+    recall_at_5: float | None
+    recall_at_10: float | None
+    mrr: float | None
     abstain_auroc: float | None
     abstain_caught: float | None
     latency_ms: dict[str, float]
@@ -87,7 +88,7 @@ def _figures(
     solved: Solved | None,
     seed: int,
 ) -> MatchFigures:
-    inside = np.array([bool(right) or row in asked.unanswerable for row, right in enumerate(asked.gold)])
+    inside = np.array(asked.in_scope)
     rows = np.flatnonzero(inside)
     places = scores.first_hits(ranked.agents[rows], [asked.gold[row] for row in rows])
     nobody_fits, somebody_fits = ranked.nobody[~inside], ranked.nobody[inside]
@@ -104,8 +105,17 @@ def _figures(
         queries=len(asked.queries),
         experience=len(solved) if solved is not None else 0,
         seed=seed,
-        notes=asked.notes,
+        notes=(*asked.notes, *_fallbacks(inside, solved)),
     )
+
+
+def _fallbacks(inside: NDArray[np.bool_], solved: Solved | None) -> tuple[str, ...]:
+    notes = []
+    if not inside.any():
+        notes.append("every query is out of scope: there is no recall")
+    if solved is not None and len(solved.pairs[0]) < ROWS_MIN:
+        notes.append(f"fewer than {ROWS_MIN} solved queries in the experience: cards alone decide")
+    return tuple(notes)
 
 
 def _timed(model: MatchModel, vectors: Vector, texts: Sequence[str]) -> dict[str, float]:

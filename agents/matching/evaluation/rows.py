@@ -47,6 +47,11 @@ class QueryRows:
     """Queries whose every right agent is missing from the catalogue: they count as misses, not as out of scope."""
     notes: tuple[str, ...] = ()
 
+    @property
+    def in_scope(self) -> tuple[bool, ...]:
+        """For each query whether it names a right agent, be it one that the catalogue does not have."""
+        return tuple(bool(right) or row in self.unanswerable for row, right in enumerate(self.gold))
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRows:
@@ -88,10 +93,11 @@ def read_catalogue(path: Path) -> CatalogueRows:
     return CatalogueRows(tuple(ids), tuple(names), tuple(descriptions), _shortened(notes))
 
 
-def read_queries(path: Path, catalogue: CatalogueRows) -> QueryRows:
+def read_queries(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = False) -> QueryRows:
     """``{query, gold: [ids]}`` a line. Ids that are not in the catalogue are dropped and noted.
 
-    Raises RowsInvalid for rows without a query or with a gold that is no list of words, and for an empty file.
+    Raises RowsInvalid for rows without a query or with a gold that is no list of words, and for an empty file unless
+    it ``may_be_empty``: then that is noted.
     """
     problems: list[str] = []
     notes: list[str] = []
@@ -115,8 +121,10 @@ def read_queries(path: Path, catalogue: CatalogueRows) -> QueryRows:
         queries.append(query)
         gold.append(tuple(dict.fromkeys(positions[agent_id] for agent_id in named if agent_id in positions)))
     _refuse(path, problems)
-    if not queries:
+    if not queries and not may_be_empty:
         raise RowsInvalid(f"{path} has no rows; expected one query a line")
+    if not queries:
+        notes.append(f"{path} has no rows: as if there were no such file")
     return QueryRows(tuple(queries), tuple(gold), frozenset(unanswerable), _shortened(notes))
 
 

@@ -27,14 +27,14 @@ def first_hits(ranked: NDArray[np.int64], gold: Sequence[Sequence[int]]) -> NDAr
     return places
 
 
-def recall_at(places: NDArray[np.int64], k: int) -> float:
-    """The share of queries with a right agent among the first ``k``."""
-    return float(np.mean(places < k)) if len(places) else 0.0
+def recall_at(places: NDArray[np.int64], k: int) -> float | None:
+    """The share of queries with a right agent among the first ``k``; None without queries."""
+    return float(np.mean(places < k)) if len(places) else None
 
 
-def mean_reciprocal_rank(places: NDArray[np.int64]) -> float:
-    """The mean of 1 / place of the first right agent, 0 when it is not in the list."""
-    return float(np.mean(np.where(places == NEVER, 0.0, 1.0 / (places + 1.0)))) if len(places) else 0.0
+def mean_reciprocal_rank(places: NDArray[np.int64]) -> float | None:
+    """The mean of 1 / place of the first right agent, 0 when it is not in the list; None without queries."""
+    return float(np.mean(np.where(places == NEVER, 0.0, 1.0 / (places + 1.0)))) if len(places) else None
 
 
 def auroc(positive: Floats, negative: Floats) -> float | None:

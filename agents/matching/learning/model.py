@@ -100,7 +100,7 @@ def train(cards: Cards, solved: Solved, seed: int = 0, *, with_scope: bool = Tru
     if len(solved.pairs[0]) < ROWS_MIN:
         return MatchModel.untrained(cards)
     rng = np.random.default_rng(seed)
-    lessons = [*_held_out(cards, solved, rng, seed), _newcomers(cards, solved, rng, seed)]
+    lessons = [*_held_out(cards, solved, rng, seed), *_newcomers(cards, solved, rng, seed)]
     weighing = ranker.fit(*_stacked(lessons))
     boundary = _scope(cards, solved, lessons, weighing, rng, seed) if with_scope else Scope.untrained()
     return MatchModel(features.fit(cards, solved, seed), weighing, boundary, True)
@@ -124,20 +124,22 @@ def _held_out(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int)
     for number in range(FOLDS):
         fitted = features.fit(cards, solved.pick(np.flatnonzero(fold != number)), seed)
         rows = np.flatnonzero((fold == number) & ((rng.random(len(solved)) < share) | solved.outside))
-        lessons.append(_lesson(fitted, solved.pick(rows)))
+        if len(rows):
+            lessons.append(_lesson(fitted, solved.pick(rows)))
     return lessons
 
 
-def _newcomers(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> _Lesson:
-    """Queries for agents whose experience was hidden."""
+def _newcomers(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> list[_Lesson]:
+    """Queries for agents whose experience was hidden; none where too few agents are known to hide one."""
     hidden = _hidden(cards, solved, rng)
     theirs = _concern(solved, hidden)
     rows = np.flatnonzero(theirs)
     rows = rng.permutation(rows)[: RANKED_ROWS_MAX // 4]
+    if not len(rows):
+        return []
     fitted = features.fit(cards, solved.pick(np.flatnonzero(~theirs)), seed)
-    lesson = _lesson(fitted, solved.pick(rows))
     ordinary = min(len(solved), RANKED_ROWS_MAX)
-    return replace(lesson, importance=HIDDEN_IMPORTANCE * ordinary / max(len(rows), 1))
+    return [replace(_lesson(fitted, solved.pick(rows)), importance=HIDDEN_IMPORTANCE * ordinary / len(rows))]
 
 
 def _hidden(cards: Cards, solved: Solved, rng: np.random.Generator) -> set[int]:
@@ -159,8 +161,6 @@ def _concern(solved: Solved, agents: set[int]) -> NDArray[np.bool_]:
 
 def _lesson(fitted: Featuriser, asked: Solved) -> _Lesson:
     parts = [fitted.shortlists(asked.vectors[rows], asked.texts[rows]) for rows in batches(len(asked), fitted)]
-    if not parts:
-        parts = [fitted.shortlists(asked.vectors, asked.texts)]
     found = Shortlists(
         np.concatenate([part.agents for part in parts]),
         np.concatenate([part.features for part in parts]),
@@ -194,16 +194,18 @@ def _scope(
     ordinary = [lesson for lesson in lessons if lesson.importance == 1.0]
     outside = np.concatenate([lesson.outside for lesson in ordinary])
     if outside.sum() < UNSOLVED_ENOUGH:
-        ordinary.append(_missing(cards, solved, rng, seed))
-        outside = np.concatenate([outside, np.ones(len(ordinary[-1].outside), dtype=bool)])
+        ordinary += _missing(cards, solved, rng, seed)
+        outside = np.concatenate([lesson.outside for lesson in ordinary])
     rows = [scope.columns(lesson.found.scope, weighing.logits(lesson.found.features)) for lesson in ordinary]
     return scope.fit(np.concatenate(rows), outside)
 
 
-def _missing(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> _Lesson:
-    """Queries of agents that are taken out of the catalogue, as that catalogue sees them."""
+def _missing(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> list[_Lesson]:
+    """Queries of agents that are taken out of the catalogue, as that catalogue sees them; none where none can be."""
     hidden = _hidden(cards, solved, rng)
     theirs = _concern(solved, hidden)
+    if not theirs.any():
+        return []
     present = np.array([row for row in range(len(cards)) if row not in hidden], dtype=np.int64)
     place = {int(row): number for number, row in enumerate(present)}
     rest = solved.pick(np.flatnonzero(~theirs))
@@ -214,4 +216,4 @@ def _missing(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) 
     )
     asked = solved.pick(rng.permutation(np.flatnonzero(theirs))[: RANKED_ROWS_MAX // 4])
     nobody = replace(asked, solved_by=((),) * len(asked), failed_by=())
-    return _lesson(features.fit(cards.only(present), renamed, seed), nobody)
+    return [_lesson(features.fit(cards.only(present), renamed, seed), nobody)]

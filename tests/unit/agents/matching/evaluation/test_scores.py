@@ -28,5 +28,5 @@ def test_out_of_scope_is_caught_above_what_keeps_95_percent():
 
 
 def test_nothing_asked_is_nothing_found():
-    assert scores.recall_at(np.array([], dtype=np.int64), 1) == 0.0
+    assert scores.recall_at(np.array([], dtype=np.int64), 1) is None
     assert scores.percentiles_ms([]) == {"p50": 0.0, "p99": 0.0}
