@@ -189,9 +189,82 @@ class Matcher(Protocol):
         tenant: str,
         goal: str,
         vector: Vector,
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """What is drawn for one task: which policy decides it, and whether it may try somebody else than the best.
+
+    ``edition`` grows with everything the policy learns. Tasks with equal lots are decided alike. ``ticket`` is uniform
+    in [0, 1), and there only for the tasks that may explore.
+    """
+
+    policy: str
+    edition: int
+    bound: float = 0.0
+    ticket: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Candidates best first with their propensities. ``doubt`` is the chance that nobody can do it, ``threshold`` the
+
+    score below which a candidate is no good, ``abstained`` whether all are.
+    """
+
+    candidates: tuple[Candidate, ...]
+    threshold: float
+    doubt: float
+    abstained: bool
+
+
+class PolicyRanker(Protocol):
+    """Orders candidates by what was learned. Does not block; the past of a large tenant costs about a millisecond."""
+
+    @property
+    def policy(self) -> str:
+        """The version that decisions record."""
+        ...
+
+    def nominees(self, vector: Vector) -> tuple[str, ...]:
+        """Agents that did well at tasks like this, however far their cards are; best first."""
+        ...
+
+    def rank(
+        self, vector: Vector, hits: Sequence[SkillHit], cards: dict[str, AgentCard], load: Callable[[str], float],
+        bound: float, threshold: float | None,
+    ) -> Ranked:  # fmt: skip
+        """One candidate for each agent. ``bound`` is the share of tasks that may try another than the best.
+
+        ``threshold`` is the cosine below which a card alone is too far; None: nobody is.
+        """
+        ...
+
+    def explained(self, vector: Vector, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """The same with features, their contributions and the past tasks that counted."""
+        ...
+
+
+class Policies(Protocol):
+    """What routing has learned, kept current. Reads are local."""
+
+    def lot(self, tenant: str, task_id: str | None) -> Lot | None:
+        """What is drawn for the task; the same for the same task as long as nothing is learned or changed.
+
+        Without a task: the policy in force, and nothing is tried. None: no policy, the built-in order.
+        """
+        ...
+
+    def ranker(self, tenant: str, lot: Lot) -> PolicyRanker | None:
+        """The ranker of that lot's policy; None when it is gone meanwhile."""
+        ...
+
+
         modalities: frozenset[Modality],
         hints: RoutingHints,
         limit: int = 8,
+    def lot(self, task: TaskSubmitted) -> Lot | None:
+        """What is drawn for this task: part of what a decision depends on. None: the built-in order decides."""
+        ...
+
     ) -> MatchReport:
         """Filters, then similarity, then rank; ``abstained`` when nobody is good enough. Never raises for that.
 
@@ -200,6 +273,7 @@ class Matcher(Protocol):
         ...
 
     async def search(self, tenant: str, text: str, vector: Vector, limit: int = 10) -> MatchReport:
+        lot: Lot | None = None,
         """The agents nearest to some words, best first, however far they are."""
         ...
 
@@ -211,6 +285,10 @@ class Planner(Protocol):
         """Raises NoAgentFits, NoNetworkFits."""
         ...
 
+
+    def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:
+        """The report with what the policy saw of each candidate; the same report when no policy made it."""
+        ...
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -239,6 +317,17 @@ class Planned:
 
 class Connector(Protocol):
     """Reaches agents of one endpoint kind. One attempt; retries and breakers wrap it."""
+
+    @property
+    def policy(self) -> str:
+        """The version of the ranking policy that decided."""
+        return self.matches[0].policy if self.matches else "cosine-1"
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether somebody else than the best known was put first, to learn."""
+        found = (report.candidates for report in self.matches if not report.abstained)
+        return any(few[0].probability < max(one.probability for one in few) for few in found if few)
 
     async def invoke(self, card: AgentCard, invocation: Invocation, timeout_s: float) -> InvocationReply:
         """Raises StepTimedOut, AgentUnreachable, BadReply. A reply that carries an error is returned, not raised."""

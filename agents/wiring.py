@@ -21,6 +21,7 @@ from agents.journey.records import TaskRecords
 from agents.journey.settlement import Settlement
 from agents.journey.telling import Teller
 from agents.journey.travel import Traveller
+from agents.matching.live.feed import PolicyFeed
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.matching.rule_book import RuleBook, RuledPlanner
@@ -81,7 +82,8 @@ async def build_worker(
         gateway_url=options.gateway_url,
     )
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
-    matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold)
+    policies = PolicyFeed(nc, js, blobs, fleet.cards, perceiver.encode_texts)
+    matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
     planner = GreedyPlanner(matcher, fleet, perceiver.encode_texts)
     rules = RuleBook(js)
     ruled = RuledPlanner(planner, rules)
@@ -104,6 +106,7 @@ async def build_worker(
         _Known(fleet),
         _Closing(directory, index),
         rules,
+        policies,
         BusServices(nats_url, Answers(perceiver, ruled, matcher)),
     )
     return Worker(lanes, controls, services, options.drain_s)

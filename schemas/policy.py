@@ -40,6 +40,8 @@ class AgentStanding(Message):
 
     successes: float = Field(ge=0)
     failures: float = Field(ge=0)
+    latency_ms: float = Field(default=0.0, ge=0, description="of a usual step; 0 when unknown")
+    cost: float = Field(default=0.0, ge=0, description="of a usual step")
 
 
 class Lineage(Message):

@@ -149,6 +149,8 @@ class TaskRecord(Message):
     title: str = Field(default="", max_length=200, description="the first words of the task, for lists")
     percept: Percept | None = None
     candidates: tuple[Candidate, ...] = ()
+    policy: str = Field(default="cosine-1", description="version of the ranking policy that chose")
+    exploratory: bool = Field(default=False, description="another agent than the best known was put first, to learn")
     plan: Plan | None = None
     result: TaskResult | None = None
     failure: TaskFailure | None = None

@@ -53,6 +53,8 @@ def planned_record(record: TaskRecord, mine: TaskRecord, perceived: Perceived | 
             "percept": perceived.percept if perceived else None,
             "candidates": planned.candidates[:_CANDIDATES_KEPT],
             "plan": planned.plan,
+            "policy": planned.policy,
+            "exploratory": planned.exploratory,
         }
     )
 

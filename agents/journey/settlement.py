@@ -162,6 +162,8 @@ def experience_of(record: TaskRecord, task: TaskSubmitted, perceived: Perceived 
         candidates=record.candidates,
         chosen=chosen,
         propensity=_propensity(record, chosen),
+        policy=record.policy,
+        exploratory=record.exploratory,
         network=record.plan.network if record.plan else None,
         planner=record.plan.planner if record.plan else "",
         kind=record.plan.kind if record.plan else None,

@@ -1,17 +1,18 @@
 """Finds who can do a goal: may, near, in order. Called by the planner, by explain and by `aos agents search`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from agents.matching.drawing import drawn_for
 from agents.matching.eligibility import why_not
 from agents.matching.ranking import greedy, unchosen
 from agents.matching.remembered import Remembered
 from agents.matching.routing_rules import preferred_first
-from agents.ports import Fleet, IndexFilter, Ranker, SkillHit, SkillIndex
+from agents.ports import Fleet, IndexFilter, Lot, Policies, PolicyRanker, Ranked, Ranker, SkillHit, SkillIndex
 from schemas.candidate import Candidate, Excluded, MatchReport
 from schemas.card import AgentCard
 from schemas.parts import Modality
-from schemas.task import RoutingHints
+from schemas.task import RoutingHints, TaskSubmitted
 from tensor_layer.ports import Vector
 
 ABSTAIN_THRESHOLD = 0.25
@@ -42,20 +43,31 @@ class _Question:
     hints: RoutingHints
     limit: int
     threshold: float | None
+    lot: Lot | None = None
 
 
 class SkillMatcher:
     """ports.Matcher. Safe for concurrent use. Reports are kept while the fleet's version stays: a warm one costs µs."""
 
     def __init__(
-        self, index: SkillIndex, fleet: Fleet, ranker: Ranker, abstain_threshold: float = ABSTAIN_THRESHOLD
+        self,
+        index: SkillIndex,
+        fleet: Fleet,
+        ranker: Ranker,
+        abstain_threshold: float = ABSTAIN_THRESHOLD,
+        policies: Policies | None = None,
     ) -> None:
         self._index = index
         self._fleet = fleet
         self._ranker = ranker
         self._abstain_threshold = abstain_threshold
+        self._policies = policies
         self._reports: Remembered[MatchReport] = Remembered(KEPT_REPORTS)
         self._exclusions: Remembered[dict[str, str]] = Remembered(KEPT_EXCLUSIONS)
+
+    def lot(self, task: TaskSubmitted) -> Lot | None:
+        """What is drawn for this task; None where nothing was learned: then similarity decides."""
+        return self._policies.lot(task.tenant, task.task_id) if self._policies else None
 
     async def match(
         self,
@@ -65,22 +77,37 @@ class SkillMatcher:
         modalities: frozenset[Modality],
         hints: RoutingHints,
         limit: int = 8,
+        lot: Lot | None = None,
     ) -> MatchReport:
         """Filters, then similarity, then rank; ``abstained`` when nobody is good enough, or a pinned agent is missing.
 
         ``vector`` is (dimension,) float32 unit-norm. Raises IndexUnavailable when a remote index does not answer.
         """
-        return await self._answer(goal, _Question(tenant, vector, modalities, hints, limit, self._abstain_threshold))
+        if lot is None and self._policies is not None:
+            lot = self._policies.lot(tenant, None)
+        # What is remembered is shared by all tasks that ask alike; whom a task may try is drawn for it alone.
+        shared = replace(lot, ticket=None) if lot else None
+        asked = _Question(tenant, vector, modalities, hints, limit, self._abstain_threshold, shared)
+        report = await self._answer(goal, asked)
+        return drawn_for(report, lot.ticket) if lot and lot.ticket is not None and not hints.pin else report
 
     async def search(self, tenant: str, text: str, vector: Vector, limit: int = 10) -> MatchReport:
         """The agents nearest to some words, however far they are."""
         return await self._answer(text, _Question(tenant, vector, None, RoutingHints(), limit, None))
 
+    def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:
+        """The report with what the policy saw of each candidate."""
+        lot = self._policies.lot(tenant, None) if self._policies else None
+        ranker = self._policies.ranker(tenant, replace(lot, policy=report.policy)) if self._policies and lot else None
+        if ranker is None:
+            return report
+        return report.model_copy(update={"candidates": ranker.explained(vector, report.candidates)})
+
     async def _answer(self, goal: str, asked: _Question) -> MatchReport:
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
         version = self._fleet.version
         about = (asked.tenant, asked.modalities, asked.hints, version)
-        key = (asked.vector.tobytes(), asked.limit, asked.threshold, about)
+        key = (asked.vector.tobytes(), asked.limit, asked.threshold, asked.lot, about)
         report = self._reports.get(key)
         if report is None:
             excluded = self._exclusions.get(about)
@@ -94,22 +121,39 @@ class SkillMatcher:
     async def _decide(self, goal: str, asked: _Question, excluded: dict[str, str]) -> MatchReport:
         cards = self._fleet.cards(asked.tenant)
         missing = self._reasons(asked, asked.hints.pin)
-        hits, near_but_excluded = await self._near(asked)
-        ranked = self._ranker.rank(hits, cards)
+        ranker = self._policies.ranker(asked.tenant, asked.lot) if self._policies and asked.lot else None
+        hits, near_but_excluded = await self._near(asked, ranker)
+        decided = self._ranked(asked, ranker, hits, cards)
+        ranked = decided.candidates
         if asked.hints.pin and not missing:
             ranked = await self._pinned_first(asked, ranked, cards)
-        abstained = bool(missing) or not ranked or _is_too_far(ranked[0], asked)
+        abstained = bool(missing) or not ranked or (decided.abstained and not asked.hints.pin)
         if not asked.hints.pin:
-            ranked = preferred_first(ranked, asked.hints.prefer, asked.threshold or 0.0)
+            ranked = preferred_first(ranked, asked.hints.prefer, decided.threshold)
         candidates = ranked[: asked.limit]
         return MatchReport(
             goal=goal,
             candidates=unchosen(candidates) if abstained else candidates,
             excluded=_told(missing, {**near_but_excluded, **excluded}),
             abstained=abstained,
-            threshold=asked.threshold or 0.0,
-            policy=self._ranker.policy,
+            threshold=decided.threshold,
+            doubt=decided.doubt if ranker else None,
+            policy=ranker.policy if ranker else self._ranker.policy,
         )
+
+    def _ranked(
+        self, asked: _Question, ranker: PolicyRanker | None, hits: list[SkillHit], cards: dict[str, AgentCard]
+    ) -> Ranked:
+        """By the policy that was drawn, else by similarity."""
+        if ranker is None or asked.lot is None:
+            plain = self._ranker.rank(hits, cards)
+            too_far = bool(plain) and asked.threshold is not None and plain[0].score < asked.threshold
+            return Ranked(plain, asked.threshold or 0.0, 0.0, abstained=too_far)
+
+        def load(agent_id: str) -> float:
+            return self._fleet.load(asked.tenant, agent_id)
+
+        return ranker.rank(asked.vector, hits, cards, load, asked.lot.bound, asked.threshold)
 
     def _reasons(self, asked: _Question, agent_ids: Iterable[str]) -> dict[str, str]:
         """Those of the agents that may not be chosen, with the reason."""
@@ -126,7 +170,19 @@ class SkillMatcher:
         cards = self._fleet.cards(asked.tenant)
         return self._reasons(asked, sorted(cards)) if len(cards) <= LISTED_EXCLUDED else {}
 
-    async def _near(self, asked: _Question) -> tuple[list[SkillHit], dict[str, str]]:
+    async def _near(self, asked: _Question, ranker: PolicyRanker | None) -> tuple[list[SkillHit], dict[str, str]]:
+        """Those whose cards are near, and those who did well at such tasks; and who was found but may not be chosen."""
+        hits, reasons = await self._near_by_card(asked)
+        found = {hit.agent_id for hit in hits} | reasons.keys()
+        nominees = [one for one in ranker.nominees(asked.vector) if one not in found] if ranker else []
+        barred = self._reasons(asked, nominees)
+        fit = frozenset(nominees) - barred.keys()
+        if fit:
+            where = IndexFilter(asked.tenant, agents=fit)
+            hits = hits + await self._index.search(asked.vector, where, len(fit) * HITS_PER_CANDIDATE)
+        return hits, reasons
+
+    async def _near_by_card(self, asked: _Question) -> tuple[list[SkillHit], dict[str, str]]:
         """Hits of ``limit`` agents that may be chosen, when there are so many, and who was near but may not.
 
         One agent's many skills, or many dead agents, must not hide the others: then more hits are asked for.
@@ -154,10 +210,6 @@ class SkillMatcher:
         found = {candidate.agent_id: candidate for candidate in self._ranker.rank(hits, cards)}
         pinned = [_pin(found[pin], place, len(pins)) for place, pin in enumerate(pins) if pin in found]
         return greedy([*pinned, *(candidate for candidate in ranked if candidate.agent_id not in found)])
-
-
-def _is_too_far(best: Candidate, asked: _Question) -> bool:
-    return asked.threshold is not None and not asked.hints.pin and best.score < asked.threshold
 
 
 def _pin(candidate: Candidate, place: int, pins: int) -> Candidate:

@@ -88,7 +88,7 @@ class GreedyPlanner:
         """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
         started = time.perf_counter()
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
-        key = (self._fleet.version, task.tenant, *_asked(task, perceived))
+        key = (self._fleet.version, task.tenant, self._matcher.lot(task), *_asked(task, perceived))
         known = self._known.get(key)
         if known is not None:
             return replace(known, match_ms=0.0, plan_ms=_since_ms(started))
@@ -145,12 +145,13 @@ class GreedyPlanner:
 
     async def _match(self, task: TaskSubmitted, goal: Goal, vector: Vector, modalities: Kinds) -> MatchReport:
         """Who could do the goal, as it is worded or, where that fits clearly better, as said of plain text."""
-        report = await self._matcher.match(task.tenant, goal.text, vector, modalities, task.routing)
+        lot = self._matcher.lot(task)
+        report = await self._matcher.match(task.tenant, goal.text, vector, modalities, task.routing, lot=lot)
         reworded = about_its_text(goal.text, goal.about)
         if reworded is None:
             return report
         (said,) = await self._encode([reworded.text])
-        other = await self._matcher.match(task.tenant, reworded.text, said, modalities, task.routing)
+        other = await self._matcher.match(task.tenant, reworded.text, said, modalities, task.routing, lot=lot)
         return other if _best_score(other) >= _best_score(report) + reworded.margin else report
 
     async def _goal_vectors(self, analysis: TaskAnalysis, perceived: Perceived) -> Vector:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from agents.ports import Matcher
+from agents.ports import Lot, Matcher
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard, Cost, Liveness, NatsEndpoint, Skill
 from schemas.experience import ExperienceRecord
@@ -98,6 +98,7 @@ class WordMatcher(Matcher):
         modalities: frozenset[Modality],
         hints: RoutingHints,
         limit: int = 8,
+        lot: Lot | None = None,
     ) -> MatchReport:
         self.calls += 1
         found = [

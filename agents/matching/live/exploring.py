@@ -1,0 +1,49 @@
+"""Who is tried, and how likely: bounded Thompson sampling with exact propensities. Called by ``ranker``.
+
+Thompson 1933: an agent is tried with the probability that it is the best one, as far as is known. Computed, not drawn:
+the chance that its success, normally distributed around its estimate, is the largest. The best agent keeps at least
+1 - ``bound`` of the tasks; the others share what exploration gets by their probability of being the best.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+Floats = NDArray[np.float32]
+Numbers = NDArray[np.float64]
+
+GRID = 48
+IMAGINED = 8.0
+"""Outcomes that every estimate is worth before there are any."""
+
+
+def best_probabilities(chances: Floats, amount: Floats) -> Numbers:
+    """(candidates,) the probability of each to be the best. ``amount`` of evidence makes a chance certain."""
+    mean = chances.astype(np.float64)
+    spread = np.sqrt(mean * (1.0 - mean) / (amount + IMAGINED + 1.0)) + 1e-3
+    # The best one lies above the highest lower end: below it nothing can win.
+    low, high = float((mean - 4 * spread).max()), float((mean + 4 * spread).max())
+    grid = np.linspace(low, high, GRID)
+    below = np.maximum(ndtr((grid[:, None] - mean) / spread), 1e-12)
+    together = below.prod(axis=1, keepdims=True)
+    # Each one's own mass between two points of the grid, times the chance that all others lie below.
+    mass = np.diff(below, axis=0, prepend=0.0)
+    wins = (mass * together / below).sum(axis=0)
+    shares: Numbers = wins / wins.sum()
+    return shares
+
+
+def propensities(best: Numbers, bound: float) -> Numbers:
+    """(candidates,) of being put first, the first candidate being the best known. They sum to 1."""
+    others = 1.0 - best[0]
+    explored = min(bound, others) if len(best) > 1 and others > 0 else 0.0
+    shares = best * (explored / others) if explored else np.zeros_like(best)
+    shares[0] = 1.0 - explored
+    return shares
+
+
+def drawn(shares: Numbers, ticket: float) -> int:
+    """The place that the ticket, uniform in [0, 1), draws: the others come first, so that a small one explores."""
+    ends = shares[1:].cumsum()
+    place = int(np.searchsorted(ends, ticket, side="right"))
+    return place + 1 if place < len(ends) else 0

@@ -1,0 +1,224 @@
+"""Keeps a worker's policies current: follows the bucket of policies, and hears outcomes between two versions.
+
+Started by the wiring; asked by the matcher. Versions are read and built off the event loop and take effect at once,
+whole. One that cannot be used (cut off, too new, of another encoder, of agents that are all gone) leaves the last
+good one in place, and is said in the log and by explain. Between versions every outcome that any worker publishes is
+heard on the bus and counts within a second, so that routing follows an agent that changes before the learner does.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from pydantic import ValidationError
+
+from agents.errors import BusUnavailable
+from agents.matching.live.lessons import lessons_of
+from agents.matching.live.loading import Loader
+from agents.matching.live.policy import Outcome
+from agents.matching.live.ranker import LearnedOrder
+from agents.ports import Lot
+from agents.registry.kv_feed import KvEntry, follow
+from schemas import subjects
+from schemas.assignment import TREATMENT, arm_of, position
+from schemas.card import AgentCard
+from schemas.experience import ExperienceRecord
+from schemas.policy import PolicyUnreadable
+from schemas.policy_state import PolicyState
+from tensor_layer.ports import Blobs, Vector
+
+logger = logging.getLogger(__name__)
+
+APPLY_AT = 16
+APPLY_EVERY_S = 1.0
+"""Outcomes count in batches: what is remembered of matches stays valid in between, so that a warm one stays warm."""
+RECENT_OUTCOMES = 2_048
+RETRY_S = 5.0
+
+Cards = Callable[[str], Mapping[str, AgentCard]]
+Encode = Callable[[Sequence[str]], Awaitable[Vector]]
+
+
+class PolicyFeed:
+    """ports.Policies for every tenant. For one event loop."""
+
+    def __init__(self, nc: Client, js: JetStreamContext, blobs: Blobs, cards: Cards, encode: Encode) -> None:
+        self._nc = nc
+        self._js = js
+        self._cards = cards
+        self._encode = encode
+        self._loader = Loader(js, blobs)
+        self._states: dict[str, PolicyState] = {}
+        self._orders: dict[tuple[str, str], LearnedOrder] = {}
+        self._in_force: dict[str, str] = {}
+        self._problems: dict[tuple[str, str], str] = {}
+        self._recent: dict[str, deque[Outcome]] = {}
+        self._heard: list[bytes] = []
+        self._edition = 0
+        self._dimension = 0
+        self._stirred = asyncio.Event()
+        self._wanted = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def problems(self) -> dict[tuple[str, str], str]:
+        """Why policies that should be in force are not, by tenant and policy."""
+        return dict(self._problems)
+
+    async def start(self) -> None:
+        """Follow the bucket and hear outcomes. Tasks that come before a policy is loaded are routed by similarity."""
+        self._dimension = (await self._encode(["dimension"])).shape[1]
+        await self._nc.subscribe(subjects.EXPERIENCE_ALL, cb=self._hear)
+        loops = (self._follow, self._load_wanted, self._apply_heard)
+        self._tasks = [asyncio.create_task(loop(), name=f"policies {loop.__name__}") for loop in loops]
+
+    async def stop(self) -> None:
+        """Stop following."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def lot(self, tenant: str, task_id: str | None) -> Lot | None:
+        """What is drawn for the task; None while nothing that was learned is in force."""
+        state = self._states.get(tenant)
+        policy = _policy_for(state, task_id) if state else None
+        if state is None or policy is None:
+            return None
+        if (tenant, policy) not in self._orders:
+            # Not loaded yet, or not to be used at all: the last good one stays.
+            policy = self._in_force.get(tenant)
+            if policy is None or (tenant, policy) not in self._orders:
+                return None
+        ticket = None
+        if task_id is not None:
+            drawn = position(f"explore {policy}", task_id)
+            ticket = drawn if drawn < state.exploration else None
+        return Lot(policy, self._edition, state.exploration, ticket)
+
+    def ranker(self, tenant: str, lot: Lot) -> LearnedOrder | None:
+        """The order of that policy, as of now."""
+        return self._orders.get((tenant, lot.policy))
+
+    def problem(self, tenant: str) -> str:
+        """Why the policy that should be in force is not, in words; empty when it is."""
+        return "; ".join(problem for (whose, _), problem in self._problems.items() if whose == tenant)
+
+    async def _follow(self) -> None:
+        try:
+            async for entry in follow(self._js, subjects.BUCKET_POLICY):
+                self._note(entry)
+        except BusUnavailable as error:
+            logger.warning("policies are no longer followed: %s", error)
+
+    def _note(self, entry: KvEntry) -> None:
+        tenant, _, name = entry.key.partition(".")
+        if name != subjects.POLICY_STATE:
+            if self._problems:  # the version that was missing may be this one
+                self._wanted.set()
+            return
+        if entry.removed:
+            self._states.pop(tenant, None)
+            self._edition += 1
+            return
+        try:
+            self._states[tenant] = PolicyState.model_validate_json(entry.value)
+        except ValidationError as error:
+            logger.error("the policy state of tenant %s does not read; the last good one stays: %s", tenant, error)
+            return
+        self._edition += 1
+        self._wanted.set()
+
+    async def _load_wanted(self) -> None:
+        """Whatever a state names and is not here yet; failures are tried again."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), RETRY_S if self._problems else None)
+            self._wanted.clear()
+            for tenant, state in list(self._states.items()):
+                for policy in _in_use(state):
+                    if (tenant, policy) not in self._orders:
+                        await self._load(tenant, policy)
+                if state.active is not None and (tenant, state.active) in self._orders:
+                    self._in_force[tenant] = state.active
+                self._forget_unused(tenant, state)
+
+    async def _load(self, tenant: str, policy: str) -> None:
+        try:
+            live = await self._loader.load(tenant, policy, self._dimension, self._cards(tenant))
+        except (PolicyUnreadable, BusUnavailable) as error:
+            if self._problems.get((tenant, policy)) != str(error):
+                logger.error("policy %s of tenant %s is not used, the last good one stays: %s", policy, tenant, error)
+            self._problems[tenant, policy] = str(error)
+            return
+        known = set(live.past.task_ids)
+        for outcome in self._recent.get(tenant, ()):
+            if outcome.task_id not in known:
+                live.learn(outcome)
+        self._orders[tenant, policy] = LearnedOrder(policy, live)
+        self._problems.pop((tenant, policy), None)
+        self._edition += 1
+        logger.info("tenant %s routes by policy %s, learned from %d outcomes", tenant, policy, live.events)
+
+    def _forget_unused(self, tenant: str, state: PolicyState) -> None:
+        wanted = {*_in_use(state), self._in_force.get(tenant)}
+        for key in [key for key in self._orders if key[0] == tenant and key[1] not in wanted]:
+            del self._orders[key]
+        for key in [key for key in self._problems if key[0] == tenant and key[1] not in wanted]:
+            del self._problems[key]
+
+    async def _hear(self, message: Msg) -> None:
+        if not self._states:
+            return
+        self._heard.append(message.data)
+        if len(self._heard) >= APPLY_AT:
+            self._stirred.set()
+
+    async def _apply_heard(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), APPLY_EVERY_S)
+            self._stirred.clear()
+            heard, self._heard = self._heard, []
+            if heard:
+                self._apply(await asyncio.to_thread(_read_all, heard, self._dimension))
+
+    def _apply(self, lessons: Sequence[tuple[str, Outcome]]) -> None:
+        for tenant, outcome in lessons:
+            self._recent.setdefault(tenant, deque(maxlen=RECENT_OUTCOMES)).append(outcome)
+            state = self._states.get(tenant)
+            if state is None or state.frozen:
+                continue
+            for (whose, policy), order in self._orders.items():
+                if whose == tenant and policy != state.reference:
+                    order.live.learn(outcome)
+        if lessons:
+            self._edition += 1
+
+
+def _policy_for(state: PolicyState, task_id: str | None) -> str | None:
+    """The policy that decides the task: an experiment sends its share to the candidate. None: the built-in one."""
+    experiment = state.experiment
+    if experiment is None or task_id is None:
+        return state.active
+    arm = arm_of(experiment.salt or experiment.name, task_id, experiment.share)
+    return experiment.candidate if arm == TREATMENT else state.active
+
+
+def _in_use(state: PolicyState) -> tuple[str, ...]:
+    named = (state.active, state.experiment.candidate if state.experiment else None)
+    return tuple(policy for policy in named if policy is not None)
+
+
+def _read_all(payloads: Sequence[bytes], dimension: int) -> list[tuple[str, Outcome]]:
+    """Outcomes with their tenants; what does not read is the recorder's to refuse."""
+    found = []
+    for payload in payloads:
+        with suppress(ValidationError):
+            record = ExperienceRecord.model_validate_json(payload)
+            found += [(record.tenant, outcome) for outcome in lessons_of(record, dimension)]
+    return found

@@ -1,0 +1,58 @@
+"""What a task's record teaches: an outcome for each agent that did a step. Pure; called by ``feed`` and the learner."""
+
+import base64
+import binascii
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.live.policy import Outcome
+from schemas.experience import ExperienceRecord, Feedback
+from schemas.task import StepOutcome, TaskState
+
+Floats = NDArray[np.float32]
+
+TAUGHT_BY = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
+"""A task that somebody cancelled, or that could not be read, says nothing of agents."""
+
+
+def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
+    """Empty when the record teaches nothing: nobody was chosen, or its vector is of another encoder."""
+    if record.state not in TAUGHT_BY or record.vector is None or not record.chosen:
+        return []
+    try:
+        vector = np.frombuffer(base64.b64decode(record.vector, validate=True), dtype="<f4")
+    except (binascii.Error, ValueError):
+        return []
+    if vector.shape != (dimension,) or not np.isfinite(vector).all():
+        return []
+    vector = vector.astype(np.float32)
+    if not record.steps and len(record.chosen) == 1:
+        return [_outcome(record, record.chosen[0], vector, record.success, None)]
+    # Every step counts for the agent that did it, one that stood in for another included: whoever fails is told of it.
+    return [_outcome(record, step.agent_id, vector, step.ok, step) for step in record.steps]
+
+
+def judged_success(feedback: Feedback) -> float | None:
+    """What somebody says of the result, 0 to 1; None for words alone."""
+    if feedback.score is not None:
+        return feedback.score
+    return None if feedback.thumbs_up is None else float(feedback.thumbs_up)
+
+
+def _outcome(
+    record: ExperienceRecord, agent_id: str, vector: Floats, success: bool, step: StepOutcome | None
+) -> Outcome:
+    candidate = next((one for one in record.candidates if one.agent_id == agent_id), None)
+    scores = candidate.scores if candidate else {}
+    return Outcome(
+        task_id=record.task_id,
+        agent_id=agent_id,
+        vector=vector,
+        success=float(success),
+        nearness=scores.get("dense", 0.0),
+        words=scores.get("words", 0.0),
+        latency_ms=step.latency_ms if step else record.latency_ms,
+        cost=step.cost if step else record.cost,
+        propensity=record.propensity if agent_id == record.chosen[0] else 1.0,
+    )

@@ -1,0 +1,159 @@
+"""Past tasks with who did them and what came of it: the evidence for and against each agent. Called by ``features``.
+
+Evidence ages by what came after it: a past task counts less with every later task like it that the same agent did.
+So an agent that changed is judged by what it does now, while one that is seldom asked is not forgotten. (Discounting
+by one's own later evidence; compare discounted Thompson sampling, Raj and Kalyani 2017.)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+CAPACITY = 20 * 1_024
+DROPPED_ROWS = 2 * 1_024
+"""Whole chunks of ``snapshots``: what stays keeps its blobs."""
+FIRST_ROWS = 256
+NEAREST = 10
+"""So many past tasks count fully: what is near depends on how dense the past is around the new task."""
+NEAR_COSINE_MIN = 0.3
+"""Nothing that is less alike counts fully, however lonely the new task."""
+ROWS_MAX = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """How much a past task counts. ``sharpness``: one that lies 1 / sharpness below the near ones counts e-fold less.
+
+    ``memory`` is how much later evidence of the same kind, in such counts, takes e-fold from it.
+    """
+
+    sharpness: float
+    memory: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """(agents,) float32 each, by the agents' numbers: what speaks for each, and against."""
+
+    successes: Floats
+    failures: Floats
+
+    @property
+    def amount(self) -> Floats:
+        """How much there is of either."""
+        return self.successes + self.failures
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """Past tasks like a new one, in the order in which they happened: rows, and how much less alike than near ones.
+
+    ``gaps`` (rows,) is 0 for a near task, else by how much its cosine is below theirs.
+    """
+
+    rows: Rows
+    gaps: Floats
+
+
+class PastTasks:
+    """Bounded: past ``capacity`` rows, the oldest are dropped. For one thread at a time."""
+
+    def __init__(self, dimension: int, capacity: int = CAPACITY) -> None:
+        self.dimension = dimension
+        self.capacity = capacity
+        self.count = 0
+        self.task_ids: list[str] = []
+        self._vectors = np.zeros((FIRST_ROWS, dimension), dtype=np.float32)
+        self._agents = np.zeros(FIRST_ROWS, dtype=np.int32)
+        self._outcomes = np.zeros(FIRST_ROWS, dtype=np.float32)
+
+    @property
+    def vectors(self) -> Floats:
+        """(count, dimension) unit-norm, oldest first."""
+        return self._vectors[: self.count]
+
+    @property
+    def agents(self) -> NDArray[np.int32]:
+        """(count,) numbers of agents."""
+        return self._agents[: self.count]
+
+    @property
+    def outcomes(self) -> Floats:
+        """(count,) from 0, failed, to 1, succeeded."""
+        return self._outcomes[: self.count]
+
+    def add(self, task_id: str, vector: Floats, agent: int, outcome: float) -> None:
+        """One step that was done."""
+        if self.count == self.capacity:
+            self._drop_oldest(min(DROPPED_ROWS, max(1, self.capacity // 10)))
+        if self.count == len(self._agents):
+            self._grow()
+        row = self.count
+        self._vectors[row], self._agents[row], self._outcomes[row] = vector, agent, outcome
+        self.task_ids.append(task_id)
+        self.count += 1
+
+    def extend(self, task_ids: Sequence[str], vectors: Floats, agents: Rows, outcomes: Floats) -> None:
+        """Many steps at once, oldest first."""
+        for row, task_id in enumerate(task_ids):
+            self.add(task_id, vectors[row], int(agents[row]), float(outcomes[row]))
+
+    def correct(self, task_id: str, outcome: float) -> list[tuple[int, float]]:
+        """What people said of a task's result replaces what it looked like. Returns (agent, outcome before) of each."""
+        recent = [row for row in range(max(0, self.count - 2_000), self.count) if self.task_ids[row] == task_id]
+        before = [(int(self._agents[row]), float(self._outcomes[row])) for row in recent]
+        self._outcomes[recent] = outcome
+        return before
+
+    def near(self, vector: Floats) -> Near:
+        """The past tasks most alike. ``vector`` (dimension,) unit-norm."""
+        cosines = self.vectors @ vector
+        if self.count > ROWS_MAX:
+            rows = np.sort(np.argpartition(cosines, -ROWS_MAX)[-ROWS_MAX:])
+            cosines = cosines[rows]
+        else:
+            rows = np.arange(self.count)
+        place = max(0, len(rows) - NEAREST)
+        reference = float(np.partition(cosines, place)[place]) if len(rows) else 1.0
+        return Near(rows, np.maximum(max(reference, NEAR_COSINE_MIN) - cosines, 0.0))
+
+    def evidence(self, near: Near, kernel: Kernel, agents: int) -> Evidence:
+        """Of each of so many agents, from its tasks like the new one."""
+        who = self._agents[near.rows]
+        weights = self.weights(near, kernel)
+        successes = np.bincount(who, weights=weights * self._outcomes[near.rows], minlength=agents)
+        total = np.bincount(who, weights=weights, minlength=agents)
+        return Evidence(successes.astype(np.float32), (total - successes).astype(np.float32))
+
+    def weights(self, near: Near, kernel: Kernel) -> Floats:
+        """(rows,) how much each of the near tasks counts now."""
+        if not len(near.rows):
+            return np.zeros(0, dtype=np.float32)
+        raw = np.exp(-kernel.sharpness * near.gaps)
+        who = self._agents[near.rows]
+        order = np.argsort(who, kind="stable")
+        ordered = who[order]
+        sums = np.cumsum(raw[order])
+        lasts = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+        runs = np.diff(np.append(-1, lasts))
+        later = np.empty(len(raw), dtype=np.float32)
+        later[order] = np.repeat(sums[lasts], runs) - sums
+        aged: Floats = raw * np.exp(-later / kernel.memory)
+        return aged
+
+    def _drop_oldest(self, rows: int) -> None:
+        for array in (self._vectors, self._agents, self._outcomes):
+            array[: self.count - rows] = array[rows : self.count].copy()
+        del self.task_ids[:rows]
+        self.count -= rows
+
+    def _grow(self) -> None:
+        size = min(self.capacity, 2 * len(self._agents))
+        self._vectors = np.resize(self._vectors, (size, self.dimension))
+        self._agents = np.resize(self._agents, size)
+        self._outcomes = np.resize(self._outcomes, size)

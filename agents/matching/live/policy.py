@@ -1,0 +1,129 @@
+"""One policy at work: everything learned of a tenant's agents, asked for chances and told of outcomes.
+
+Called by ``ranker`` in workers and by the learner of the evolution role. Both tell it every outcome; only the learner
+fits weights, and workers take those from the next snapshot.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.live.features import NAMES, Laid, Shown, lay_out
+from agents.matching.live.past import PastTasks
+from agents.matching.live.standings import Standings
+from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, chances, fit, importance_of
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of one agent's step. ``vector`` (dimension,) unit-norm is the task's; ``success`` is 0 to 1."""
+
+    task_id: str
+    agent_id: str
+    vector: Floats
+    success: float
+    nearness: float = 0.0
+    words: float = 0.0
+    load: float = 0.0
+    latency_ms: float = 0.0
+    cost: float = 0.0
+    propensity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """(candidates,) float32 each: chance of success, and how much evidence for tasks of this kind it rests on."""
+
+    chances: Floats
+    laid: Laid
+
+    @property
+    def amount(self) -> Floats:
+        """See ``Laid.amount``."""
+        return self.laid.amount
+
+
+class LivePolicy:
+    """Safe for one thread at a time. An agent that was never met is judged by its card alone."""
+
+    def __init__(self, past: PastTasks, standings: Standings, weights: Weights = PRIOR_WEIGHTS) -> None:
+        self.past = past
+        self.standings = standings
+        self.weights = weights
+        self.events = 0
+
+    @classmethod
+    def blank(cls, dimension: int) -> "LivePolicy":
+        """Before anything happened."""
+        return cls(PastTasks(dimension), Standings())
+
+    def judge(self, vector: Floats, agent_ids: Sequence[str], shown: Shown) -> Judged:
+        """The candidates' chances. ``vector`` (dimension,) unit-norm."""
+        numbers = [self.standings.number(agent_id) for agent_id in agent_ids]
+        known = np.array([-1 if number is None else number for number in numbers], dtype=np.int64)
+        laid = lay_out(self.past, self.standings, self.past.near(vector), known, shown)
+        return Judged(chances(laid.rows, self.weights), laid)
+
+    def forgetful(self) -> "LivePolicy":
+        """The same weights without any past: how it judges agents that were never met."""
+        return LivePolicy(PastTasks(self.past.dimension, capacity=1), Standings(), self.weights)
+
+    def learn(self, outcome: Outcome) -> None:
+        """Counts from the next question on. Microseconds."""
+        number = self.standings.met(outcome.agent_id)
+        self.standings.add(number, outcome.success, outcome.latency_ms, outcome.cost)
+        self.past.add(outcome.task_id, outcome.vector, number, outcome.success)
+        self.events += 1
+
+    def correct(self, task_id: str, success: float) -> bool:
+        """People judged a result: that replaces what it looked like. False when the task is not remembered."""
+        before = self.past.correct(task_id, success)
+        for number, was in before:
+            self.standings.correct(number, success - was)
+        return bool(before)
+
+
+class Learner:
+    """A policy that also fits its weights. ``learn`` costs under a millisecond, ``fit`` some ten."""
+
+    def __init__(self, policy: LivePolicy, rows_kept: int = ROWS_KEPT) -> None:
+        self.policy = policy
+        self._rows: deque[Floats] = deque(maxlen=rows_kept)
+        self._outcomes: deque[float] = deque(maxlen=rows_kept)
+        self._importance: deque[float] = deque(maxlen=rows_kept)
+
+    def learn(self, outcome: Outcome) -> float:
+        """First judge, then learn: the chance that was foretold, for the record of how well policies foretell."""
+        shown = Shown(*(np.array([value], dtype=np.float32) for value in _shown(outcome)))
+        judged = self.policy.judge(outcome.vector, [outcome.agent_id], shown)
+        self._rows.append(judged.laid.rows[0])
+        self._outcomes.append(outcome.success)
+        self._importance.append(importance_of(outcome.propensity))
+        self.policy.learn(outcome)
+        return float(judged.chances[0])
+
+    def fit(self) -> Weights:
+        """Fit the weights to the latest outcomes, from the prior: the same outcomes give the same weights."""
+        if self._rows:
+            rows, outcomes = np.stack(self._rows), np.array(self._outcomes, dtype=np.float32)
+            self.policy.weights = fit(rows, outcomes, np.array(self._importance, dtype=np.float32))
+        return self.policy.weights
+
+
+def _shown(outcome: Outcome) -> tuple[float, float, float]:
+    return outcome.nearness, outcome.words, outcome.load
+
+
+def named(weights: Weights) -> dict[str, float]:
+    """Weights by the names of their features."""
+    return dict(zip(NAMES, map(float, weights), strict=True))
+
+
+def weights_of(names: dict[str, float]) -> Weights:
+    """The weights of a snapshot; features that it does not know weigh nothing."""
+    return np.array([names.get(name, 0.0) for name in NAMES])

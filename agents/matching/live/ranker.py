@@ -1,0 +1,141 @@
+"""Orders candidates by their learned chance of success. ports.PolicyRanker over one policy; called by the matcher.
+
+Scores are chances, 0 to 1. The threshold is the chance of an unproven agent whose card is just near enough, so with
+nothing learned of the task everything is as the plain order has it. What failed is never what makes a task refused:
+only cards that are too far are, and then what succeeded speaks for an agent all the same.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.live.exploring import best_probabilities, propensities
+from agents.matching.live.features import KINDRED, NAMES, Shown
+from agents.matching.live.policy import Judged, LivePolicy
+from agents.matching.ranking import SCORE_DIGITS, CosineRanker
+from agents.ports import Ranked, SkillHit
+from schemas.candidate import Candidate, Counted
+from schemas.card import AgentCard
+from tensor_layer.ports import Vector
+
+Floats = NDArray[np.float32]
+
+NOMINEES = 8
+PROVEN = 0.7
+"""So much good evidence of the kind, and the agent is looked at however far its card is."""
+COUNTED_TOLD = 5
+DENSE, WORDS, LEARNED = "dense", "words", "learned"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedOrder:
+    """ports.PolicyRanker. As current as the policy it reads; for one thread."""
+
+    policy: str
+    live: LivePolicy
+
+    def nominees(self, vector: Vector) -> tuple[str, ...]:
+        """Agents that did well at tasks like this, the best proven first."""
+        live = self.live
+        evidence = live.past.evidence(live.past.near(vector), KINDRED, len(live.standings))
+        good = np.flatnonzero((evidence.successes > PROVEN) & (evidence.successes > evidence.failures))
+        best = good[np.argsort(-evidence.successes[good], kind="stable")][:NOMINEES]
+        agents = live.standings.agents
+        return tuple(agents[number] for number in best)
+
+    def rank(
+        self, vector: Vector, hits: Sequence[SkillHit], cards: dict[str, AgentCard], load: Callable[[str], float],
+        bound: float, threshold: float | None,
+    ) -> Ranked:  # fmt: skip
+        """One candidate for each agent, best first."""
+        found = CosineRanker().rank(hits, cards)
+        if not found:
+            return Ranked((), threshold or 0.0, 1.0, threshold is not None)
+        words = {(hit.agent_id, hit.skill_id): hit.lexical for hit in hits}
+        shown = Shown(
+            np.array([one.score for one in found], dtype=np.float32),
+            np.array([words[one.agent_id, one.skill_id] for one in found], dtype=np.float32),
+            np.array([load(one.agent_id) for one in found], dtype=np.float32),
+        )
+        judged = self.live.judge(vector, [one.agent_id for one in found], shown)
+        order = sorted(range(len(found)), key=lambda at: (-float(judged.chances[at]), -found[at].score))
+        best = best_probabilities(judged.chances[order], judged.amount[order])
+        shares = propensities(best, bound)
+        candidates = tuple(
+            _candidate(found[at], judged, at, float(shown.words[at]), float(share))
+            for at, share in zip(order, shares, strict=True)
+        )
+        return self._decided(candidates, shown, judged, threshold)
+
+    def _decided(
+        self, candidates: tuple[Candidate, ...], shown: Shown, judged: Judged, threshold: float | None
+    ) -> Ranked:
+        doubt = float(np.prod(1.0 - judged.chances))
+        if threshold is None:
+            return Ranked(candidates, 0.0, doubt, abstained=False)
+        least = self._just_near_enough(threshold)
+        near = bool((shown.similarity >= threshold).any())
+        if near:
+            # Somebody claims it: past failures make it a bad bet, never a refusal that nothing could ever end.
+            least = min(least, *(one.score for one in candidates if one.scores[DENSE] >= threshold))
+        return Ranked(candidates, least, doubt, abstained=not near and candidates[0].score < least)
+
+    def _just_near_enough(self, threshold: float) -> float:
+        one = np.array([threshold], dtype=np.float32)
+        zero = np.zeros(1, dtype=np.float32)
+        nothing = np.zeros(self.live.past.dimension, dtype=np.float32)
+        judged = self.live.forgetful().judge(nothing, ("",), Shown(one, zero, zero))
+        return round(float(judged.chances[0]), SCORE_DIGITS)
+
+    def explained(self, vector: Vector, candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+        """The same with features, their contributions and the past tasks that counted."""
+        if not candidates:
+            return ()
+        shown = Shown(
+            *(
+                np.array([one.scores.get(name, 0.0) for one in candidates], dtype=np.float32)
+                for name in (DENSE, WORDS, "load")
+            )
+        )
+        judged = self.live.judge(vector, [one.agent_id for one in candidates], shown)
+        return tuple(
+            one.model_copy(
+                update={
+                    "features": _named(judged.laid.rows[at]),
+                    "contributions": _named(judged.laid.rows[at] * self.live.weights.astype(np.float32)),
+                    "counted": self._counted(vector, one.agent_id),
+                }
+            )
+            for at, one in enumerate(candidates)
+        )
+
+    def _counted(self, vector: Vector, agent_id: str) -> tuple[Counted, ...]:
+        past, number = self.live.past, self.live.standings.number(agent_id)
+        near = past.near(vector)
+        weights = np.where(past.agents[near.rows] == number, past.weights(near, KINDRED), 0.0)
+        most = [at for at in np.argsort(-weights, kind="stable")[:COUNTED_TOLD] if weights[at] > 0.01]
+        rows = near.rows[most]
+        return tuple(
+            Counted(task_id=past.task_ids[row], outcome=float(past.outcomes[row]), weight=round(float(weights[at]), 4))
+            for at, row in zip(most, rows, strict=True)
+        )
+
+
+def _candidate(one: Candidate, judged: Judged, at: int, words: float, share: float) -> Candidate:
+    chance = round(float(judged.chances[at]), SCORE_DIGITS)
+    amount = float(judged.amount[at])
+    proof = f"{amount:.1f} tasks of this kind behind it" if amount >= 0.5 else "not tried at this kind of task yet"
+    return one.model_copy(
+        update={
+            "score": chance,
+            "scores": {DENSE: one.score, WORDS: round(words, 4), LEARNED: chance},
+            "probability": min(1.0, max(0.0, share)),
+            "reasons": (*one.reasons, f"succeeds with {chance:.0%} ({proof})"),
+        }
+    )
+
+
+def _named(row: Floats) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in zip(NAMES, row, strict=True)}

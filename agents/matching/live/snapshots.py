@@ -1,0 +1,120 @@
+"""A policy as a small file beside large ones: weights and standings in the snapshot, past tasks in the object store.
+
+Written by the learner, read by workers. Vectors lie in chunks of ``CHUNK_ROWS`` that never change once they are full,
+named by their content: a new version adds one or two blobs, and a worker fetches those that it has not got. What was
+made of the tasks, and by whom, lies in one blob of its own, because people may correct it.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.live.past import PastTasks
+from agents.matching.live.policy import LivePolicy, named, weights_of
+from agents.matching.live.standings import Standings
+from schemas.policy import AgentStanding, Lineage, PolicySnapshot, PolicyUnreadable
+
+CHUNK_ROWS = 1_024
+OUTCOMES = "past-outcomes"
+_VECTORS = "past-vectors-"
+_ID_BYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """What a version is called and where it comes from."""
+
+    policy: str
+    parent: str | None
+    encoder: str
+    lineage: Lineage
+
+
+def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
+    """The large parts, by name. Costs some milliseconds for each thousand past tasks."""
+    past = policy.past
+    parts = {
+        f"{_VECTORS}{start // CHUNK_ROWS:03d}": _packed(past.vectors[start : start + CHUNK_ROWS].astype(np.float16))
+        for start in range(0, past.count, CHUNK_ROWS)
+    }
+    ids = np.array([task_id.encode()[:_ID_BYTES] for task_id in past.task_ids], dtype=f"S{_ID_BYTES}")
+    if past.count:
+        parts[OUTCOMES] = _packed_many(agents=past.agents, outcomes=past.outcomes.astype(np.float16), ids=ids)
+    return parts
+
+
+def snapshot_of(policy: LivePolicy, title: Title, artefacts: Mapping[str, str]) -> PolicySnapshot:
+    """The small file. ``artefacts`` names the digests under which the large parts were stored."""
+    agents = zip(policy.standings.agents, policy.standings.table.astype(np.float64).tolist(), strict=True)
+    return PolicySnapshot(
+        policy=title.policy,
+        parent=title.parent,
+        encoder=title.encoder,
+        events=policy.events,
+        weights=named(policy.weights),
+        standings={
+            agent: AgentStanding(successes=done, failures=failed, latency_ms=latency_ms, cost=cost)
+            for agent, (done, failed, latency_ms, cost) in agents
+        },
+        artefacts=dict(artefacts),
+        lineage=title.lineage,
+    )
+
+
+def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: int) -> LivePolicy:
+    """The policy again. ``parts`` are the artefacts' bytes. Raises PolicyUnreadable when they are not what they say."""
+    standings = Standings()
+    for agent_id, one in snapshot.standings.items():
+        standings.put(agent_id, (one.successes, one.failures, one.latency_ms, one.cost))
+    policy = LivePolicy(PastTasks(dimension), standings, weights_of(snapshot.weights))
+    policy.events = snapshot.events
+    if OUTCOMES in parts:
+        _remember(policy, parts, dimension)
+    return policy
+
+
+def _remember(policy: LivePolicy, parts: Mapping[str, bytes], dimension: int) -> None:
+    outcomes = _unpacked_many(parts[OUTCOMES])
+    chunks = [_unpacked(parts[name]) for name in sorted(parts) if name.startswith(_VECTORS)]
+    vectors = np.concatenate(chunks) if chunks else np.zeros((0, dimension), dtype=np.float16)
+    agents, ids = outcomes["agents"], outcomes["ids"]
+    if not len(vectors) == len(agents) == len(ids) == len(outcomes["outcomes"]):
+        raise PolicyUnreadable(f"the policy's past has {len(vectors)} vectors for {len(agents)} outcomes")
+    if vectors.shape[1] != dimension:
+        raise PolicyUnreadable(f"the policy's vectors have {vectors.shape[1]} numbers; the encoder makes {dimension}")
+    if len(agents) and not 0 <= int(agents.min()) <= int(agents.max()) < len(policy.standings):
+        raise PolicyUnreadable("the policy's past speaks of agents that it does not name")
+    names = [bytes(one).decode(errors="replace") for one in ids.tolist()]
+    policy.past.extend(names, vectors.astype(np.float32), agents.astype(np.int64), outcomes["outcomes"])
+
+
+def _packed(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _packed_many(**arrays: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _unpacked(content: bytes) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise PolicyUnreadable(f"an artefact of the policy is damaged: {error}") from error
+    return array
+
+
+def _unpacked_many(content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("agents", "outcomes", "ids")}
+    except (ValueError, OSError, EOFError, KeyError) as error:
+        raise PolicyUnreadable(f"an artefact of the policy is damaged: {error}") from error
