@@ -28,8 +28,10 @@ class PlanTemplate(Message):
     network: Network
     errands: dict[str, Errand] = Field(description="by node")
     cards: dict[str, str] = Field(description="digest of the card of each agent it was made with")
-    leaders: dict[str, tuple[str, ...]] = Field(
-        default_factory=dict, description="agent.skill -> those it was preferred to by meaning, for kinds of one goal"
+    fleet: str = Field(default="", description="digest of all cards of the tenant: another fleet is looked at anew")
+    woven: tuple[str, ...] = Field(default=(), description="agent.skill of the network that was woven for it first")
+    rivals: tuple[str, ...] = Field(
+        default=(), description="agent.skill of who was near, nearest by meaning first, for kinds of one goal"
     )
     fits: dict[str, Share] = Field(default_factory=dict, description="by node: chance that its skill suits its goals")
     planner: str = "greedy-1"

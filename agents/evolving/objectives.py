@@ -104,6 +104,10 @@ class Problem:
 
 
 def problem_of(space: Space, predictor: Predictor, weights: Weights, goals: int) -> Problem:
-    """The problem with units taken from the fleet: the median step, once for each goal."""
-    cost, latency_ms = float(np.median(space.cost)), float(np.median(space.latency_ms))
+    """The problem with units taken from the fleet: the median step, once for each goal.
+
+    Of costs only those that are charged count: among free agents one that costs a cent is not infinitely dear.
+    """
+    charged = space.cost[space.cost > 0]
+    cost, latency_ms = float(np.median(charged)) if len(charged) else 1.0, float(np.median(space.latency_ms))
     return Problem(space, predictor, weights, max(cost * goals, 1e-9), max(latency_ms * goals, 1e-9))

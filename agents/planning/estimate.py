@@ -58,9 +58,14 @@ def plan_of(
     )
 
 
+def step_cost(card: AgentCard, skill_id: str, past: StepPast = NO_PAST) -> float:
+    """What one step is expected to cost."""
+    return _step(card, skill_id, past).cost.middle
+
+
 def cost_of(network: Network, cards: Mapping[str, AgentCard], past: StepPast = NO_PAST) -> float:
     """What the network is expected to cost."""
-    return sum(_step(cards[node.agent_id], node.skill_id, past).cost.middle for node in network.nodes)
+    return sum(step_cost(cards[node.agent_id], node.skill_id, past) for node in network.nodes)
 
 
 def _step(card: AgentCard, skill_id: str, past: StepPast) -> _Step:

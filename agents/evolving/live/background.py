@@ -1,0 +1,197 @@
+"""Betters the networks of kinds in the background, one at a time: asks a refiner, validates, replaces.
+
+Called by ``planner``, which never waits for it. The search runs in another process, over the bus; what comes back is
+judged again here, and replaces the present network only when it is type-correct and a predicted improvement.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import nats.errors
+from nats.aio.client import Client
+from pydantic import ValidationError
+
+from agents.evolving.live.binding import CardDigests
+from agents.evolving.live.book import PlanBook
+from agents.evolving.live.brief import brief_of
+from agents.evolving.live.refiner import GAIN_MIN, bench_of
+from agents.evolving.objectives import WEIGHTS, Preference
+from agents.planning.errands import fits_of
+from agents.planning.pasts import Pasts
+from agents.planning.planner import Woven
+from agents.planning.typecheck import check
+from agents.ports import Fleet
+from schemas import subjects
+from schemas.base import now
+from schemas.network import Network
+from schemas.refinement import Errand, Forecast, PlanTemplate, RefineReply, RefineRequest
+from tensor_layer.ports import Vector
+
+logger = logging.getLogger(__name__)
+
+WAITING_MAX = 64
+REPLY_TIMEOUT_S = 60.0
+
+Ask = Callable[[RefineRequest], Awaitable[RefineReply | None]]
+"""A better network, or None when no refiner answers."""
+
+
+def over_the_bus(nc: Client) -> Ask:
+    """Asks whatever refiner takes it from the queue."""
+
+    async def ask(request: RefineRequest) -> RefineReply | None:
+        try:
+            message = await nc.request(subjects.REFINE, request.model_dump_json().encode(), timeout=REPLY_TIMEOUT_S)
+            return RefineReply.model_validate_json(message.data)
+        except (nats.errors.Error, OSError, ValidationError) as error:
+            logger.info("no refiner betters the network of kind %s just now: %r", request.kind, error)
+            return None
+
+    return ask
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    template: PlanTemplate
+    woven: Woven
+    vector: Vector | None
+
+
+class Background:
+    """A queue of kinds whose networks may be bettered. A kind that waits already is not queued twice."""
+
+    def __init__(
+        self, ask: Ask, book: PlanBook, fleet: Fleet, pasts: Pasts, digests: CardDigests, preference: Preference
+    ) -> None:
+        self._ask = ask
+        self._book = book
+        self._fleet = fleet
+        self._pasts = pasts
+        self._digests = digests
+        self._preference = preference
+        self._wishes: OrderedDict[tuple[str, str], _Wish] = OrderedDict()
+        self._wished = asyncio.Event()
+        self._working: asyncio.Task[None] | None = None
+        self._round = 0
+
+    async def start(self) -> None:
+        """Wishes are worked off from now on."""
+        self._working = asyncio.create_task(self._work(), name="better the networks of kinds")
+
+    async def stop(self) -> None:
+        """What waits is forgotten: the next task of the kind wishes again."""
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
+
+    def wish(self, template: PlanTemplate, woven: Woven, vector: Vector | None) -> None:
+        """Better this kind's network when there is time. Returns at once."""
+        self._wishes[template.tenant, template.kind] = _Wish(template, woven, vector)
+        if len(self._wishes) > WAITING_MAX:
+            self._wishes.popitem(last=False)
+        self._wished.set()
+
+    async def drain(self) -> None:
+        """Work off what waits now."""
+        while self._wishes:
+            _, wish = self._wishes.popitem(last=False)
+            try:
+                await self._better(wish)
+            except Exception:
+                logger.exception("the network of kind %s could not be bettered", wish.template.kind)
+
+    async def _work(self) -> None:
+        while True:
+            await self._wished.wait()
+            self._wished.clear()
+            await self.drain()
+
+    async def _better(self, wish: _Wish) -> None:
+        template, woven = wish.template, wish.woven
+        past, cards = self._pasts.of(template.tenant).steps, self._fleet.cards(template.tenant)
+        if any(offer.agent_id not in cards for offer in woven.offers.values()):
+            return
+        self._round += 1
+        seeds = self._book.alike(template.tenant, wish.vector)
+        weights = WEIGHTS[self._preference]
+        request = brief_of(template, woven, past, weights, cards, seeds, seed=self._round)
+        reply = await self._ask(request) if request is not None else None
+        if request is None or reply is None or reply.network is None:
+            return
+        better = await asyncio.to_thread(accepted, request, reply, woven, self._preference)
+        present = self._book.template(template.tenant, template.kind)
+        if better is None or present is None or present.at != template.at:
+            return
+        await self._book.keep(self._refined(present, woven, reply, better))
+        logger.info("kind %s has a better network: worth %.3f, was %.3f", template.kind, better.worth, present.worth)
+
+    def _refined(self, present: PlanTemplate, woven: Woven, reply: RefineReply, better: Forecast) -> PlanTemplate:
+        assert reply.network is not None
+        cards = self._fleet.cards(present.tenant)
+        errands = errands_for(reply.network, reply.goals, present)
+        changes = {
+            "network": reply.network,
+            "errands": errands,
+            "fits": fits_of(reply.network, errands, woven.reports),
+            "cards": {node.agent_id: self._digests.card(cards[node.agent_id]) for node in reply.network.nodes},
+            "planner": "genetic-1",
+            "refined": present.refined + 1,
+            "worth": better.worth,
+            "at": now(),
+        }
+        return present.model_copy(update=changes)
+
+
+def accepted(request: RefineRequest, reply: RefineReply, woven: Woven, preference: Preference) -> Forecast | None:
+    """What the network promises when it may replace the present one; None when it may not. Blocks for milliseconds.
+
+    It has to be type-correct and acyclic by the planner's own check, to serve every goal, and to be judged better here:
+    worth more by the tenant's weights, and no worse in what the tenant puts first.
+    """
+    if reply.network is None or check(reply.network, woven.offers, woven.analysis.modalities):
+        return None
+    served = {goal for goals in reply.goals.values() for goal in goals}
+    if served != set(range(len(request.goals))) or set(reply.goals) != {node.id for node in reply.network.nodes}:
+        return None
+    _, (present, better) = bench_of(request).judged((request.seeds[0], reply.network))
+    if present is None or better is None or better.worth < present.worth + GAIN_MIN:
+        return None
+    return better if no_worse(present, better, preference) else None
+
+
+def no_worse(present: Forecast, better: Forecast, preference: Preference) -> bool:
+    """In what the tenant puts first."""
+    if preference is Preference.COST:
+        return better.cost <= present.cost
+    if preference is Preference.LATENCY:
+        return better.latency_ms <= present.latency_ms
+    return better.quality >= present.quality
+
+
+def errands_for(network: Network, goals: Mapping[str, tuple[int, ...]], before: PlanTemplate) -> dict[str, Errand]:
+    """What each node does: the goals it solves; else what its skill did before; else what those who read it do."""
+    known = {
+        (node.agent_id, node.skill_id): before.errands[node.id]
+        for node in before.network.nodes
+        if not before.errands[node.id].goals
+    }
+    errands: dict[str, Errand] = {}
+    for group in reversed(network.groups()):
+        for node_id in group:
+            node = network.node(node_id)
+            readers = [edge.target for edge in network.edges if edge.source == node_id]
+            if goals[node_id]:
+                errands[node_id] = Errand(goals=goals[node_id])
+            elif (node.agent_id, node.skill_id) in known:
+                errands[node_id] = known[node.agent_id, node.skill_id]
+            else:
+                # The sink without a goal and without a past: it gathers what the others answered.
+                errands[node_id] = errands[readers[0]] if readers else Errand(goals=tuple(range(_count(goals))))
+    return errands
+
+
+def _count(goals: Mapping[str, tuple[int, ...]]) -> int:
+    return 1 + max((goal for some in goals.values() for goal in some), default=-1)
