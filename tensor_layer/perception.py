@@ -1,24 +1,26 @@
-"""Perceives a task: looks at its parts, encodes its words, fuses them into one task vector. Called by `agents`.
+"""Perceives a task: looks at its parts, encodes them, fuses the vectors into one task vector. Called by `agents`.
 
-What is encoded: the instruction, that is all unnamed text inside the message; a line that says what is attached; and
-the beginning of attachments that are made of words. The task vector is their weighted mean, the instruction first.
+What is encoded: the instruction, that is all unnamed text inside the message; a line that says what is attached; the
+beginning of attachments that are made of words; pictures and sounds, as far as there are encoders whose vectors live in
+the text encoder's space. Of words alone the task vector is the weighted mean, the instruction first; once a picture or
+a sound takes part, ``fusion`` says how much each counts.
 """
 
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
 from typing import Any, Generic, TypeVar
-
-import numpy as np
 
 from schemas.parts import Modality, Part
 from schemas.percept import EncoderVersion, PartPercept, Percept
 from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
+from tensor_layer.encoding.versions import space_of, space_of_card
+from tensor_layer.errors import DeviceFull, EncoderUnavailable, UnreadablePart
+from tensor_layer.fusion.mean import MeanFusion
 from tensor_layer.inspection.inspector import Look, PartInspector, filled
-from tensor_layer.ports import Blobs, Perceived, TextEncoder, Vector
+from tensor_layer.ports import Blobs, Fusion, ModalityToken, PartEncoder, Perceived, TextEncoder, Vector
 
 TASKS_KEPT_MAX = 4096
 PARTS_KEPT_MAX = 4096
@@ -32,18 +34,34 @@ ATTACHED_CHARACTERS_MAX = 1_000
 
 instruction alone 69 %, with the line at 0.3 / 0.5 / 1.0: 78 / 80 / 80 %; among the skills that read the attachment
 84 % alone, 84 / 84 / 82 % with the line. The attachment's own text changes nothing up to 0.3 and costs 4 points at 1.0:
-a story about bees is not a wish for bees. So it counts little, and only one window of it is encoded.
+a story about bees is not a wish for bees. So it counts little, and only one window of it is encoded. What a picture
+shows and a sound says counts as much.
 """
+
+INSTRUCTION = "instruction"
+ATTACHMENTS = "attachments"
+NOT_ALIGNED = "a vector in the text encoder's space"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """One text that speaks for a task, and how much it counts."""
+    """One text that speaks for a task, where it is from, and how much it counts."""
 
     text: str
     weight: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sense:
+    """What an encoder made of a picture or a sound: a vector, or why there is none."""
+
+    version: EncoderVersion | None = None
+    vector: Vector | None = None
+    aligned: bool = False
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +81,18 @@ class PartPerceiver:
         encoder: TextEncoder,
         inspector: PartInspector,
         *,
+        senses: Mapping[Modality, PartEncoder] | None = None,
+        fusion: Fusion | None = None,
         tasks_kept: int = TASKS_KEPT_MAX,
         parts_kept: int = PARTS_KEPT_MAX,
     ) -> None:
+        """``senses``: the encoders of pictures and sounds; ``fusion``: how their vectors and the words' become one."""
         self._blobs = blobs
         self._encoder = encoder
         self._inspector = inspector
+        self._senses = dict(senses or {})
+        self._mean = MeanFusion()
+        self._fusion = fusion or self._mean
         self._tasks: Lru[_Kept] = Lru(tasks_kept)
         self._parts: Lru[Look] = Lru(parts_kept)
 
@@ -91,9 +115,10 @@ class PartPerceiver:
         kept = self._tasks.get(task_key)
         if kept is None or not await self._still_there(parts):
             looks = await asyncio.gather(*map(self._look, range(len(parts)), parts, keys))
-            fresh = await self._fuse(parts, looks)
-            self._tasks.put(task_key, replace(fresh, percept=fresh.percept.model_copy(update={"cached": True})))
-            kept = fresh
+            sensed = await self._sense(parts, looks)
+            kept = await self._fuse(parts, looks, sensed)
+            if not any(sense.problem for sense in sensed.values()):
+                self._tasks.put(task_key, replace(kept, percept=kept.percept.model_copy(update={"cached": True})))
         seen = zip(parts, kept.percept.parts, strict=True)
         return Perceived(kept.percept, kept.vector, tuple(filled(part, percept) for part, percept in seen))
 
@@ -113,18 +138,48 @@ class PartPerceiver:
             return kept
         return replace(kept, percept=kept.percept.model_copy(update={"index": index}))
 
-    async def _fuse(self, parts: Sequence[Part], looks: Sequence[Look]) -> _Kept:
+    async def _sense(self, parts: Sequence[Part], looks: Sequence[Look]) -> dict[int, Sense]:
+        """What there is to see and to hear, by part."""
+        wanted = [index for index, look in enumerate(looks) if look.percept.modality in self._senses]
+        sensed = await asyncio.gather(*(self._sense_part(parts[index], looks[index]) for index in wanted))
+        return dict(zip(wanted, sensed, strict=True))
+
+    async def _sense_part(self, part: Part, look: Look) -> Sense:
+        encoder = self._senses[look.percept.modality]
+        try:
+            vector = (await encoder.encode([part]))[0]
+        except (EncoderUnavailable, DeviceFull, UnreadablePart) as error:
+            # The task can still be routed by its words; the percept says what is missing and why.
+            return Sense(problem=error.problem if isinstance(error, UnreadablePart) else str(error))
+        aligned = space_of_card(encoder.card) == space_of(self._encoder.version)
+        return Sense(encoder.card.version, vector, aligned)
+
+    async def _fuse(self, parts: Sequence[Part], looks: Sequence[Look], sensed: Mapping[int, Sense]) -> _Kept:
         words = words_of(parts, looks)
-        version = self._encoder.version if words else None
-        vector = None
-        if words:
-            vector = fused(await self._encoder.encode([each.text for each in words]), [each.weight for each in words])
+        rows = await self._encoder.encode([each.text for each in words]) if words else ()
+        tokens = [ModalityToken(Modality.TEXT, row, each.weight) for row, each in zip(rows, words, strict=True)]
+        sources = [each.source for each in words]
+        seen = {index: sense.vector for index, sense in sensed.items() if sense.aligned and sense.vector is not None}
+        weight = (ATTACHMENT_TEXT_WEIGHT if INSTRUCTION in sources else INSTRUCTION_WEIGHT) / max(1, len(seen))
+        for index, vector in seen.items():
+            tokens.append(ModalityToken(looks[index].percept.modality, vector, weight))
+            sources.append(source_of(index, looks[index].percept.modality))
+        version = self._encoder.version if tokens else None
         percept = Percept(
-            parts=tuple(map(_with_encoder, parts, looks, repeat(version))),
+            parts=tuple(
+                _with_encoder(part, look, version, sensed.get(index))
+                for index, (part, look) in enumerate(zip(parts, looks, strict=True))
+            ),
             modalities=tuple(dict.fromkeys(look.percept.modality for look in looks)),
             encoder=version,
         )
-        return _Kept(percept, vector)
+        if not tokens:
+            return _Kept(percept, None)
+        # Words alone keep the mean: matching was measured with it.
+        fusion = self._fusion if seen else self._mean
+        fused = fusion.fuse(tokens)
+        weights = {source: round(share, 4) for source, share in zip(sources, fused.weights, strict=True)}
+        return _Kept(percept.model_copy(update={"fusion": fusion.version, "weights": weights}), fused.vector)
 
 
 def words_of(parts: Sequence[Part], looks: Sequence[Look]) -> list[Words]:
@@ -132,14 +187,22 @@ def words_of(parts: Sequence[Part], looks: Sequence[Look]) -> list[Words]:
     seen = list(zip(parts, looks, strict=True))
     instruction = "\n".join(look.excerpt for part, look in seen if _is_instruction(part) and look.excerpt)
     attached = [(part, look) for part, look in seen if not _is_instruction(part)]
-    words = [Words(instruction, INSTRUCTION_WEIGHT)] if instruction.strip() else []
+    words = [Words(instruction, INSTRUCTION_WEIGHT, INSTRUCTION)] if instruction.strip() else []
     if attached:
         line = "attached: " + ", ".join(described(part, look.percept) for part, look in attached)
-        words.append(Words(line, ATTACHMENT_LINE_WEIGHT))
-    excerpts = [look.excerpt for _, look in attached if look.excerpt and look.excerpt.strip()]
+        words.append(Words(line, ATTACHMENT_LINE_WEIGHT, ATTACHMENTS))
+    excerpts = [(look.percept, look.excerpt) for _, look in attached if look.excerpt and look.excerpt.strip()]
     # Who sends nothing but a text file means what is in it.
     weight = ATTACHMENT_TEXT_WEIGHT if instruction.strip() else INSTRUCTION_WEIGHT
-    return words + [Words(excerpt[:ATTACHED_CHARACTERS_MAX], weight / len(excerpts)) for excerpt in excerpts]
+    return words + [
+        Words(excerpt[:ATTACHED_CHARACTERS_MAX], weight / len(excerpts), source_of(percept.index, percept.modality))
+        for percept, excerpt in excerpts
+    ]
+
+
+def source_of(index: int, modality: Modality) -> str:
+    """How ``Percept.weights`` names a part."""
+    return f"part {index} ({modality})"
 
 
 def described(part: Part, percept: PartPercept) -> str:
@@ -160,16 +223,6 @@ _MODALITY_WORDS = {
     Modality.DATA: "structured data",
     Modality.FILE: "file",
 }
-
-
-def fused(vectors: Vector, weights: Sequence[float]) -> Vector:
-    """The weighted mean of unit rows, (dimension,) float32, unit norm, read-only."""
-    mean = np.asarray(weights, dtype=np.float32) @ vectors
-    norm = float(np.linalg.norm(mean))
-    # Opposite texts may cancel out; then the first, which weighs most, speaks alone.
-    unit: Vector = mean / norm if norm > 1e-6 else vectors[0].copy()
-    unit.setflags(write=False)
-    return unit
 
 
 class Lru(Generic[T]):
@@ -198,8 +251,10 @@ def _is_instruction(part: Part) -> bool:
     return part.text is not None and part.name is None and part.modality in (None, Modality.TEXT)
 
 
-def _with_encoder(part: Part, look: Look, version: EncoderVersion | None) -> PartPercept:
-    """The percept; when the part's own words are in the task vector, with the encoder and how much of them it read."""
+def _with_encoder(part: Part, look: Look, version: EncoderVersion | None, sense: Sense | None) -> PartPercept:
+    """The percept with the encoder of its vector, and with what it lacks."""
+    if sense is not None:
+        return _sensed(look.percept, sense)
     if version is None or not look.excerpt or not look.excerpt.strip():
         return look.percept
     update: dict[str, Any] = {"encoded_by": version}
@@ -208,6 +263,13 @@ def _with_encoder(part: Part, look: Look, version: EncoderVersion | None) -> Par
     if max(len(look.excerpt), facts.get("characters", 0)) > limit:
         update["facts"] = facts | {"encoded_characters_max": limit}
     return look.percept.model_copy(update=update)
+
+
+def _sensed(percept: PartPercept, sense: Sense) -> PartPercept:
+    if sense.version is None:
+        return percept.model_copy(update={"facts": percept.facts | {"not_encoded": sense.problem}})
+    lacks = () if sense.aligned else (NOT_ALIGNED,)
+    return percept.model_copy(update={"encoded_by": sense.version, "lacks": lacks})
 
 
 def _key(part: Part) -> bytes:

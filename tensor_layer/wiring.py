@@ -1,19 +1,27 @@
 """Builds the tensor layer from plain arguments. Called by the composition root of each role."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from nats.aio.client import Client
 
-from tensor_layer.encoding.batching import BatchingEncoder
+from schemas.parts import Modality
+from tensor_layer.bus import PerceptionService
+from tensor_layer.encoding.batching import BatchingEncoder, DeviceBatcher
 from tensor_layer.encoding.cache import ENTRIES_MAX, CachedTextEncoder
-from tensor_layer.encoding.minilm import MiniLm
-from tensor_layer.encoding.remote import RemoteTextEncoder
+from tensor_layer.encoding.minilm import Dtype, MiniLm
+from tensor_layer.encoding.parts import LocalPartEncoder
+from tensor_layer.encoding.pictures import decode_picture
+from tensor_layer.encoding.registry import SHIPPED, audio_model, image_model, text_model
+from tensor_layer.encoding.remote import RemotePartEncoder, RemoteTextEncoder
+from tensor_layer.encoding.sounds import decode_sound
 from tensor_layer.inspection.image import PIXELS_MAX
 from tensor_layer.inspection.inspector import THREADS, PartInspector
 from tensor_layer.perception import PartPerceiver
-from tensor_layer.ports import Blobs, TextEncoder
+from tensor_layer.ports import Blobs, Content, Fusion, Model, PartEncoder, TextEncoder
 from tensor_layer.storage.blobs import CACHE_LIMIT_BYTES, ObstoreBlobs
+from tensor_layer.towers.serving import fusion as shipped_fusion
 
 
 def open_blobs(
@@ -31,12 +39,61 @@ def open_blobs(
     return ObstoreBlobs.from_url(url, options, cache_dir=cache_dir, cache_limit_bytes=cache_limit_bytes)
 
 
-def local_text_encoder(*, threads: int = 1, cache_entries: int = ENTRIES_MAX) -> CachedTextEncoder:
-    """The in-process text encoder: cached, batched, weights read when the first text arrives.
+@dataclass(frozen=True, slots=True)
+class EncoderChoice:
+    """Which encoders a process runs: see ``encoding.registry`` for the words. ``dtype`` None is each one's own."""
 
-    Raises EncoderUnavailable when the weights' package is not installed.
+    text: str = SHIPPED
+    image: str = SHIPPED
+    audio: str = SHIPPED
+    device: str = "auto"
+    dtype: Dtype | None = None
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoders:
+    """What a process encodes with, and what fuses it. ``senses`` holds those of pictures and sounds that it has."""
+
+    text: TextEncoder
+    senses: Mapping[Modality, PartEncoder]
+    fusion: Fusion
+
+
+def local_text_encoder(
+    *, threads: int = 1, cache_entries: int = ENTRIES_MAX, dtype: Dtype = "float32"
+) -> CachedTextEncoder:
+    """The shipped text encoder in this process: cached, batched, weights read when the first text arrives.
+
+    ``threads`` is how many batches are computed at once. Raises EncoderUnavailable when its package is not installed.
     """
-    return CachedTextEncoder(BatchingEncoder(MiniLm.packaged(threads=threads)), cache_entries)
+    batcher = DeviceBatcher(threads=threads)
+    encoder = BatchingEncoder(MiniLm.packaged(dtype=dtype), batcher, parallel=threads)
+    return CachedTextEncoder(encoder, cache_entries)
+
+
+def local_encoders(blobs: Blobs, choice: EncoderChoice, *, cache_entries: int = ENTRIES_MAX) -> Encoders:
+    """All encoders in this process: one queue per device, weights read when the first content arrives.
+
+    Raises EncoderUnavailable for a choice that means nothing or is not there.
+    """
+    queues: dict[str, DeviceBatcher] = {}
+
+    def batched(model: Model[Content], parallel: int = 1) -> BatchingEncoder[Content]:
+        device = model.card.device
+        queue = queues.setdefault(device, DeviceBatcher(threads=choice.threads if device == "cpu" else 1))
+        return BatchingEncoder(model, queue, parallel=parallel)
+
+    text = text_model(choice.text, choice.device, choice.dtype)
+    parallel = choice.threads if isinstance(text, MiniLm) else 1
+    senses: dict[Modality, PartEncoder] = {}
+    image = image_model(choice.image, choice.device, choice.dtype)
+    if image is not None:
+        senses[Modality.IMAGE] = LocalPartEncoder(blobs, batched(image), decode_picture)
+    audio = audio_model(choice.audio, choice.device, choice.dtype)
+    if audio is not None:
+        senses[Modality.AUDIO] = LocalPartEncoder(blobs, batched(audio), decode_sound)
+    return Encoders(CachedTextEncoder(batched(text, parallel), cache_entries), senses, shipped_fusion())
 
 
 async def remote_text_encoder(connection: Client, *, cache_entries: int = ENTRIES_MAX) -> CachedTextEncoder:
@@ -44,8 +101,33 @@ async def remote_text_encoder(connection: Client, *, cache_entries: int = ENTRIE
     return CachedTextEncoder(await RemoteTextEncoder.discover(connection), cache_entries)
 
 
+async def remote_encoders(connection: Client, blobs: Blobs) -> Encoders:
+    """The perception service's encoders. Raises EncoderUnavailable when no service answers."""
+    senses: dict[Modality, PartEncoder] = {}
+    for modality in (Modality.IMAGE, Modality.AUDIO):
+        encoder = await RemotePartEncoder.discover(connection, modality, blobs)
+        if encoder is not None:
+            senses[modality] = encoder
+    return Encoders(await remote_text_encoder(connection), senses, shipped_fusion())
+
+
+def perception_service(connection: Client, encoders: Encoders) -> PerceptionService:
+    """Answers for these encoders on the bus."""
+    return PerceptionService(connection, encoders.text, encoders.senses)
+
+
 def perceiver(
-    blobs: Blobs, encoder: TextEncoder, *, threads: int = THREADS, pixels_max: int = PIXELS_MAX
+    blobs: Blobs,
+    encoders: Encoders | TextEncoder,
+    *,
+    threads: int = THREADS,
+    pixels_max: int = PIXELS_MAX,
 ) -> PartPerceiver:
-    """What `agents` asks to look at a task. ``threads`` bounds how many parts are decoded at once."""
-    return PartPerceiver(blobs, encoder, PartInspector(blobs, threads=threads, pixels_max=pixels_max))
+    """What `agents` asks to look at a task. ``threads`` bounds how many parts are decoded at once.
+
+    With a text encoder alone, percepts lack what pictures and sounds say.
+    """
+    inspector = PartInspector(blobs, threads=threads, pixels_max=pixels_max)
+    if not isinstance(encoders, Encoders):
+        return PartPerceiver(blobs, encoders, inspector)
+    return PartPerceiver(blobs, encoders.text, inspector, senses=encoders.senses, fusion=encoders.fusion)

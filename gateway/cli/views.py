@@ -120,6 +120,10 @@ def percept_lines(percept: Json) -> Iterator[str]:
         lacks = f"; no vector for {', '.join(part['lacks'])}" if part.get("lacks") else ""
         what = f"{part['modality']} ({part['media_type']}, {part['size_bytes']} bytes)"
         yield f"part {part['index']}: {what} {facts}{lacks}"
+    weights = percept.get("weights", {})
+    if len(weights) > 1:
+        counted = ", ".join(f"{source} {share:.0%}" for source, share in weights.items())
+        yield f"the task vector ({percept.get('fusion', 'mean')}): {counted}"
 
 
 def registered_line(view: Json) -> str:

@@ -2,16 +2,28 @@
 
 import asyncio
 
-from gateway.roles.foundation import open_bus
+from gateway.roles.foundation import open_blobs, open_bus
 from gateway.settings import Settings
-from tensor_layer.bus import PerceptionService
-from tensor_layer.wiring import local_text_encoder
+from tensor_layer.wiring import EncoderChoice, local_encoders, perception_service
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Answer until ``stop`` is set. Raises OSError when the bus does not answer, EncoderUnavailable without weights."""
     async with open_bus(settings, "aos-perception") as bus:
-        service = PerceptionService(bus.nc, local_text_encoder(threads=settings.perception.threads))
+        service = perception_service(bus.nc, local_encoders(open_blobs(settings), choice_of(settings)))
         await service.start()
         await stop.wait()
         await service.stop()
+
+
+def choice_of(settings: Settings) -> EncoderChoice:
+    """Which encoders the settings name."""
+    chosen = settings.perception
+    return EncoderChoice(
+        text=chosen.text,
+        image=chosen.image,
+        audio=chosen.audio,
+        device=chosen.device,
+        dtype=chosen.dtype,
+        threads=chosen.threads,
+    )

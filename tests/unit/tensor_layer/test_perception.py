@@ -19,7 +19,6 @@ from tensor_layer.perception import (
     PartPerceiver,
     Words,
     described,
-    fused,
     words_of,
 )
 from tensor_layer.ports import Vector
@@ -94,10 +93,10 @@ async def test_the_instruction_weighs_most_and_attached_texts_share_one_weight(p
     looks = [await PartInspector(blobs).inspect(index, part) for index, part in enumerate(parts)]
 
     assert words_of(parts, looks) == [
-        Words("Sum up", 1.0),
-        Words("attached: text a.txt, text b.txt", ATTACHMENT_LINE_WEIGHT),
-        Words("first story", ATTACHMENT_TEXT_WEIGHT / 2),
-        Words("second story", ATTACHMENT_TEXT_WEIGHT / 2),
+        Words("Sum up", 1.0, "instruction"),
+        Words("attached: text a.txt, text b.txt", ATTACHMENT_LINE_WEIGHT, "attachments"),
+        Words("first story", ATTACHMENT_TEXT_WEIGHT / 2, "part 1 (text)"),
+        Words("second story", ATTACHMENT_TEXT_WEIGHT / 2, "part 2 (text)"),
     ]
 
 
@@ -202,20 +201,6 @@ async def test_warm_perception_never_leaves_the_event_loop(blobs: ObstoreBlobs, 
 
     with pytest.raises(StopIteration):
         perceiver.perceive([text_part("warm")]).send(None)
-
-
-def test_the_fused_vector_is_a_unit_vector_that_nobody_can_change():
-    vector = fused(np.eye(2, dtype=np.float32), [1.0, 0.5])
-
-    np.testing.assert_allclose(vector, np.array([2, 1]) / 5**0.5, atol=1e-6)
-    with pytest.raises(ValueError, match="read-only"):
-        vector[0] = 1
-
-
-def test_when_texts_cancel_out_the_first_speaks_alone():
-    vectors = np.array([[1, 0], [-1, 0]], dtype=np.float32)
-
-    assert fused(vectors, [1.0, 1.0]).tolist() == [1, 0]
 
 
 async def test_a_hundred_columns_are_not_all_said(blobs: ObstoreBlobs):
