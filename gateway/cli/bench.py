@@ -20,7 +20,6 @@ app.command()(bench_network.network)
 app.command()(bench_network.graph)
 app.command()(bench_tensor.tensor)
 app.command()(bench_perceive.perceive)
-app.command()(bench_perceive.perceive)
 
 
 @app.callback()
