@@ -94,19 +94,20 @@ class Practice:
         weight = 1.0 if alone else float(rng.uniform(*ATTACHED_WEIGHT))
         tokens = [
             ModalityToken(Modality.TEXT, line, LINE_WEIGHT),
-            ModalityToken(modality, _noisy(self._meaning(shown), rng), weight),
+            ModalityToken(modality, _noisy(self.meaning(shown), rng), weight),
         ]
         if rng.random() < CHANCE_TEXT_ATTACHED:
-            beside = self._meaning(int(rng.choice(self._said)))
+            beside = self.meaning(int(rng.choice(self._said)))
             tokens.append(ModalityToken(Modality.TEXT, beside, TEXT_ATTACHED_WEIGHT))
         if alone:
             return PracticeTask(tuple(tokens), shown, line)
         vague = kind < CHANCE_ONLY_ATTACHMENT + CHANCE_VAGUE
         meant = shown if vague else int(rng.choice(self._said))
-        instruction = self._vectors[str(rng.choice(self._vague))] if vague else self._meaning(meant)
+        instruction = self._vectors[str(rng.choice(self._vague))] if vague else self.meaning(meant)
         return PracticeTask((ModalityToken(Modality.TEXT, instruction, 1.0), *tokens), meant, line)
 
-    def _meaning(self, number: int) -> Vector:
+    def meaning(self, number: int) -> Vector:
+        """(dimension,) float32, the text vector of a row of ``meanings``."""
         return self._vectors[meanings()[number]]
 
 

@@ -41,7 +41,7 @@ class Course:
 def train_image(course: Course, tell: Tell) -> dict[str, Any]:
     """Train and measure the image tower; returns the held-out figures."""
     torch.set_num_threads(course.threads)
-    space = TextSpace(course.threads)
+    space = TextSpace(course.threads, course.cache)
     plan = image_training.schedule(course.seed, 60 if course.quick else image_training.STEPS)
     counts = PictureCounts(each_composition=2, digits=200, each_kind=30) if course.quick else PictureCounts()
     tower, rows = image_training.train(course.out, course.cache, plan, space, tell, resume=course.resume, counts=counts)
@@ -54,7 +54,7 @@ def train_image(course: Course, tell: Tell) -> dict[str, Any]:
 def train_audio(course: Course, tell: Tell) -> dict[str, Any]:
     """Train and measure the audio tower; returns the held-out figures. Raises EncoderUnavailable without espeak-ng."""
     torch.set_num_threads(course.threads)
-    space = TextSpace(course.threads)
+    space = TextSpace(course.threads, course.cache)
     plan = audio_training.schedule(course.seed, 60 if course.quick else audio_training.STEPS)
     counts = RecordingCounts(each_sentence=2, each_sound=8) if course.quick else RecordingCounts()
     tower, rows = audio_training.train(course.out, course.cache, plan, space, tell, resume=course.resume, counts=counts)
@@ -67,8 +67,8 @@ def train_audio(course: Course, tell: Tell) -> dict[str, Any]:
 def train_fusion(course: Course, tell: Tell) -> dict[str, Any]:
     """Learn and measure the fusion weights; returns the held-out figures."""
     torch.set_num_threads(course.threads)
-    space = TextSpace(course.threads)
-    plan = learning.schedule(course.seed, 40 if course.quick else learning.STEPS)
+    space = TextSpace(course.threads, course.cache)
+    plan = learning.schedule(course.seed, 20 if course.quick else learning.STEPS)
     attention, rows = learning.train(course.out, plan, space, tell, resume=course.resume)
     file = _saved(course, learning.NAME, attention, space, plan, rows)
     return _reported(course, learning.NAME, learning.evaluate(file, space), plan)
