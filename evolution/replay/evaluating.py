@@ -35,7 +35,7 @@ class PolicyEvaluation:
             records += (slim(record) for record in batch)
             del records[: -self._max_decisions]
         # Off the event loop: a minute of CPU for the largest window.
-        return await asyncio.to_thread(_compare, records, policies)
+        return await asyncio.to_thread(evaluated, records, policies)
 
 
 def slim(record: ExperienceRecord) -> ExperienceRecord:
@@ -43,7 +43,8 @@ def slim(record: ExperienceRecord) -> ExperienceRecord:
     return record.model_copy(update={"network": None, "steps": ()})
 
 
-def _compare(records: Sequence[ExperienceRecord], policies: Mapping[str, Policy]) -> Comparison:
+def evaluated(records: Sequence[ExperienceRecord], policies: Mapping[str, Policy]) -> Comparison:
+    """Each policy on the decisions among these records. Blocks. Raises NothingToEvaluate, ValueError."""
     taken = decisions(records)
     if not taken.records:
         reasons = ", ".join(f"{count} {reason}" for reason, count in taken.left_out.items()) or "it is empty"

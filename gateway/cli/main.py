@@ -39,6 +39,7 @@ COMMANDS = (
     Command("rules", "gateway.cli.rules", "Routing rules made of patterns: list them, take them back."),
     Command("policy", "gateway.cli.policy", "Which learned policy routes, what it learned from, and changing it."),
     Command("experiment", "gateway.cli.experiment", "Two policies share traffic until the evidence decides."),
+    Command("replay", "gateway.cli.replay", "What happened, step by step, and how another policy would have done."),
     Command("bench", "gateway.cli.bench", "How good matching, learning and routing are on your own files."),
     Command("tensor", "gateway.cli.tensor", "Store tensors on this machine, get them back, see how well they pack."),
     Command("train", "gateway.cli.train", "Train the small image and audio towers and the fusion weights."),

@@ -1,5 +1,6 @@
 """``aos policy``: which learned policy routes, what it learned from, and changing it. Talks straight to the bus."""
 
+import asyncio
 import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from nats.aio.client import Client
 
 BUS_TIMEOUT_S = 10.0
-CONNECT_TIMEOUT_S = 5
+CONNECT_TIMEOUT_S = 5.0
 
 app = typer.Typer(help="Which learned policy routes, what it learned from, and changing it.")
 
@@ -242,14 +243,14 @@ async def bus_of(settings: Settings) -> AsyncIterator["Client"]:
     from nats.errors import Error
 
     try:
-        nc = await nats.connect(
-            settings.nats_url.split(","),
-            name="aos-cli",
-            user_credentials=settings.nats_credentials,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            allow_reconnect=False,
-            error_cb=_silent,
-        )
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
+            nc = await nats.connect(
+                settings.nats_url.split(","),
+                name="aos-cli",
+                user_credentials=settings.nats_credentials,
+                reconnect_time_wait=0.2,
+                error_cb=_silent,
+            )
     except (Error, OSError) as error:
         raise Failed(
             f"no bus answers at {settings.nats_url}: {error or type(error).__name__}",

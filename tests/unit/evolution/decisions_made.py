@@ -37,7 +37,7 @@ def a_decision(
         "instruction": f"do thing number {number}",
         "candidates": candidates,
         "chosen": (agent,),
-        "propensity": chance[agent],
+        "propensity": chance.get(agent, 1.0),
         "policy": policy,
         "latency_ms": 20.0,
         "cost": 0.1,

@@ -1,0 +1,93 @@
+"""``aos replay report``: one self-contained HTML page about a window of experience."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolution.errors import EvolutionError, NothingToEvaluate
+from evolution.ports import ExperienceQuery, ExperienceStore
+from gateway.cli import session, windows
+from gateway.cli.bench_screen import say
+from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.policy import bus_of
+from gateway.cli.replay_sources import stored
+from gateway.cli.session import Json, Tenant
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from evolution.replay.decision_log import Policy
+    from evolution.replay.report.page import Window
+    from schemas.policy_state import PolicyState
+
+
+def report(
+    out: Annotated[Path, typer.Option("--out", help="File to write.", dir_okay=False)] = Path("report.html"),
+    window: Annotated[str, typer.Option(help="How far back: 24h, 7d.")] = "7d",
+    limit: Annotated[int, typer.Option(help="Most tasks, the newest ones.", min=1)] = 20_000,
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """Success, latency and cost by kind and agent over time, the learning curve, patterns, and policies compared."""
+    settings = session.settings_from({"tenant": tenant}).settings
+    query = ExperienceQuery(tenant=settings.tenant, since=windows.since(window), limit=limit)
+
+    async def work() -> "tuple[Window, str]":
+        from evolution.replay.report.page import page  # lazy: matplotlib and the miners take seconds
+
+        async with stored(settings) as store:
+            found = await _gathered(settings, store, query)
+            say(f"drawing {len(found.records)} tasks …")
+            return found, await asyncio.to_thread(page, found)
+
+    found, html = session.run(work())
+    try:
+        out.write_text(html, encoding="utf-8")
+    except OSError as error:
+        raise Failed(f"cannot write {out}: {error.strerror}", exit_code=ExitCode.FAILED) from error
+    if as_json:
+        session.print_json({"path": str(out), "tasks": len(found.records), "policies": list(found.evaluations)})
+    else:
+        session.print_line(f"{len(found.records)} tasks in {out} ({len(html) // 1024} KiB)")
+
+
+async def _gathered(settings: Settings, store: ExperienceStore, query: ExperienceQuery) -> "Window":
+    from evolution.replay.comparing import best_single
+    from evolution.replay.decision_log import decisions
+    from evolution.replay.evaluating import evaluated
+    from evolution.replay.policies import always
+    from evolution.replay.report.page import Window
+
+    say("reading experience …")
+    records = sorted(await store.find(query), key=lambda record: record.at)
+    policies, changes = await _policies(settings, store)
+    best = best_single(decisions(records))
+    if best is not None:
+        policies[f"always {best}"] = always(best)
+    say(f"evaluating {', '.join(policies)} …")
+    try:
+        compared = await asyncio.to_thread(evaluated, records, policies)
+    except NothingToEvaluate:
+        return Window(settings.tenant, records, changes=changes, total=await store.count(settings.tenant))
+    return Window(
+        settings.tenant, records, compared.evaluations, compared.left_out, changes, await store.count(settings.tenant)
+    )
+
+
+async def _policies(settings: Settings, store: ExperienceStore) -> "tuple[dict[str, Policy], tuple[PolicyState, ...]]":
+    """Logged and built-in always; the active and the reference one when the bus is in reach."""
+    from gateway.policy_desk import registry_over
+    from gateway.replay.comparands import ACTIVE, LOGGED, REFERENCE, named
+
+    always_there = [LOGGED, "cosine-1"]
+    try:
+        async with bus_of(settings) as nc:
+            registry = registry_over(nc.jetstream(timeout=10), store)
+            found = await named(registry, settings.tenant, [*always_there, ACTIVE, REFERENCE])
+            changes = await registry.bucket.changes(settings.tenant)
+    except (Failed, EvolutionError) as error:
+        say(f"without the policies on the bus: {error}")
+        return await named(None, settings.tenant, always_there), ()
+    unlike_built_in = {name: policy for name, policy in found.items() if not name.startswith("cosine-1 (")}
+    return unlike_built_in, changes

@@ -1,0 +1,149 @@
+"""``aos replay run``: tasks of a window done again under another policy, by recorded or by live agents."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evolution.ports import ExperienceQuery, ExperienceStore
+from gateway.cli import session, windows
+from gateway.cli.bench_screen import say
+from gateway.cli.policy import bus_of
+from gateway.cli.replay_sources import policies_and_store
+from gateway.cli.session import Json, Tenant
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from evolution.replay.decision_log import Policy
+    from evolution.replay.rerunning import Rerun, RerunReport, Totals
+    from gateway.replay.shadow import ShadowReport
+    from schemas.experience import ExperienceRecord
+
+
+class Agents(StrEnum):
+    """Who answers."""
+
+    RECORDED = "recorded"
+    LIVE = "live"
+
+
+def run(
+    policy: Annotated[str, typer.Option("--policy", help="Version, or cosine-1, always:AGENT, active …")] = "cosine-1",
+    window: Annotated[str, typer.Option(help="How far back: 24h, 7d.")] = "24h",
+    agents: Annotated[
+        Agents, typer.Option(help="recorded: what was answered then; live: harmless agents are asked again.")
+    ] = Agents.RECORDED,
+    alike: Annotated[
+        float, typer.Option(help="Recorded answers to tasks of that cosine count too; 1 is the same words.", max=1.0)
+    ] = 1.0,
+    limit: Annotated[int, typer.Option(help="Most tasks, the newest ones.", min=1)] = 1000,
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """Do the window's tasks again under a policy and compare results.
+
+    recorded: deterministic, from stored answers; what nobody answered is said to be unknown. live: in a shadow lane
+    without effects: only agents with the tag side_effects:none are asked, and nothing is stored or learned.
+    """
+    settings = session.settings_from({"tenant": tenant}).settings
+    query = ExperienceQuery(tenant=settings.tenant, since=windows.since(window), limit=limit)
+
+    async def work() -> "ShadowReport":
+        async with policies_and_store(settings, [policy]) as (policies, store):
+            [chosen] = policies.values()
+            return await _again(settings, store, query, chosen, agents, alike)
+
+    found = session.run(work())
+    if as_json:
+        session.print_json(_as_json(found, policy, agents))
+    else:
+        _show(found, policy)
+
+
+async def _again(
+    settings: Settings, store: ExperienceStore, query: ExperienceQuery, policy: "Policy", agents: Agents, alike: float
+) -> "ShadowReport":
+    from evolution.replay.rerunning import rerun  # lazy: scipy
+    from gateway.replay.shadow import ShadowReport
+
+    records = await store.find(query)
+    say(f"{len(records)} tasks, agents {agents.value} …")
+    if agents is Agents.LIVE:
+        return await _live(settings, records, policy)
+    kept = [record for record in records if record.candidates and record.steps and record.chosen]
+    left_out = len(records) - len(kept)
+    reasons = {"nobody was chosen, or no step was done": left_out} if left_out else {}
+    return ShadowReport(rerun(kept, policy, alike=alike), reasons)
+
+
+async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "Policy") -> "ShadowReport":
+    from agents.connectors.wiring import connectors
+    from agents.registry.kv_registry import KvRegistry
+    from gateway.replay.shadow import ShadowLane
+    from gateway.roles.foundation import open_blobs
+
+    async with bus_of(settings) as nc:
+        revisions = await KvRegistry(nc.jetstream(timeout=10)).list_cards(settings.tenant)
+        cards = {revision.card.id: revision.card for revision in revisions}
+        folders = (settings.agents.cards_dir.absolute(),) if settings.agents.cards_dir else ()
+        directory = connectors(
+            nc,
+            open_blobs(settings),
+            python_folders=folders,
+            python_packages=settings.agents.python_packages,
+            gateway_url=settings.public_url,
+        )
+        try:
+            return await ShadowLane(directory, cards).run(records, policy)
+        finally:
+            await directory.close()
+
+
+def _show(found: "ShadowReport", policy: str) -> None:
+    compared = found.compared
+    rows = [_totals_row("as it was", compared.before), _totals_row(policy, compared.after)]
+    session.print_table(("", "tasks", "success", "latency ms", "cost"), rows, "no tasks")
+    count = len(compared.reruns)
+    session.print_line(f"\n{compared.changed} of {count} tasks go to another agent")
+    if compared.unknown:
+        session.print_line(
+            f"{compared.unknown} have no recorded answer of that agent: over all {count}, success lies between "
+            f"{compared.low:.1%} and {compared.high:.1%}"
+        )
+    differing = [one for one in compared.reruns if one.after is not None and one.after.success != one.before.success]
+    rows = [(one.task_id, *_change(one), one.instruction[:50]) for one in differing[:20]]
+    if differing:
+        session.print_line("")
+        session.print_table(("task", "agent then", "agent now", "success", "words"), rows, "")
+    for reason, left in found.left_out.items():
+        session.print_line(f"left out: {left} because {reason}")
+
+
+def _totals_row(name: str, totals: "Totals") -> tuple[object, ...]:
+    return (name, totals.tasks, f"{totals.success:.1%}", f"{totals.latency_ms:.0f}", f"{totals.cost:.4g}")
+
+
+def _change(one: "Rerun") -> tuple[str, str, str]:
+    assert one.after is not None
+    return one.before_agent, one.after_agent, "lost" if one.before.success else "won"
+
+
+def _as_json(found: "ShadowReport", policy: str, agents: Agents) -> dict[str, Any]:
+    def plain(value: Any) -> Any:  # noqa: ANN401 - a dataclass of plain values, or None
+        if value is None:
+            return None
+        return {name: getattr(value, name) for name in value.__slots__}
+
+    compared: RerunReport = found.compared
+    return {
+        "policy": policy,
+        "agents": agents.value,
+        "before": plain(compared.before),
+        "after": plain(compared.after),
+        "tasks": len(compared.reruns),
+        "changed": compared.changed,
+        "unknown": compared.unknown,
+        "success_between": [compared.low, compared.high],
+        "left_out": dict(found.left_out),
+        "reruns": [{**plain(one), "before": plain(one.before), "after": plain(one.after)} for one in compared.reruns],
+    }

@@ -1,0 +1,49 @@
+"""What the replay commands read: the experience store, and policies by their names. Every failure becomes Failed."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from evolution.errors import EvolutionError, ExperienceStoreUnavailable
+from evolution.ports import ExperienceStore
+from evolution.replay.decision_log import Policy
+from evolution.wiring import build_store
+from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.policy import bus_of, failed
+from gateway.roles.evolution import store_settings
+from gateway.settings import Settings
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
+    """The experience store, for reading."""
+    store = build_store(store_settings(settings, read_only=True))
+    try:
+        yield store
+    except ExperienceStoreUnavailable as error:
+        raise Failed(
+            str(error),
+            exit_code=ExitCode.UNREACHABLE,
+            code=error.code,
+            next_step="run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL",
+        ) from error
+    except EvolutionError as error:
+        raise failed(error) from error
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def policies_and_store(
+    settings: Settings, names: Sequence[str]
+) -> AsyncIterator[tuple[dict[str, Policy], ExperienceStore]]:
+    """How the named policies choose, and the store. The bus is asked only when a version is named."""
+    from gateway.policy_desk import registry_over  # lazy: rankers bring scipy
+    from gateway.replay.comparands import named, needs_registry
+
+    async with stored(settings) as store:
+        if needs_registry(names):
+            async with bus_of(settings) as nc:
+                policies = await named(registry_over(nc.jetstream(timeout=10), store), settings.tenant, names)
+        else:
+            policies = await named(None, settings.tenant, names)
+        yield policies, store

@@ -1,0 +1,98 @@
+"""Tasks done again against recorded answers: deterministic, and honest about what nobody recorded."""
+
+import pytest
+
+from evolution.replay.policies import always, as_logged
+from evolution.replay.rerunning import rerun, walked
+from schemas.parts import Modality
+from tests.unit.evolution.decisions_made import a_decision
+from tests.unit.evolution.experience_records import a_record, encoded
+
+
+def done(number, agent, *, success=True, words="the same task", **changes):
+    """A task that one of `main` and `spare` did in one step."""
+    steps = [
+        {
+            "step_id": f"t{number}.n0",
+            "node": "n0",
+            "agent_id": agent,
+            "skill_id": "do",
+            "attempts": 1,
+            "latency_ms": 10.0 if agent == "main" else 30.0,
+            "cost": 0.1 if agent == "main" else 0.5,
+            "ok": success,
+        }
+    ]
+    values = {"steps": steps, "instruction": words, "modalities": ("text",)} | changes
+    return a_decision(number, chosen=agent, success=success, **values)
+
+
+def test_the_logged_choices_again_give_the_logged_results():
+    records = [done(i, "main", success=i % 3 > 0, words=f"task {i}") for i in range(9)]
+    found = rerun(records, as_logged)
+    assert (found.changed, found.unknown) == (0, 0)
+    assert found.before == found.after
+    assert found.after.success == pytest.approx(6 / 9)
+
+
+def test_another_agents_recorded_answer_to_the_same_words_is_used():
+    records = [done(1, "main", success=False), done(2, "spare", success=True, words="the  same\ntask")]
+    found = rerun(records, always("spare"))
+    [changed] = [one for one in found.reruns if one.before_agent != one.after_agent]
+    assert (changed.task_id, changed.after.answer, changed.after.success) == ("t1", "r2", True)
+    assert (found.before.success, found.after.success, found.unknown) == (0.5, 1.0, 0)
+    assert (found.before.latency_ms, found.after.latency_ms) == (20.0, 30.0)
+    assert found.after.cost == pytest.approx(0.5)
+
+
+def test_what_nobody_recorded_is_unknown_and_bounds_the_success_of_all():
+    records = [done(i, "main", words=f"task {i}") for i in range(3)] + [done(9, "spare", words="another")]
+    found = rerun(records, always("spare"))
+    assert (found.changed, found.unknown) == (3, 3)
+    assert (found.low, found.high) == (0.25, 1.0)
+    assert found.before.tasks == found.after.tasks == 1
+
+
+def test_answers_to_tasks_that_are_alike_count_only_when_asked_for_and_of_the_same_encoder():
+    near, far = encoded([1.0, 0.05]), encoded([0.0, 1.0])
+    records = [
+        done(1, "main", words="one", vector=encoded([1.0, 0.0]), vector_version="a"),
+        done(2, "spare", words="two", vector=near, vector_version="a"),
+        done(3, "spare", words="three", vector=far, vector_version="a"),
+        done(4, "spare", words="four", vector=encoded([1.0, 0.0]), vector_version="b"),
+    ]
+    assert rerun(records, always("spare")).unknown == 1
+    found = rerun(records, always("spare"), alike=0.95)
+    assert found.unknown == 0
+    assert {one.after.answer for one in found.reruns if one.task_id == "t1"} == {"r2"}
+    assert rerun(records, always("spare"), alike=0.9999).unknown == 1
+
+
+def test_tasks_with_attachments_are_never_taken_for_one_another():
+    modalities = (Modality.TEXT, Modality.IMAGE)
+    records = [done(1, "main", modalities=modalities), done(2, "spare", modalities=modalities)]
+    assert rerun(records, always("spare")).unknown == 1
+
+
+def test_a_network_is_walked_group_by_group_until_a_step_fails():
+    whole = a_record("t", chosen=("ocr", "summary"))
+    assert (walked(whole).latency_ms, walked(whole).success) == (7.0, True)
+    first, second = whole.steps
+    broken = whole.model_copy(update={"steps": (first.model_copy(update={"ok": False}), second)})
+    assert (walked(broken).latency_ms, walked(broken).success) == (3.5, False)
+    assert walked(broken).cost == pytest.approx(0.1)
+
+
+def test_a_team_whose_first_agent_would_change_is_unknown():
+    found = rerun([a_record("t", chosen=("ocr", "summary"))], always("summary"))
+    assert (found.changed, found.unknown) == (1, 1)
+
+
+def test_the_same_records_in_any_order_give_the_same_report():
+    records = [done(i, "main" if i % 2 else "spare", success=i % 3 > 0, words=f"task {i % 4}") for i in range(20)]
+    assert rerun(records, always("main")) == rerun(records[::-1], always("main"))
+
+
+def test_of_nothing_the_report_says_nothing():
+    found = rerun([], as_logged)
+    assert (found.before.tasks, found.low, found.high) == (0, 0.0, 0.0)
