@@ -63,16 +63,19 @@ class SkillPoint:
 
 @dataclass(frozen=True, slots=True)
 class SkillHit:
-    """One skill found, each once. ``similarity`` is the cosine of its nearest vector, ``example`` says whose that is.
+    """One skill found, each once. ``similarity`` is the cosine of the skill's own words, name, description and all.
 
+    ``example_similarity`` is that of the nearest of its examples, number ``example``; None when it has none. Examples
+    are short and lie nearer to any question: compare them with other skills' examples, not with ``similarity``.
     ``lexical`` is the share of the question's words that the skill has, 0 to 1, rare words first; 0 when the search
-    asked for no words. Both are given for every hit, so that whoever ranks can weigh them as it learned to.
+    asked for no words. All are given for every hit, so that whoever ranks can weigh them as it learned to.
     """
 
     agent_id: str
     skill_id: str
     similarity: float
     lexical: float = 0.0
+    example_similarity: float | None = None
     example: int | None = None
 
 
@@ -98,8 +101,12 @@ class IndexFilter:
     cost_max: float | None = None
 
 
+EXAMPLE_WEIGHT = 0.25
+"""Of the nearest example against the skill's own words, in the order of hits. Measured on the sample agents, 69
+requests and 69 off-topic ones: AUC 0.983 without, 0.987 with it; 0.988 with 0.75, which ranks 1 % of them worse."""
+
 LEXICAL_WEIGHT = 0.3
-"""Of ``lexical`` against ``similarity`` until a ranker has learned better; docs/matching-index.md has the measurement."""
+"""Of ``lexical`` against ``similarity`` until a ranker has learned better. Measured in docs/matching-index.md."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +140,7 @@ class SkillIndex(Protocol):
     ) -> list[SkillHit]:
         """The nearest skills, best first; several skills of one agent may be among them.
 
+        A skill is as near as the weighted sum of its own similarity and its nearest example's (``EXAMPLE_WEIGHT``).
         With ``words``, skills near by meaning and skills near by words, ordered by the weighted sum of both.
         Raises FilterContradiction.
         """

@@ -10,10 +10,10 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.errors import AgentsError
-from agents.ports import Registry, SkillIndex, SkillPoint
+from agents.ports import Registry, SkillIndex
 from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
 from agents.registry.health_feed import PROBE_EVERY_S, HealthFeed, Probe
-from agents.registry.skill_text import Encode, SkillVectors, skill_text
+from agents.registry.skill_text import Encode, SkillVectors, mark_of, points_of, texts_of
 from schemas.card import AgentCard, CardRevision, Liveness
 from tensor_layer.errors import TensorLayerError
 
@@ -25,6 +25,7 @@ RETRY_S = 1.0
 LIST_AGAIN_S = 2.0
 CANCEL_AGAIN_S = 0.2
 LOGGED_BACKLOG = 1_000
+NOTE_HEALTH_S = 0.5
 
 
 class LiveFleet:
@@ -56,6 +57,9 @@ class LiveFleet:
         self._cards: dict[str, dict[str, AgentCard]] = {}
         self._revisions: dict[AgentKey, int] = {}
         self._unread: dict[AgentKey, CardRevision] = {}
+        self._left: dict[AgentKey, str] = {}
+        self._left_is_known = False
+        self._noted_dead: frozenset[AgentKey] = frozenset()
         self._arrived = asyncio.Event()
         self._moved = asyncio.Event()
         self._changes = 0
@@ -69,6 +73,7 @@ class LiveFleet:
             self._await_ready,
             self._health.share_heartbeats,
             self._follow_mirror,
+            self._note_health,
             self._probe_agents,
         )
         self._tasks = [asyncio.create_task(_again_and_again(loop), name=f"fleet {loop.__name__}") for loop in loops]
@@ -110,6 +115,8 @@ class LiveFleet:
                 await asyncio.sleep(0)
 
     async def _index_arrivals(self) -> None:
+        if not self._left_is_known:
+            self._left, self._left_is_known = await self._index.marks(), True
         while True:
             await self._arrived.wait()
             if len(self._unread) > LOGGED_BACKLOG:
@@ -119,6 +126,7 @@ class LiveFleet:
                 self._arrived.clear()
             try:
                 await self._take_in(batch)
+                await self._take_out_the_gone()
             except BaseException:
                 self._put_back(batch)
                 raise
@@ -136,31 +144,23 @@ class LiveFleet:
             await self._index.replace(card.tenant, card.id, ())
         await self._index_skills([card for card in present if self._must_index(card)])
         self._add(present)
+        for revision in batch:
+            self._left.pop(_key_of(revision), None)
         if not self.ready.is_set():
             self._revisions.update({_key_of(revision): revision.revision for revision in batch})
             self._moved.set()
 
     async def _index_skills(self, cards: Sequence[AgentCard]) -> None:
-        vectors = await self._vectors.of([skill_text(card, skill) for card in cards for skill in card.skills])
+        vectors = await self._vectors.of([text for card in cards for text in texts_of(card)])
         for card in cards:
-            points = [
-                SkillPoint(
-                    tenant=card.tenant,
-                    agent_id=card.id,
-                    skill_id=skill.id,
-                    vector=vectors[skill_text(card, skill)],
-                    inputs=frozenset(skill.inputs),
-                    tags=frozenset(card.tags),
-                )
-                for skill in card.skills
-            ]
-            await self._index.replace(card.tenant, card.id, points)
+            await self._index.replace(card.tenant, card.id, points_of(card, vectors), mark_of(card))
             # The embedded index answers without waiting; other work of this loop wants its turn between two agents.
             await asyncio.sleep(0)
 
     def _must_index(self, card: AgentCard) -> bool:
         known = self.cards(card.tenant).get(card.id)
-        return known is None or _indexed_form(known) != _indexed_form(card)
+        lies_there = self._left.get((card.tenant, card.id)) if known is None else mark_of(known)
+        return lies_there != mark_of(card)
 
     def _add(self, cards: Sequence[AgentCard]) -> None:
         for tenant in {card.tenant for card in cards}:
@@ -192,9 +192,26 @@ class LiveFleet:
             behind = {key: revision for key, revision in behind.items() if self._revisions.get(key, 0) < revision}
         self.ready.set()
         self._revisions.clear()
+        self._arrived.set()  # nothing arrived, but there may be something to take out now
 
     async def _listed(self) -> dict[AgentKey, int]:
         return {_key_of(revision): revision.revision for revision in await self._registry.list_cards()}
+
+    async def _take_out_the_gone(self) -> None:
+        """Agents that an earlier process indexed and that were removed since, once all others are known."""
+        if self.ready.is_set():
+            for tenant, agent_id in list(self._left):
+                await self._index.replace(tenant, agent_id, ())
+                self._left.pop((tenant, agent_id))
+
+    async def _note_health(self) -> None:
+        """Tell the index who is dead, so that it leaves them out when it is asked to."""
+        while True:
+            await asyncio.sleep(NOTE_HEALTH_S)
+            silent = self._board.silent
+            for tenant, agent_id in silent ^ self._noted_dead:
+                await self._index.note_health(tenant, agent_id, dead=(tenant, agent_id) in silent)
+            self._noted_dead = silent
 
     async def _follow_mirror(self) -> None:
         # Health of agents that are not known yet would be ignored.
@@ -209,11 +226,6 @@ class LiveFleet:
 
 def _key_of(revision: CardRevision) -> AgentKey:
     return revision.card.tenant, revision.card.id
-
-
-def _indexed_form(card: AgentCard) -> tuple[object, ...]:
-    skills = tuple((skill.id, skill_text(card, skill), frozenset(skill.inputs)) for skill in card.skills)
-    return (*skills, frozenset(card.tags))
 
 
 async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:

@@ -67,6 +67,11 @@ class HealthBoard:
                 self._silent.add(key)
                 self.version += 1
 
+    @property
+    def silent(self) -> frozenset[AgentKey]:
+        """Who was dead at the last sweep."""
+        return frozenset(self._silent)
+
     def liveness(self, key: AgentKey) -> Liveness:
         """What is known of the agent now."""
         deadline = self._clock() - self._ttl_s

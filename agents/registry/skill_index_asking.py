@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agents.ports import IndexFilter, SkillHit, WordQuery
 from agents.registry.skill_index_filters import refuse_contradictions
-from agents.registry.skill_points import POINTS_PER_SKILL, Gathered, best_first, checked
+from agents.registry.skill_points import POINTS_PER_SKILL, Found, Gathered, checked
 from agents.registry.skill_words import Sparse, lexical_share, sparse_query
 from tensor_layer.ports import Vector
 
@@ -53,19 +53,23 @@ class Question:
 
     def hits(self, gathered: Gathered, points: int) -> list[SkillHit]:
         """The answer, from everything gathered of an index with so many points."""
-        found = [
-            SkillHit(
-                skill.payload["agent"],
-                skill.payload["skill"],
-                skill.similarity,
-                lexical_share(skill.bm25 or 0.0, len(self.words[0]), points) if self.by_words else 0.0,
-                None if skill.example < 0 else skill.example,
-            )
-            for skill in gathered.skills.values()
-            # None: the skill was taken out between two questions.
-            if skill.similarity is not None
-        ]
-        return best_first(found, self.weight)[: self.limit]
+        scored = [self._scored(found, points) for found in gathered.skills.values() if found.likeness is not None]
+        # Equal ones in the order of agent and skill id, so that every run answers alike.
+        scored.sort(key=lambda one: (-round(one[0], 6), one[1].agent_id, one[1].skill_id))
+        return [hit for _, hit in scored[: self.limit]]
+
+    def _scored(self, found: Found, points: int) -> tuple[float, SkillHit]:
+        likeness = found.likeness or 0.0
+        lexical = lexical_share(found.bm25 or 0.0, len(self.words[0]), points) if self.by_words else 0.0
+        hit = SkillHit(
+            found.payload["agent"],
+            found.payload["skill"],
+            likeness if found.own is None else found.own,
+            lexical,
+            found.nearest,
+            found.example,
+        )
+        return (1.0 - self.weight) * likeness + self.weight * lexical, hit
 
 
 def is_enough(gathered: Gathered, wanted: int, answered: int, asked: int) -> bool:

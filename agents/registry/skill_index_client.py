@@ -47,9 +47,15 @@ class ClientSkillIndex:
     """
 
     def __init__(
-        self, client: AsyncQdrantClient, collection: str, dimension: int, params: models.SearchParams | None = None
+        self,
+        client: AsyncQdrantClient,
+        collection: str,
+        dimension: int,
+        encoder: str = "",
+        params: models.SearchParams | None = None,
     ) -> None:
         self._client = client
+        self._by = f"{encoder}\x00"
         self._params = params
         self._collection = collection
         self._dimension = dimension
@@ -59,15 +65,24 @@ class ClientSkillIndex:
 
     @classmethod
     async def connect(
-        cls, url: str, *, api_key: str | None = None, collection: str = COLLECTION, dimension: int = 384
+        cls,
+        url: str,
+        *,
+        api_key: str | None = None,
+        collection: str = COLLECTION,
+        dimension: int = 384,
+        encoder: str = "",
     ) -> "ClientSkillIndex":
-        """The index on the server at ``url``; its collection and payload indexes are made when they are missing."""
+        """The index on the server at ``url``; its collection and payload indexes are made when they are missing.
+
+        Marks of vectors by another ``encoder`` do not count.
+        """
         client = AsyncQdrantClient(url=url, api_key=api_key, timeout=TIMEOUT_S, check_compatibility=False)
         await cls.over(client, collection=collection, dimension=dimension)
         with _server_errors():
             for field, schema in _payload_indexes():
                 await client.create_payload_index(collection, field, field_schema=schema)
-        return cls(client, collection, dimension, _RESCORED)
+        return cls(client, collection, dimension, encoder, _RESCORED)
 
     @classmethod
     async def over(
@@ -81,7 +96,7 @@ class ClientSkillIndex:
 
     async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint], mark: str = "") -> None:
         """Make these the agent's only points; a search meanwhile sees the old, the new or both, never neither."""
-        payloads = payloads_of(points, dead=(tenant, agent_id) in self._dead, mark=mark)
+        payloads = payloads_of(points, dead=(tenant, agent_id) in self._dead, mark=self._by + mark)
         stored = [
             models.PointStruct(id=id_of(point), vector=self._vectors(point), payload=payload)
             for point, payload in zip(points, payloads, strict=True)
@@ -105,7 +120,9 @@ class ClientSkillIndex:
                     self._collection, limit=SCROLLED, offset=offset, with_payload=["tenant", "agent", "mark"]
                 )
                 for payload in (record.payload or {} for record in records):
-                    found[payload["tenant"], payload["agent"]] = payload["mark"]
+                    mark = payload["mark"]
+                    right = mark.removeprefix(self._by) if mark.startswith(self._by) else ""
+                    found[payload["tenant"], payload["agent"]] = right
                 if offset is None:
                     return found
 
@@ -155,16 +172,15 @@ class ClientSkillIndex:
             gathered.near(near)
         for answer in worded:
             gathered.worded(answer)
-        if question.by_words:
-            await self._complete(question, gathered)
+        await self._complete(question, gathered)
 
     async def _complete(self, question: Question, gathered: Gathered) -> None:
         """Compare on either side what only the other one found."""
         asked, take = [], []
-        if ids := gathered.without_similarity():
+        if ids := gathered.unseen():
             asked.append(self._near(question.vector, _these(ids), len(ids)))
             take.append(gathered.near)
-        if ids := gathered.without_words():
+        if question.by_words and (ids := gathered.unworded()):
             asked.append(_worded(question.words, _these(ids), len(ids)))
             take.append(gathered.worded)
         for taken, answer in zip(take, await self._ask(asked), strict=True):

@@ -180,10 +180,10 @@ class EdgeSkillIndex:
             points *= 4
         if question.by_words:
             gathered.worded(shard.worded(question.words, question.where, question.limit))
-            if ids := gathered.without_similarity():
-                gathered.near(shard.cosines(question.vector, ids))
-            if ids := gathered.without_words():
-                gathered.worded(shard.scores(question.words, ids))
+        if ids := gathered.unseen():
+            gathered.near(shard.cosines(question.vector, ids))
+        if question.by_words and (ids := gathered.unworded()):
+            gathered.worded(shard.scores(question.words, ids))
         return question.hits(gathered, self._points)
 
     async def _keep_graph(self) -> None:

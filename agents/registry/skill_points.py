@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.ports import SkillHit, SkillPoint
+from agents.ports import EXAMPLE_WEIGHT, SkillPoint
 from tensor_layer.ports import Vector
 
 WORDS = "words"
@@ -75,18 +75,35 @@ def health_of(*, dead: bool) -> dict[str, str]:
 
 @dataclass(slots=True)
 class Found:
-    """One skill on its way out of an index: the best of its points on either side, None where that is not known."""
+    """One skill on its way out of an index, by what is known of it so far; None is not known."""
 
     payload: Mapping[str, Any]
-    similarity: float | None = None
-    example: int = -1
+    own: float | None = None
+    nearest: float | None = None
+    example: int | None = None
     bm25: float | None = None
 
+    def see(self, example: int, similarity: float) -> None:
+        """One of its points was compared."""
+        if example < 0:
+            self.own = similarity
+        elif self.nearest is None or similarity > self.nearest:
+            self.nearest, self.example = similarity, example
+
     @property
-    def ids(self) -> list[str]:
-        """All points that the skill has."""
+    def unseen(self) -> list[str]:
+        """Its points that no answer told of and that decide its score."""
         about = self.payload["tenant"], self.payload["agent"], self.payload["skill"]
-        return [point_id(*about), *(point_id(*about, example) for example in range(self.payload["examples"]))]
+        own = [point_id(*about)] if self.own is None else []
+        examples = range(self.payload["examples"]) if self.nearest is None else range(0)
+        return [*own, *(point_id(*about, example) for example in examples)]
+
+    @property
+    def likeness(self) -> float | None:
+        """How near it is by meaning, all its vectors considered; None when none of them was found any more."""
+        if self.own is None or self.nearest is None:
+            return self.nearest if self.own is None else self.own
+        return (1.0 - EXAMPLE_WEIGHT) * self.own + EXAMPLE_WEIGHT * self.nearest
 
 
 class Gathered:
@@ -98,23 +115,21 @@ class Gathered:
     def near(self, answer: Iterable[tuple[Mapping[str, Any], float]]) -> None:
         """Add payloads with their cosines."""
         for payload, similarity in answer:
-            found = self._of(payload)
-            if found.similarity is None or similarity > found.similarity:
-                found.similarity, found.example = similarity, payload["example"]
+            self._of(payload).see(payload["example"], similarity)
 
     def worded(self, answer: Iterable[tuple[Mapping[str, Any], float]]) -> None:
         """Add payloads with their BM25 scores."""
         for payload, score in answer:
-            found = self._of(payload)
-            found.bm25 = max(score, found.bm25 or 0.0)
+            self._of(payload).bm25 = score
 
-    def without_similarity(self) -> list[str]:
-        """Points to compare, of skills that only their words found."""
-        return [i for found in self.skills.values() if found.similarity is None for i in found.ids]
+    def unseen(self) -> list[str]:
+        """Points to compare by meaning, of skills that words found, or of which only one kind of vector was near."""
+        return [i for found in self.skills.values() for i in found.unseen]
 
-    def without_words(self) -> list[str]:
-        """Points to compare, of skills that only their meaning found."""
-        return [found.ids[0] for found in self.skills.values() if found.bm25 is None]
+    def unworded(self) -> list[str]:
+        """Points to compare by words, of skills that only their meaning found."""
+        about = (found.payload for found in self.skills.values() if found.bm25 is None)
+        return [point_id(payload["tenant"], payload["agent"], payload["skill"]) for payload in about]
 
     def _of(self, payload: Mapping[str, Any]) -> Found:
         key = payload["agent"], payload["skill"]
@@ -122,16 +137,6 @@ class Gathered:
         if found is None:
             found = self.skills[key] = Found(payload)
         return found
-
-
-def best_first(hits: Iterable[SkillHit], lexical_weight: float = 0.0) -> list[SkillHit]:
-    """Best first; equal ones in the order of agent and skill id, so that every run answers alike."""
-
-    def order(hit: SkillHit) -> tuple[float, str, str]:
-        score = (1.0 - lexical_weight) * hit.similarity + lexical_weight * hit.lexical
-        return -round(score, 6), hit.agent_id, hit.skill_id
-
-    return sorted(hits, key=order)
 
 
 def checked(vector: Vector, dimension: int) -> Vector:

@@ -64,12 +64,14 @@ class CountingIndex:
         self.inner = inner
         self.replaced: list[str] = []
         self.search = inner.search
+        self.marks = inner.marks
+        self.note_health = inner.note_health
         self.count = inner.count
         self.close = inner.close
 
-    async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint]) -> None:
+    async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint], mark: str = "") -> None:
         self.replaced.append(agent_id)
-        await self.inner.replace(tenant, agent_id, points)
+        await self.inner.replace(tenant, agent_id, points, mark)
 
 
 async def always_able(card: AgentCard) -> bool | None:

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import AsyncQdrantClient
 
-from agents.errors import IndexUnavailable
-from agents.ports import IndexFilter, SkillIndex, SkillPoint
+from agents.errors import FilterContradiction, IndexUnavailable
+from agents.ports import IndexFilter, SkillIndex, SkillPoint, WordQuery
 from agents.registry.skill_index_client import ClientSkillIndex
 from agents.registry.skill_index_edge import INLINE_SEARCH_POINTS, INLINE_WRITE_POINTS, EdgeSkillIndex
 from schemas.parts import Modality
@@ -32,10 +32,18 @@ def direction(*weights: float) -> Vector:
 EAST, NORTH, UP = direction(1), direction(0, 1), direction(0, 0, 1)
 
 
+TEXT, IMAGE, AUDIO = (frozenset({modality}) for modality in (Modality.TEXT, Modality.IMAGE, Modality.AUDIO))
+
+
 def a_point(
-    agent_id: str, skill_id: str, vector: Vector, tenant: str = "default", tags: frozenset[str] = frozenset()
+    agent_id: str,
+    skill_id: str,
+    vector: Vector,
+    tenant: str = "default",
+    inputs: frozenset[Modality] = TEXT,
+    **more: object,
 ) -> SkillPoint:
-    return SkillPoint(tenant, agent_id, skill_id, vector, frozenset({Modality.TEXT}), tags)
+    return SkillPoint(tenant, agent_id, skill_id, vector, inputs, **more)  # type: ignore[arg-type]
 
 
 ADAPTERS = ["edge", "client-local", *(["client-server"] if QDRANT_URL else [])]
@@ -117,6 +125,171 @@ async def test_every_tag_asked_for_must_be_there(index: SkillIndex):
     await index.replace("default", "two", [a_point("two", "s", EAST, tags=frozenset({"x", "y"}))])
     assert await found(index, EAST, tags=frozenset({"x", "y"})) == [("two", "s")]
     assert await found(index, EAST, tags=frozenset({"z"})) == []
+
+
+async def test_a_tag_that_is_excluded_must_not_be_there(index: SkillIndex):
+    await index.replace("default", "slow", [a_point("slow", "s", EAST, tags=frozenset({"x", "slow"}))])
+    await index.replace("default", "fast", [a_point("fast", "s", NORTH, tags=frozenset({"x"}))])
+    assert await found(index, EAST, tags=frozenset({"x"}), without_tags=frozenset({"slow"})) == [("fast", "s")]
+
+
+async def test_skills_can_be_asked_for_by_name(index: SkillIndex):
+    await index.replace("default", "a", [a_point("a", "read", EAST), a_point("a", "write", NORTH)])
+    await index.replace("default", "b", [a_point("b", "write", UP)])
+    assert await found(index, EAST, skills=frozenset({"write"})) == [("a", "write"), ("b", "write")]
+
+
+async def test_a_skill_reads_one_of_the_modalities_asked_for(index: SkillIndex):
+    await index.replace("default", "eye", [a_point("eye", "s", EAST, inputs=TEXT | IMAGE)])
+    await index.replace("default", "ear", [a_point("ear", "s", EAST, inputs=AUDIO)])
+    assert await found(index, EAST, inputs=IMAGE) == [("eye", "s")]
+    assert await found(index, EAST, inputs=IMAGE | AUDIO) == [("ear", "s"), ("eye", "s")]
+
+
+async def test_a_skill_needs_nothing_that_the_task_does_not_carry(index: SkillIndex):
+    await index.replace("default", "eye", [a_point("eye", "s", EAST, inputs=IMAGE, needs=IMAGE)])
+    await index.replace("default", "any", [a_point("any", "s", EAST, inputs=IMAGE)])
+    assert await found(index, EAST, carried=TEXT) == [("any", "s")]
+    assert await found(index, EAST, carried=TEXT | IMAGE) == [("any", "s"), ("eye", "s")]
+    assert await found(index, EAST) == [("any", "s"), ("eye", "s")]
+
+
+async def test_an_agent_costs_no_more_than_asked_for(index: SkillIndex):
+    for cost in (0.0, 0.5, 2.0):
+        await index.replace("default", f"a{cost}", [a_point(f"a{cost}", "s", EAST, cost=cost)])
+    assert await found(index, EAST, cost_max=0.5) == [("a0.0", "s"), ("a0.5", "s")]
+    assert await found(index, EAST, cost_max=0.0) == [("a0.0", "s")]
+
+
+async def test_the_dead_are_left_out_when_that_is_asked_for(index: SkillIndex):
+    await index.replace("default", "a", [a_point("a", "s", EAST)])
+    await index.replace("default", "b", [a_point("b", "s", NORTH)])
+    await index.note_health("default", "a", dead=True)
+    assert await found(index, EAST, alive_only=True) == [("b", "s")]
+    assert await found(index, EAST) == [("a", "s"), ("b", "s")]
+    await index.replace("default", "a", [a_point("a", "other", EAST)])
+    assert await found(index, EAST, alive_only=True) == [("b", "s")], "a new card is no sign of life"
+    await index.note_health("default", "a", dead=False)
+    assert await found(index, EAST, alive_only=True) == [("a", "other"), ("b", "s")]
+    await index.note_health("default", "nobody", dead=True)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"agents": frozenset({"a"}), "without_agents": frozenset({"a", "b"})}, "'a'"),
+        ({"tags": frozenset({"gpu", "x"}), "without_tags": frozenset({"gpu"})}, "'gpu'"),
+        ({"cost_max": -1.0}, "-1"),
+        ({"cost_max": float("nan")}, "nan"),
+        ({"tenant": ""}, "tenant"),
+    ],
+)
+async def test_filters_that_exclude_each_other_are_refused_by_name(
+    index: SkillIndex, where: dict[str, object], said: str
+):
+    with pytest.raises(FilterContradiction, match=said):
+        await found(index, EAST, **where)
+
+
+async def test_a_limit_of_nothing_and_a_weight_beyond_one_are_refused(index: SkillIndex):
+    with pytest.raises(ValueError, match="limit 0"):
+        await found(index, EAST, limit=0)
+    with pytest.raises(ValueError, match="weight"):
+        await index.search(EAST, IndexFilter("default"), 1, WordQuery("x", weight=1.5))
+
+
+async def test_a_skill_found_by_several_of_its_examples_is_one_hit_with_both_similarities(index: SkillIndex):
+    near = [a_point("a", "s", direction(1, 0.1 * n), example=n) for n in range(12)]
+    await index.replace("default", "a", [a_point("a", "s", NORTH), *near, a_point("a", "t", direction(1, 1))])
+    await index.replace("default", "b", [a_point("b", "s", direction(1, 2))])
+    hits = await index.search(EAST, IndexFilter("default"), 3)
+    assert {(hit.agent_id, hit.skill_id) for hit in hits} == {("a", "s"), ("a", "t"), ("b", "s")}
+    [hit] = [hit for hit in hits if (hit.agent_id, hit.skill_id) == ("a", "s")]
+    assert hit.similarity == pytest.approx(0.0, abs=1e-6)
+    assert (hit.example, hit.example_similarity) == (0, pytest.approx(1.0, abs=1e-6))
+    assert all(hit.example is None and hit.example_similarity is None for hit in hits if hit.skill_id == "t")
+
+
+async def test_an_example_lifts_its_skill_over_one_that_is_a_little_nearer(index: SkillIndex):
+    await index.replace("default", "a", [a_point("a", "s", direction(1, 0.5)), a_point("a", "s", EAST, example=3)])
+    await index.replace("default", "b", [a_point("b", "s", direction(1, 0.45))])
+    assert await found(index, EAST) == [("a", "s"), ("b", "s")]
+
+
+async def test_many_examples_of_one_skill_do_not_hide_the_others(index: SkillIndex):
+    crowd = [a_point("a", "s", EAST, example=n) for n in range(200)]
+    await index.replace("default", "a", [a_point("a", "s", EAST), *crowd])
+    await index.replace("default", "b", [a_point("b", "s", NORTH)])
+    assert await found(index, EAST, limit=2) == [("a", "s"), ("b", "s")]
+    assert await index.count() == 202
+
+
+async def test_words_find_what_meaning_does_not_and_every_hit_has_both_scores(index: SkillIndex):
+    others = ("Sums up texts.", "Draws charts of numbers.", "Speaks texts aloud.", "Translates texts.")
+    for number, words in enumerate(others):
+        await index.replace("default", f"a{number}", [a_point(f"a{number}", "s", EAST, words=words)])
+    await index.replace("default", "far", [a_point("far", "s", direction(1, 1), words="getDrugDosage: drug dosages")])
+    plain = await index.search(EAST, IndexFilter("default"), 4)
+    assert "far" not in {hit.agent_id for hit in plain}
+    assert {hit.lexical for hit in plain} == {0.0}
+    worded = await index.search(EAST, IndexFilter("default"), 4, WordQuery("drug dosage", weight=0.5))
+    assert worded[0].agent_id == "far"
+    assert worded[0].similarity == pytest.approx(2**-0.5, abs=1e-6)
+    assert worded[0].lexical > 0.5
+    assert [hit.lexical for hit in worded[1:]] == [0.0] * 3
+    without_weight = await index.search(EAST, IndexFilter("default"), 4, WordQuery("drug dosage", weight=0.0))
+    assert [hit.agent_id for hit in without_weight] == ["a0", "a1", "a2", "a3"]
+
+
+async def test_a_rare_word_counts_more_than_one_that_everybody_has(index: SkillIndex):
+    for number in range(8):
+        words = "reads plain text" if number else "reads plain parchment"
+        await index.replace("default", f"a{number}", [a_point(f"a{number}", "s", EAST, words=words)])
+    everywhere = IndexFilter("default")
+    rare = (await index.search(EAST, everywhere, 8, WordQuery("parchment")))[0]
+    common = (await index.search(EAST, everywhere, 8, WordQuery("text")))[0]
+    assert rare.agent_id == "a0"
+    assert rare.lexical > 2 * common.lexical > 0
+
+
+async def test_words_are_filtered_as_meaning_is(index: SkillIndex):
+    await index.replace("acme", "a", [a_point("a", "s", EAST, tenant="acme", words="drug dosage")])
+    await index.replace("default", "b", [a_point("b", "s", NORTH, words="drug dosage", cost=2.0)])
+    await index.replace("default", "c", [a_point("c", "s", UP, words="something else")])
+    hits = await index.search(EAST, IndexFilter("default", cost_max=1.0), 5, WordQuery("drug dosage"))
+    assert [hit.agent_id for hit in hits] == ["c"]
+
+
+@pytest.mark.parametrize("words", ["", "???", "...\n", "zzz"])
+async def test_words_that_say_nothing_leave_meaning_alone(index: SkillIndex, words: str):
+    await index.replace("default", "a", [a_point("a", "s", EAST, words="reads text"), a_point("a", "t", NORTH)])
+    hits = await index.search(EAST, IndexFilter("default"), 5, WordQuery(words, weight=1.0 if words != "zzz" else 0.3))
+    assert [(hit.skill_id, hit.lexical) for hit in hits] == [("s", 0.0), ("t", 0.0)]
+
+
+async def test_words_of_any_language_are_words(index: SkillIndex):
+    cards = {"de": "Übersetzt Verträge ins Englische", "el": "Μεταφράζει συμβόλαια", "ja": "契約書を翻訳する"}
+    for agent_id, words in cards.items():
+        await index.replace("default", agent_id, [a_point(agent_id, "s", EAST, words=words)])
+    for agent_id, word in {"de": "verträge", "el": "ΣΥΜΒΌΛΑΙΑ", "ja": "契約書を翻訳する"}.items():
+        hits = await index.search(EAST, IndexFilter("default"), 3, WordQuery(word))
+        assert (hits[0].agent_id, hits[0].lexical > 0) == (agent_id, True)
+
+
+async def test_the_same_skill_twice_in_one_replacement_is_one_point_the_last(index: SkillIndex):
+    await index.replace("default", "a", [a_point("a", "s", NORTH), a_point("a", "s", EAST)])
+    assert await index.count() == 1
+    assert (await index.search(EAST, IndexFilter("default"), 2))[0].similarity == pytest.approx(1.0, abs=1e-6)
+
+
+async def test_an_agent_is_marked_by_its_last_replacement_until_it_goes(index: SkillIndex):
+    assert await index.marks() == {}
+    await index.replace("default", "a", [a_point("a", "s", EAST)], "one")
+    await index.replace("acme", "a", [a_point("a", "s", EAST, tenant="acme")])
+    await index.replace("default", "a", [a_point("a", "s", EAST)], "two")
+    assert await index.marks() == {("default", "a"): "two", ("acme", "a"): ""}
+    await index.replace("acme", "a", [])
+    assert await index.marks() == {("default", "a"): "two"}
 
 
 async def test_no_agent_allowed_finds_nothing(index: SkillIndex):
@@ -207,6 +380,7 @@ async def test_a_large_index_is_searched_in_a_thread_with_the_same_answer(tmp_pa
         skills = [a_point(f"a{agent}", f"s{n}", vector) for n, vector in enumerate(vectors[agent : agent + 200])]
         await index.replace("default", f"a{agent}", skills)
     assert await index.count() == len(vectors)
+    assert index.graphed == 0
     hits = await index.search(vectors[4_100], IndexFilter("default"), 1)
     assert (hits[0].agent_id, hits[0].skill_id) == ("a4000", "s100")
     await index.close()
