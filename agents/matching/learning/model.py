@@ -193,11 +193,16 @@ def _scope(
     """From past queries that nobody could serve; too few of them: from queries of agents made to be missing."""
     ordinary = [lesson for lesson in lessons if lesson.importance == 1.0]
     outside = np.concatenate([lesson.outside for lesson in ordinary])
-    if outside.sum() < UNSOLVED_ENOUGH:
-        ordinary += _missing(cards, solved, rng, seed)
-        outside = np.concatenate([lesson.outside for lesson in ordinary])
-    rows = [scope.columns(lesson.found.scope, weighing.logits(lesson.found.features)) for lesson in ordinary]
-    return scope.fit(np.concatenate(rows), outside)
+    if outside.sum() >= UNSOLVED_ENOUGH:
+        return scope.fit(_columns(ordinary, weighing), outside)
+    made = _missing(cards, solved, rng, seed)
+    missing = np.concatenate([outside, *(lesson.outside for lesson in made)])
+    return scope.fit_without_examples(_columns([*ordinary, *made], weighing), missing)
+
+
+def _columns(lessons: Sequence[_Lesson], weighing: Weighing) -> Floats:
+    rows = [scope.columns(lesson.found.scope, weighing.logits(lesson.found.features)) for lesson in lessons]
+    return np.concatenate(rows)
 
 
 def _missing(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> list[_Lesson]:
