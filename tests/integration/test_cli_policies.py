@@ -1,0 +1,193 @@
+"""`aos policy`, `aos experiment` and `aos replay` as people type them, against a real bus and a real store."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from evolution.policies.bucket import PolicyBucket
+from evolution.store.sqlite_store import SqliteExperienceStore
+from gateway.cli.main import main
+from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
+from schemas.task import TaskEvent, TaskEventKind
+from tests.unit.evolution.a_week import a_week
+
+Aos = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+@pytest.fixture
+async def aos(js, nats_server, tmp_path: Path, monkeypatch, capsys) -> Aos:
+    """Runs a command in this process, for its exit code and what it said on both outputs."""
+    monkeypatch.setenv("AOS_NATS_URL", nats_server.url)
+    monkeypatch.setenv("AOS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("AOS_TENANT", raising=False)
+
+    def run(arguments: tuple[str, ...]) -> int:
+        try:
+            main(arguments)
+        except SystemExit as end:
+            return int(end.code or 0)
+        return 0
+
+    async def command(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = await asyncio.to_thread(run, arguments)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return command
+
+
+@pytest.fixture
+async def week(tmp_path: Path):
+    """A week in the embedded store."""
+    store = SqliteExperienceStore(tmp_path / "data" / "experience" / "experience.db")
+    records = a_week(600, days=6.5)
+    await store.record(records)
+    await store.close()
+    return records
+
+
+@pytest.fixture
+async def bucket(js) -> PolicyBucket:
+    """With two versions: one that changes nothing and one that has learned much."""
+    found = PolicyBucket(js)
+    calm = PolicySnapshot(policy="calm", encoder="e", events=0, weights={"similarity": 8.0})
+    standings = {"novice": AgentStanding(successes=99, failures=1), "clerk": AgentStanding(successes=1, failures=99)}
+    bold = calm.model_copy(
+        update={"policy": "bold", "parent": "calm", "standings": standings, "lineage": Lineage(metrics={"auc": 0.9})}
+    )
+    for snapshot in (calm, bold):
+        await found.put("default", dumps(snapshot))
+    return found
+
+
+async def test_policies_from_the_list_to_a_promotion_and_back(aos, bucket, week):
+    code, out, _ = await aos("policy", "list")
+    assert code == 0
+    assert "cosine-1" in out
+    assert "auc 0.9" in out
+    assert (await aos("policy", "promote", "calm", "--reason", "tried it"))[1] == "calm is in force\n"
+    code, out, _ = await aos("policy", "list", "--json")
+    listed = {item["policy"]: item["roles"] for item in json.loads(out)["policies"]}
+    assert listed == {"cosine-1": ["reference", "previous"], "calm": ["active"], "bold": []}
+    assert (await aos("policy", "freeze", "--reason", "audit"))[0] == 0
+    code, _, err = await aos("policy", "promote", "bold", "--reviewed")
+    assert code == 1
+    assert "frozen by" in err
+    assert (await aos("policy", "unfreeze"))[0] == 0
+    assert "cosine-1 is in force" in (await aos("policy", "rollback"))[1]
+    code, out, _ = await aos("policy", "history", "--json")
+    assert [state["reason"] for state in json.loads(out)] == ["tried it", "audit", "", ""]
+
+
+async def test_a_large_change_needs_a_review_and_says_what_to_look_at(aos, bucket, week):
+    code, _, err = await aos("policy", "promote", "bold")
+    assert code == 1
+    assert "of recent choices change" in err
+    assert "--reviewed" in err
+    code, _, err = await aos("policy", "promote", "bold", "--json")
+    assert json.loads(err)["code"] == "review_needed"
+    code, out, _ = await aos("policy", "review", "bold", "--json")
+    found = {one["guard"]: one["ok"] for one in json.loads(out)["findings"]}
+    assert not found["size of change"]
+    assert (await aos("policy", "promote", "bold", "--reviewed"))[0] == 0
+
+
+async def test_a_policy_is_shown_compared_and_carried_as_a_file_that_nobody_may_edit(aos, bucket, tmp_path):
+    file = tmp_path / "bold.policy"
+    assert (await aos("policy", "show", "bold", "--out", str(file)))[0] == 0
+    assert (await aos("policy", "put", str(file), "--tenant", "other"))[0] == 0
+    assert json.loads((await aos("policy", "show", "bold", "--json", "--tenant", "other"))[1])["parent"] == "calm"
+    file.write_bytes(file.read_bytes().replace(b'"similarity":8.0', b'"similarity":1.0'))
+    code, _, err = await aos("policy", "put", str(file), "--tenant", "third")
+    assert code == 1
+    assert "never edited by hand" in err
+    code, out, _ = await aos("policy", "diff", "calm", "bold", "--json")
+    assert json.loads(out)["standings"] == {"clerk": [None, 0.01], "novice": [None, 0.99]}
+    assert "clerk" in (await aos("policy", "diff", "calm", "bold"))[1]
+    assert "novice" in (await aos("policy", "show", "bold"))[1]
+    assert (await aos("policy", "show", "nobody"))[0] == 4
+
+
+async def test_an_experiment_is_started_looked_at_and_stopped(aos, bucket, week):
+    assert (await aos("experiment", "status"))[0] == 4
+    assert (await aos("experiment", "start", "bold", "--share", "1.5"))[0] == 2
+    _code, out, _ = await aos("experiment", "start", "bold", "--share", "0.2", "--watch", "--json")
+    started = json.loads(out)["experiment"]
+    assert (started["name"], started["share"], started["automatic"]) == ("exp-bold", 0.2, False)
+    assert (await aos("experiment", "start", "calm"))[0] == 1
+    status = json.loads((await aos("experiment", "status", "--json"))[1])
+    assert (status["control"], status["action"], status["tasks"]) == (
+        "cosine-1",
+        "wait",
+        {"treatment": 0, "control": 0},
+    )
+    assert "too few tasks" in (await aos("experiment", "status"))[1]
+    assert (await aos("experiment", "stop", "--promote"))[0] == 1
+    assert (await aos("experiment", "stop"))[0] == 0
+    assert (await aos("experiment", "stop"))[0] == 1
+
+
+async def test_tasks_are_listed_shown_and_compared(aos, js, week):
+    code, out, _ = await aos("replay", "list", "--limit", "3", "--policy", "learned-2", "--json")
+    first, second, _ = (record["task_id"] for record in json.loads(out))
+    event = TaskEvent(task_id=first, tenant="default", kind=TaskEventKind.SUCCEEDED, at=week[-1].at)
+    await js.publish(f"aos.default.task.event.{first}", event.model_dump_json().encode())
+    assert [one["what"] for one in json.loads((await aos("replay", "timeline", first, "--json"))[1])] == ["succeeded"]
+    assert "chosen with probability" in (await aos("replay", "show", second))[1]
+    assert "perceived" in (await aos("replay", "timeline", second))[1]
+    assert "instruction" in (await aos("replay", "diff", first, second, "--all"))[1]
+    _code, out, _ = await aos("replay", "list", "--failed", "--agent", "novice")
+    assert "succeeded" not in out
+    assert (await aos("replay", "show", "nobody"))[0] == 4
+    assert (await aos("replay", "list", "--window", "soon"))[0] == 2
+
+
+async def test_policies_are_evaluated_on_the_log_and_missing_support_is_said(aos, bucket, week):
+    asked = ("--policy", "cosine-1", "--policy", "bold", "--policy", "always:solver")
+    code, out, _ = await aos("replay", "evaluate", "--window", "7d", *asked, "--json")
+    found = json.loads(out)["evaluations"]
+    assert list(found) == ["logged", "cosine-1", "bold", "always:solver"]
+    for evaluation in found.values():
+        assert (
+            evaluation["doubly_robust"]["low"]
+            <= evaluation["doubly_robust"]["value"]
+            <= evaluation["doubly_robust"]["high"]
+        )
+    assert found["cosine-1"]["doubly_robust"]["value"] > found["always:solver"]["doubly_robust"]["value"]
+    assert any("effective decisions" in warning for warning in found["always:solver"]["warnings"])
+    _code, out, _ = await aos("replay", "evaluate", "--policy", "always:solver")
+    assert "! always:solver: only" in out
+    assert (await aos("replay", "evaluate", "--policy", "nobody"))[0] == 4
+    assert (await aos("replay", "evaluate", "--tenant", "empty", "--policy", "cosine-1"))[0] == 1
+
+
+async def test_tasks_are_done_again_and_the_same_command_says_the_same(aos, week):
+    asked = ("replay", "run", "--window", "7d", "--policy", "always:poet", "--alike", "0.9", "--json")
+    first, second = await aos(*asked), await aos(*asked)
+    assert first[:2] == second[:2]
+    found = json.loads(first[1])
+    assert found["tasks"] == 600
+    assert found["changed"] > 300
+    assert found["after"]["success"] < found["before"]["success"]
+    code, out, _ = await aos("replay", "run", "--window", "7d", "--policy", "cosine-1", "--agents", "live")
+    assert code == 0
+    assert "is not registered any more" in out
+
+
+async def test_the_report_is_written_whole_or_not_at_all(aos, week, bucket, tmp_path):
+    out = tmp_path / "report.html"
+    assert (await aos("replay", "report", "--out", str(out), "--limit", "60"))[0] == 0
+    assert out.read_text().endswith("</html>\n")
+    code, _, err = await aos("replay", "report", "--out", str(tmp_path / "no" / "r.html"), "--limit", "5")
+    assert code == 1
+    assert "cannot write" in err
+
+
+async def test_without_a_store_the_next_step_is_said(aos):
+    code, _, err = await aos("replay", "list")
+    assert code == 3
+    assert "AOS_DATA_DIR" in err
