@@ -13,6 +13,7 @@ from nats.js import JetStreamContext
 from agents.answers import Answers
 from agents.connectors.directory import ConnectorDirectory
 from agents.connectors.wiring import connectors
+from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.journey.controls import Controls
 from agents.journey.dead import DeadLetters
 from agents.journey.dispatch import Dispatcher, DispatchLimits
@@ -25,7 +26,6 @@ from agents.matching.live.feed import PolicyFeed
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.matching.rule_book import RuleBook, RuledPlanner
-from agents.planning.planner import GreedyPlanner
 from agents.ports import SkillIndex
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
@@ -45,6 +45,7 @@ class WorkerOptions:
     lanes: LaneLimits = field(default_factory=LaneLimits)
     dispatch: DispatchLimits = field(default_factory=DispatchLimits)
     match_threshold: float = 0.25
+    planning: PlanningOptions = field(default_factory=PlanningOptions)
     record_experience: bool = True
     drain_s: float = 15.0
     gateway_url: str | None = None
@@ -84,9 +85,9 @@ async def build_worker(
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
     policies = PolicyFeed(nc, js, blobs, fleet.cards, perceiver.encode_texts)
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
-    planner = GreedyPlanner(matcher, fleet, perceiver.encode_texts)
+    planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning)
     rules = RuleBook(js)
-    ruled = RuledPlanner(planner, rules)
+    ruled = RuledPlanner(planning.planner, rules)
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
     teller, controls = Teller(nc, worker_id), Controls(nc)
     traveller = Traveller(
@@ -107,6 +108,7 @@ async def build_worker(
         _Closing(directory, index),
         rules,
         policies,
+        planning,
         BusServices(nats_url, Answers(perceiver, ruled, matcher)),
     )
     return Worker(lanes, controls, services, options.drain_s)

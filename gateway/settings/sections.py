@@ -4,10 +4,20 @@ Numbers carry their unit in the name. A field may have a plain environment varia
 beside the systematic one (``AOS_BUS__URL``).
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    field_validator,
+)
 
 from schemas.base import Token
 
@@ -100,6 +110,16 @@ class Experience(Section):
         default=(), description="regular expressions; what they match in task text and feedback is never stored"
     )
 
+    @field_validator("redact")
+    @classmethod
+    def _are_expressions(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return patterns
+
 
 class Mining(Section):
     """How patterns are sought in experience, and which become routing rules by themselves."""
@@ -122,6 +142,19 @@ class Mining(Section):
         default=2.0, description="how many times as often as usual tasks must fail for such a rule"
     )
     automatic_support: PositiveInt = Field(default=100, description="how many failed tasks such a rule needs")
+
+
+class Learning(Section):
+    """How routing learns from outcomes."""
+
+    enabled: bool = Field(default=True, description="the evolution role learns routing policies from experience")
+    every_outcomes: PositiveInt = Field(default=500, description="outcomes after which a new policy version is made")
+    every_s: PositiveFloat = Field(default=300.0, description="seconds after which it is made of fewer, if any are new")
+    least_s: PositiveFloat = Field(default=10.0, description="seconds between two versions at least")
+    least_outcomes: PositiveInt = Field(default=50, description="outcomes that the first version needs")
+    review_beyond: float = Field(
+        default=0.5, ge=0, le=1, description="share of recent choices that may change without a person's review"
+    )
 
 
 class Redis(Section):
@@ -198,6 +231,15 @@ class Agents(Section):
     match_threshold: float = Field(
         default=0.25, ge=0, le=1, description="cosine below which matching abstains instead of guessing"
     )
+    preference: Literal["quality_first", "cost_first", "latency_first"] = Field(
+        default="quality_first", description="what evolved networks are chosen by"
+    )
+    quality_threshold: float = Field(
+        default=0.0, ge=0, le=1, description="promised chance of success below which a task is refused; 0 refuses none"
+    )
+    fresh_plan_share: float = Field(
+        default=0.05, ge=0, le=1, description="of tasks of a known kind, how many are planned anew to compare"
+    )
 
 
 class Perception(Section):
@@ -264,6 +306,7 @@ class Settings(Section):
     influx: Influx = Influx()
     experience: Experience = Experience()
     mining: Mining = Mining()
+    learning: Learning = Learning()
     redis: Redis = Redis()
     s3: S3 = S3()
     http: Http = Http()

@@ -45,6 +45,7 @@ class LiveStack(Stack):
             "AOS_AGENTS_DIR": str(folder / "cards"),
             "AOS_AGENTS__ACK_WAIT_S": str(ACK_WAIT_S),
             "AOS_AGENTS__MAX_DELIVER": str(MAX_DELIVERIES),
+            "AOS_AGENTS__FRESH_PLAN_SHARE": "0",
             "AOS_SUPERVISION__DRAIN_S": str(DRAIN_S),
             "AOS_LIMITS__INSPECTED_BYTES": str(INSPECTED_BYTES),
             "AOS_LIMITS__ATTACHMENT_BYTES": str(ATTACHMENT_BYTES),

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from agents.evolving.live.binding import CardDigests
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.brief import brief_of
+from agents.evolving.live.ending import ended
 from agents.evolving.live.refiner import GAIN_MIN, bench_of
 from agents.evolving.objectives import WEIGHTS, Preference
 from agents.planning.errands import fits_of
@@ -83,9 +84,7 @@ class Background:
 
     async def stop(self) -> None:
         """What waits is forgotten: the next task of the kind wishes again."""
-        if self._working is not None:
-            self._working.cancel()
-            await asyncio.gather(self._working, return_exceptions=True)
+        await ended(self._working)
 
     def wish(self, template: PlanTemplate, woven: Woven, vector: Vector | None) -> None:
         """Better this kind's network when there is time. Returns at once."""

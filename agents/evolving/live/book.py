@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agents.errors import BusUnavailable
 from agents.evolving.archive import Archive, Winner
 from agents.evolving.live.binding import unpacked
+from agents.evolving.live.ending import ended
 from agents.evolving.live.kinds import Goals, Kinds, Met
 from agents.planning.pasts import Pasts
 from agents.registry.kv_feed import KvEntry, bus_errors, follow, snapshot, subject_of
@@ -53,9 +54,7 @@ class PlanBook:
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.gather(self._following, return_exceptions=True)
+        await ended(self._following)
 
     def meet(self, tenant: str, shape: str, goals: Goals, vector: Vector | None) -> tuple[PlanTemplate, Met] | None:
         """The template for such a task, with how its kind was recognised."""
@@ -66,6 +65,12 @@ class PlanBook:
     def template(self, tenant: str, kind: str) -> PlanTemplate | None:
         """That kind's template as it stands."""
         return self._templates.get(tenant, {}).get(kind)
+
+    def elsewhere(self, tenant: str, goals: Goals, woven: tuple[str, ...]) -> PlanTemplate | None:
+        """An evolved network for the same words under another routing policy that chose the same agents."""
+        several = self._templates.get(tenant, {}).values()
+        same = (one for one in several if one.refined and one.woven == woven and goals in one.examples)
+        return max(same, key=lambda one: one.at, default=None)
 
     def doubt(self, tenant: str, kind: str) -> None:
         """A task of the kind failed: the next one is looked at anew."""

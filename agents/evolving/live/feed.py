@@ -13,6 +13,7 @@ from nats.aio.subscription import Subscription
 from pydantic import ValidationError
 
 from agents.evolving.live.book import PlanBook
+from agents.evolving.live.ending import ended
 from agents.planning.pasts import Pasts
 from schemas import subjects
 from schemas.experience import ExperienceRecord
@@ -43,9 +44,7 @@ class PastFeed:
         """Hear no more. What was not written down is heard by the other workers, or learned again."""
         if self._subscription is not None and not self._nc.is_closed:
             await self._subscription.unsubscribe()
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        await ended(self._writing)
 
     async def _hear(self, message: Msg) -> None:
         try:

@@ -34,6 +34,9 @@ SKILL_VECTORS_KEPT = 8192
 NEARLY = 0.02
 """Cosine by which a rival must be nearer to the task before a kind's network is not used for other words."""
 
+EVOLVED = ("network", "errands", "fits", "cards", "planner", "refined", "worth")
+"""What of a template the search made."""
+
 PolicyOf = Callable[[TaskSubmitted], str | None]
 """The routing policy that decides a task; None when it wants to try somebody else with this very task."""
 
@@ -124,7 +127,9 @@ class KindPlanner:
         if asked.task.max_cost is not None and plan.estimated_cost > asked.task.max_cost:
             return None
         self._count(asked, template)
-        return Planned(plan, _reports(asked, template, near), 0.0, _since_ms(asked.started))
+        woven = self._woven.get((template.tenant, template.kind)) if met.word_for_word else None
+        reports = _reports(asked.analysis, template, woven, near)
+        return Planned(plan, reports, 0.0, _since_ms(asked.started))
 
     def _plan(self, asked: _Question, template: PlanTemplate) -> Plan:
         plan = self._greedy.plan_for(asked.task, bound(template, asked.analysis), template.fits)
@@ -192,6 +197,10 @@ class KindPlanner:
             if present.fleet == made.fleet:
                 return present
             made = present.model_copy(update={"fleet": made.fleet, "rivals": made.rivals, "at": now()})
+        elif present is None:
+            evolved = self._book.elsewhere(tenant, asked.goals, made.woven)
+            if evolved and fits_fleet(evolved, asked.analysis, cards, self._digests):
+                made = made.model_copy(update={name: getattr(evolved, name) for name in EVOLVED})
         await self._learn_skills(made)
         evicted = self._book.take(made)
         writing = asyncio.create_task(self._book.share(made, evicted), name=f"share kind {kind}")
@@ -217,26 +226,48 @@ def _said_of(template: PlanTemplate) -> dict[str, object]:
     return {"planner": template.planner, "kind": template.kind, "refined": template.refined}
 
 
-def _reports(asked: _Question, template: PlanTemplate, near: dict[str, float] | None) -> tuple[MatchReport, ...]:
-    """Who does each goal, and that the kind's network decided it."""
+def _reports(
+    analysis: TaskAnalysis, template: PlanTemplate, woven: Woven | None, near: dict[str, float] | None
+) -> tuple[MatchReport, ...]:
+    """Who does each goal, and that the kind's network decided it; beside whom else matching named for these words."""
+    if woven is not None and not template.refined:
+        return woven.reports
     reports = []
-    by = f"refined {template.refined} times" if template.refined else "woven when it was first met"
-    for place, goal in enumerate(asked.analysis.goals):
-        chosen = next(node for node in template.network.nodes if place in template.errands[node.id].goals)
-        label = f"{chosen.agent_id}.{chosen.skill_id}"
-        fit = template.fits.get(chosen.id, 0.0)
-        scores = {"kind": fit} | ({"dense": near[label]} if near and label in near else {})
-        reason = f"the network of this kind of task ({template.kind}, {by})"
-        first = Candidate(
-            agent_id=chosen.agent_id,
-            skill_id=chosen.skill_id,
-            score=fit,
-            scores=scores,
-            probability=1.0,
-            reasons=(reason,),
+    for place, goal in enumerate(analysis.goals):
+        node = next(node for node in template.network.nodes if place in template.errands[node.id].goals)
+        chosen = (node.agent_id, node.skill_id)
+        named = woven.reports[place].candidates if woven else _by_cosine(near)
+        others = tuple(
+            one.model_copy(update={"probability": 0.0}) for one in named if (one.agent_id, one.skill_id) != chosen
         )
-        reports.append(MatchReport(goal=goal.text, candidates=(first,), policy="kind-1"))
+        present = next((one for one in named if (one.agent_id, one.skill_id) == chosen), None)
+        fit = template.fits.get(node.id, 0.0)
+        first = present or Candidate(agent_id=node.agent_id, skill_id=node.skill_id, score=fit)
+        first = first.model_copy(
+            update={
+                "scores": first.scores | {"kind": fit},
+                "probability": 1.0,
+                "reasons": (_reason(template), *first.reasons),
+            }
+        )
+        reports.append(MatchReport(goal=goal.text, candidates=(first, *others), policy="kind-1"))
     return tuple(reports)
+
+
+def _by_cosine(near: dict[str, float] | None) -> tuple[Candidate, ...]:
+    labels = sorted(near, key=lambda label: -near[label]) if near else []
+    return tuple(
+        Candidate(agent_id=agent, skill_id=skill, score=near[label], scores={"dense": near[label]})
+        for label in labels
+        if near
+        for agent, _, skill in [label.partition(".")]
+    )
+
+
+def _reason(template: PlanTemplate) -> str:
+    times = "once" if template.refined == 1 else f"{template.refined} times"
+    by = f"bettered {times} by genetic search" if template.refined else "as woven when it was first met"
+    return f"the network of this kind of task ({template.kind}, {by})"
 
 
 def _since_ms(started: float) -> float:

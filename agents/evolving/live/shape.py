@@ -19,16 +19,14 @@ def shape_of(analysis: TaskAnalysis, task: TaskSubmitted, policy: str = "") -> s
 
     Nor are tasks that different routing ``policy``s decide, or the arms of an experiment would share their plans.
     """
-    hints = task.routing
     said = [
         [_goal(goal) for goal in analysis.goals],
         _listed(analysis.content),
-        sorted(hints.required_capabilities),
-        sorted(hints.exclude),
+        task.routing.model_dump(mode="json"),
         task.requires_approval,
         policy,
     ]
-    return hashlib.blake2b(json.dumps(said).encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
 def _goal(goal: Goal) -> list[object]:

@@ -28,7 +28,9 @@ async def test_the_first_task_is_woven_and_the_next_of_its_kind_is_not_matched_a
     assert first.plan.kind == again.plan.kind == other_words.plan.kind is not None
     assert other_words.plan.network.nodes[0].goal == "Please summarise briefly a text"
     assert first.plan.plan_id != again.plan.plan_id
-    assert "the network of this kind of task" in again.matches[0].candidates[0].reasons[0]
+    assert again.matches == first.matches
+    assert "the network of this kind of task" in other_words.matches[0].candidates[0].reasons[0]
+    assert [one.agent_id for one in other_words.matches[0].candidates] == ["summary", "translate"]
 
 
 async def test_a_better_network_replaces_the_greedy_one_and_says_so():
@@ -39,7 +41,7 @@ async def test_a_better_network_replaces_the_greedy_one_and_says_so():
     assert agents_of(later) == ["summary"]
     assert (later.plan.planner, later.plan.refined) == ("genetic-1", 1)
     assert later.plan.network.nodes[0].goal == "Summarise a text briefly"
-    assert "refined 1 times" in later.matches[0].candidates[0].reasons[0]
+    assert "bettered once by genetic search" in later.matches[0].candidates[0].reasons[0]
 
 
 async def test_an_agent_that_keeps_failing_is_evolved_away():

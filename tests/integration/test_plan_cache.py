@@ -1,0 +1,152 @@
+"""Plans of kinds of task on a real bus: another process betters them, all workers share them, a restart keeps them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.errors import KeyNotFoundError
+from nats.js.kv import KeyValue
+
+from agents.evolving.live.service import RefinementService
+from agents.evolving.live.wiring import LivePlanning, PlanningOptions
+from agents.ports import Planned
+from schemas import subjects
+from schemas.card import AgentCard
+from schemas.parts import Modality, text_part
+from schemas.percept import Percept
+from schemas.refinement import PlanningPast, PlanTemplate, RefineReply
+from schemas.task import TaskSubmitted
+from tensor_layer.ports import Perceived
+from tests.unit.agents.evolving.live.kind_office import DEAR, Fleet, Matcher, card, encode, outcome, vector_of
+
+WORDS = "Summarise a text briefly"
+COSTLY, CHEAP = card("a-costly", WORDS, cost=DEAR), card("b-cheap", WORDS)
+PATIENCE_S = 30.0
+
+
+class PlanningWorker:
+    """The planning half of a worker, on the bus."""
+
+    def __init__(self, nc: Client, js: JetStreamContext, *cards: AgentCard) -> None:
+        self.fleet = Fleet(*cards)
+        self.matcher = Matcher(self.fleet)
+        options = PlanningOptions(preference="cost", fresh_share=0.0)
+        self.live = LivePlanning(nc, js, self.matcher, self.fleet, encode, options)
+
+    async def plan(self, words: str = WORDS) -> Planned:
+        parts = (text_part(words),)
+        perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of(words), parts)
+        return await self.live.planner.plan(TaskSubmitted(parts=parts), perceived)
+
+    async def until(self, fits: Callable[[Planned], bool]) -> Planned:
+        async with asyncio.timeout(PATIENCE_S):
+            while not fits(planned := await self.plan()):
+                await asyncio.sleep(0.02)
+        return planned
+
+
+@pytest.fixture
+async def refiner(nc: Client) -> AsyncIterator[RefinementService]:
+    service = RefinementService(nc)
+    await service.start()
+    yield service
+    await service.stop()
+
+
+@asynccontextmanager
+async def worker(nc: Client, js: JetStreamContext, *cards: AgentCard) -> AsyncIterator[PlanningWorker]:
+    made = PlanningWorker(nc, js, *(cards or (COSTLY, CHEAP)))
+    await made.live.start()
+    try:
+        yield made
+    finally:
+        await made.live.stop()
+
+
+async def value_of(bucket: KeyValue, key: str) -> bytes:
+    """The key's value as soon as there is one."""
+    while True:
+        try:
+            return (await bucket.get(key)).value or b""
+        except KeyNotFoundError:
+            await asyncio.sleep(0.02)
+
+
+def is_refined(planned: Planned) -> bool:
+    return planned.plan.planner == "genetic-1"
+
+
+async def test_a_kind_is_planned_greedily_first_and_with_the_refined_network_later(nc, js, refiner):
+    async with worker(nc, js) as one:
+        first = await one.plan()
+        assert (first.plan.planner, first.plan.network.nodes[0].agent_id) == ("greedy-1", "a-costly")
+        later = await one.until(is_refined)
+        assert later.plan.network.nodes[0].agent_id == "b-cheap"
+        assert (later.plan.kind, later.plan.refined) == (first.plan.kind, 1)
+        assert refiner.served >= 1
+
+
+async def test_other_workers_and_those_that_start_later_use_what_evolved(nc, js, refiner):
+    async with worker(nc, js) as one, worker(nc, js) as two:
+        refined = await one.until(is_refined)
+        assert (await two.until(is_refined)).plan.network == refined.plan.network
+    async with worker(nc, js) as late:
+        planned = await late.plan()
+        assert is_refined(planned)
+        assert late.matcher.calls == 0, "it was planned from the bucket alone"
+
+
+async def test_without_a_refiner_the_greedy_network_goes_on_working(nc, js):
+    async with worker(nc, js) as one:
+        assert [(await one.plan()).plan.planner for _ in range(5)] == ["greedy-1"] * 5
+
+
+async def test_a_shared_plan_does_not_outlive_its_agent(nc, js, refiner):
+    async with worker(nc, js) as one:
+        await one.until(is_refined)
+    async with worker(nc, js, COSTLY) as poorer:
+        planned = await poorer.plan()
+        assert planned.plan.network.nodes[0].agent_id == "a-costly"
+        assert poorer.matcher.calls > 0
+
+
+async def test_a_template_of_another_release_is_left_out(nc, js):
+    await js.publish(f"$KV.{subjects.BUCKET_PLANS}.default.k-odd", b'{"kind": "k-odd", "from": "the future"}')
+    async with worker(nc, js) as one:
+        assert (await one.plan()).plan.network.nodes[0].agent_id == "a-costly"
+
+
+async def test_a_request_that_does_not_read_as_one_is_answered_with_the_reason(nc, refiner):
+    answer = await nc.request(subjects.REFINE, b'{"tenant": "t"}', timeout=PATIENCE_S)
+    assert "does not read as one" in RefineReply.model_validate_json(answer.data).problem
+
+
+async def test_what_tasks_came_to_is_heard_and_written_down_for_workers_that_start(nc, js):
+    bucket = await js.key_value(subjects.BUCKET_PLANS)
+    async with worker(nc, js) as one:
+        feed = one.live._services[1]
+        feed._write_every_s = 0.05
+        await one.live.stop()
+        await one.live.start()
+        planned = await one.plan()
+        record = outcome(planned.plan.network, ms=750.0, estimate=planned.plan.estimate)
+        await js.publish(subjects.experience("default"), record.model_dump_json().encode())
+        async with asyncio.timeout(PATIENCE_S):
+            stored = PlanningPast.model_validate_json(await value_of(bucket, "default.past"))
+    assert stored.skills["a-costly.work"].latencies_ms == (750.0,)
+    assert len(stored.forecasts) == 1
+    async with worker(nc, js) as late:
+        assert (await late.plan()).plan.estimated_ms == pytest.approx(750.0)
+
+
+async def test_kinds_lie_in_the_bucket_as_the_message_map_says(nc, js):
+    bucket = await js.key_value(subjects.BUCKET_PLANS)
+    async with worker(nc, js) as one:
+        kind = (await one.plan()).plan.kind
+        async with asyncio.timeout(PATIENCE_S):
+            value = await value_of(bucket, f"default.{kind}")
+    template = PlanTemplate.model_validate_json(value)
+    assert (template.kind, template.errands["a-costly"].goals) == (kind, (0,))
