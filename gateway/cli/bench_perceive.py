@@ -1,5 +1,6 @@
 """``aos bench perceive``: how long encoding takes and what batching gains, measured here and now."""
 
+import os
 from typing import Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ def perceive(
     audio: Setting = "shipped",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda:0 …")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16; auto is each encoder's own.")] = "auto",
-    threads: Annotated[int, typer.Option(help="Batches computed at once on a CPU.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Batches computed at once on a CPU; 0 for all cores.", min=0)] = 0,
     samples: Annotated[int, typer.Option(help="Contents measured one by one.", min=1, max=10_000)] = 64,
     seed: Annotated[int, typer.Option(help="Same seed, same contents.", min=0)] = 0,
     as_json: Json = False,
@@ -31,7 +32,7 @@ def perceive(
     if dtype not in ("auto", "float32", "bfloat16"):
         raise Failed(f"{dtype} is no number format here: float32 or bfloat16", code="option_invalid")
     chosen: Any = None if dtype == "auto" else dtype
-    choice = EncoderChoice(text, image, audio, device, chosen, threads)
+    choice = EncoderChoice(text, image, audio, device, chosen, threads or len(os.sched_getaffinity(0)))
     try:
         figures = session.run(serving.measure(choice, samples, seed))
     except EncoderUnavailable as error:
@@ -47,6 +48,7 @@ def perceive(
     session.print_table(("what", *(name.replace("_", " ") for name in _COLUMNS)), rows, "")
     cached = figures["cached_percept"]
     session.print_line(f"cached percept: {cached['wall_ms_p50']} ms p50 (CPU {cached['cpu_ms_p50']} ms)")
+    session.print_line(f"memory, all models loaded: {figures['memory_peak_mb']} MB at most")
 
 
 _COLUMNS = (

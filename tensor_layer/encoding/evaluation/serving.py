@@ -7,6 +7,7 @@ ratio take turns, so that what else the machine does hits both.
 import asyncio
 import base64
 import io
+import resource
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ async def measure(choice: EncoderChoice, samples: int, seed: int) -> dict[str, A
         encoder = encoders.senses.get(modality)
         figures[modality.value] = None if encoder is None else await _sense(encoder, make, samples, seed)
     figures["cached_percept"] = await _cached_percept(blobs, encoders, samples)
+    figures["memory_peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return figures
 
 
