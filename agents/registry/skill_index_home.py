@@ -77,7 +77,8 @@ class Home:
 
     def leave(self, log: SkillLog, shard: Shard, graphed: int) -> None:
         """Close all, so that the next process finds it as it is, or finds nothing."""
-        shard.flush()
+        if self.kept:
+            shard.flush()
         shard.close()
         end = log.end
         log.close()

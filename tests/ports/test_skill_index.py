@@ -46,14 +46,18 @@ def a_point(
     return SkillPoint(tenant, agent_id, skill_id, vector, inputs, **more)  # type: ignore[arg-type]
 
 
+MEMORY = Path("/dev/shm")
+FOLDER = MEMORY if MEMORY.is_dir() else None
+"""The engine syncs each file it makes: on a busy disk, a second an index."""
+
 ADAPTERS = ["edge", "client-local", *(["client-server"] if QDRANT_URL else [])]
 
 
 @pytest.fixture(params=ADAPTERS)
-async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SkillIndex]:
+async def index(request: pytest.FixtureRequest) -> AsyncIterator[SkillIndex]:
     opened: SkillIndex
     if request.param == "edge":
-        opened = await EdgeSkillIndex.open(tmp_path, dimension=DIMENSION)
+        opened = await EdgeSkillIndex.open(FOLDER, dimension=DIMENSION)
     elif request.param == "client-local":
         opened = await ClientSkillIndex.over(AsyncQdrantClient(":memory:"), dimension=DIMENSION)
     else:
