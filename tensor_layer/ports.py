@@ -189,4 +189,4 @@ class Perceiver(Protocol):
 
 
 MODALITIES_WITH_ENCODER: frozenset[Modality] = frozenset({Modality.TEXT})
-"""Until the image and audio towers come, only text has an encoder; a percept says which vectors it lacks."""
+"""What every process encodes. A percept lacks the vectors of other modalities until ``perception`` has made them."""

@@ -1,0 +1,79 @@
+"""Coverage-guided fuzzing of what reads other people's bytes: tensor frames, pictures, sounds, upload forms.
+
+    pip install atheris
+    python -m tests.fuzz.fuzz_decoders -max_total_time=60
+
+Not run by pytest: the tests fuzz the same entrances with hypothesis. Any exception that is not ours is a finding.
+"""
+
+import asyncio
+import contextlib
+import sys
+import warnings
+from collections.abc import AsyncIterator, Callable
+
+import atheris
+import numpy as np
+
+with atheris.instrument_imports(include=["tensor_layer", "gateway", "python_multipart", "PIL"]):
+    from gateway.errors import GatewayError
+    from gateway.http.multipart import MultipartReader
+    from tensor_layer.encoding.pictures import decode_picture
+    from tensor_layer.encoding.sounds import decode_sound
+    from tensor_layer.errors import TensorLayerError
+    from tensor_layer.inspection.content import Damaged
+    from tensor_layer.inspection.sniffing import sniff
+    from tensor_layer.stream.reader import InMemory, PackedTensor, unpack
+    from tensor_layer.stream.tensor import from_numpy
+    from tensor_layer.stream.writer import pack_bytes
+
+PACKED = pack_bytes(from_numpy(np.arange(3000, dtype=np.float32)), chunk_bytes=4096)
+
+
+def frames(content: bytes) -> None:
+    """Noise, and a real stream with a few bytes of it replaced."""
+    place = int.from_bytes(content[:2], "little") % len(PACKED)
+    for packed in (content, PACKED[:place] + content[2:] + PACKED[place + len(content) - 2 :]):
+        for read in (lambda packed: unpack([packed]), lambda packed: PackedTensor(InMemory(packed)).tensor()):
+            with contextlib.suppress(TensorLayerError):
+                read(packed)
+
+
+def form(content: bytes) -> None:
+    """A form as it streams in, in two pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        middle = len(content) // 2
+        yield content[:middle]
+        yield content[middle:]
+
+    async def read() -> None:
+        async for part in MultipartReader(pieces(), "multipart/form-data; boundary=x").parts():
+            async for _ in part.chunks:
+                pass
+
+    with contextlib.suppress(GatewayError):
+        asyncio.run(read())
+
+
+def media(content: bytes) -> None:
+    """A file of any kind."""
+    sniff(content)
+    for decode in (decode_picture, decode_sound):
+        with contextlib.suppress(Damaged):
+            decode(content)
+
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (frames, form, media)
+
+
+def one_input(content: bytes) -> None:
+    """The first byte chooses the entrance."""
+    if content:
+        TARGETS[content[0] % len(TARGETS)](content[1:])
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
