@@ -2,8 +2,12 @@
 
 EvolutionError
 ├── ExperienceStoreUnavailable   locked, unreachable or full; records wait in the stream
+│   └── KeysUnusable             the key file cannot be read or written, or holds what is no key
 ├── ExperienceRefused            a record that can never be stored; it goes to the dead-letter stream
 ├── ExportFailed                 the export's file cannot be written
+├── ColdTierUnavailable          the object store of the cold tier does not answer
+│   └── ColdFileDamaged          a file of the cold tier is cut off or changed; it was set aside
+├── NotEmbedded                  only the embedded store can be asked for this
 ├── MiningBusy                   another process mines this tenant now
 ├── MiningStateUnusable          the folder of mining's digest cannot be read or written
 ├── NoRuleInPattern              a pattern that no routing rule can say
@@ -152,3 +156,27 @@ class RulesUnavailable(EvolutionError):
     """Patterns and routing rules cannot be read or written now."""
 
     code = "rules_unavailable"
+
+
+class KeysUnusable(ExperienceStoreUnavailable):
+    """The key file cannot be read or written, or holds what is no key. Records wait in the stream."""
+
+    code = "keys_unusable"
+
+
+class ColdTierUnavailable(EvolutionError):
+    """The object store of the cold tier does not answer. Nothing was moved or lost."""
+
+    code = "cold_tier_unavailable"
+
+
+class ColdFileDamaged(ColdTierUnavailable):
+    """A file of the cold tier is cut off or was changed. It was set aside; the rest goes on without it."""
+
+    code = "cold_file_damaged"
+
+
+class NotEmbedded(EvolutionError):
+    """Only the embedded store can be asked for this; the message says what to do with InfluxDB instead."""
+
+    code = "not_embedded"

@@ -47,11 +47,12 @@ class ExperienceStore(Protocol):
         """What was said of one task, oldest first."""
         ...
 
-    def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+    def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Records as they are stored, for ever, in that order; also those written by other processes.
 
-        Starts with those already there when ``query.since`` is given, else with what comes after the first
-        ``anext``; ``until`` and ``limit`` do not apply.
+        Starts with those already there when ``query.since`` is given, else with the ``latest`` so many, oldest first,
+        and then what comes after the first ``anext``: none is missed between the two, none comes twice. ``until`` and
+        ``limit`` do not apply.
         """
         ...
 

@@ -9,9 +9,12 @@ from nats.aio.client import Client
 
 from evolution.bus import ExperienceConsumer
 from evolution.ports import ExperienceStore
+from evolution.privacy.guard import OPEN, Guard
 from evolution.recording import Recorder
 from evolution.store.memory_store import MemoryExperienceStore
 from evolution.store.sqlite_store import SqliteExperienceStore
+from evolution.tiers.cold_files import ColdFiles
+from evolution.tiers.tiered_store import TieredStore
 
 
 class StoreKind(StrEnum):
@@ -24,7 +27,10 @@ class StoreKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """What it takes to open a store. ``path`` is for sqlite; ``url``, ``token``, ``org`` and retention for influx."""
+    """What it takes to open a store. ``path`` is for sqlite; ``url``, ``token``, ``org`` and retention for influx.
+
+    ``cold`` is where the embedded store's old records lie; None: it has none.
+    """
 
     kind: StoreKind = StoreKind.SQLITE
     path: Path = Path("experience.db")
@@ -34,6 +40,8 @@ class StoreSettings:
     token: str = ""
     org: str = "aos"
     retention_days: int = 90
+    guard: Guard = OPEN
+    cold: ColdFiles | None = None
 
 
 def build_store(settings: StoreSettings) -> ExperienceStore:
@@ -41,12 +49,19 @@ def build_store(settings: StoreSettings) -> ExperienceStore:
     if settings.kind is StoreKind.MEMORY:
         return MemoryExperienceStore()
     if settings.kind is StoreKind.SQLITE:
-        return SqliteExperienceStore(settings.path, max_bytes=settings.max_bytes, read_only=settings.read_only)
+        hot = SqliteExperienceStore(
+            settings.path, max_bytes=settings.max_bytes, read_only=settings.read_only, guard=settings.guard
+        )
+        return hot if settings.cold is None else TieredStore(hot, settings.path, settings.cold, settings.guard)
     # Imported here: influxdb-client takes 0.3 s to import, and only deployments with InfluxDB need it.
     from evolution.store.influx_store import InfluxExperienceStore
 
     return InfluxExperienceStore(
-        settings.url, token=settings.token, org=settings.org, retention_days=settings.retention_days
+        settings.url,
+        token=settings.token,
+        org=settings.org,
+        retention_days=settings.retention_days,
+        guard=settings.guard,
     )
 
 

@@ -19,9 +19,10 @@ from evolution.ports import ExperienceQuery
 from evolution.rules.keeping import Patterns, Rules
 from evolution.rules.making import AutomaticRules
 from evolution.store.moments import microseconds
+from evolution.tiers.cold_files import ColdFiles
 from evolution.wiring import build_store
 from gateway.roles.evolution import store_settings
-from gateway.roles.foundation import open_bus
+from gateway.roles.foundation import object_store, open_bus
 from gateway.roles.running import configure_logging
 from gateway.settings import Settings
 from schemas.base import now
@@ -47,10 +48,16 @@ def mine(
     keep = max(timedelta(days=settings.mining.keep_days), window)
     span = Window(microseconds(moment - window), microseconds(moment) + 1, microseconds(moment - keep))
     embedded = settings.influx.url is None
-    source = SqliteSource(settings.experience_file) if embedded else asyncio.run(_records(settings, tenant, keep))
+    source = _embedded(settings) if embedded else asyncio.run(_records(settings, tenant, keep))
     folder = DigestFolder(settings.mining_dir / tenant)
-    miner = Miner(source, folder, tenant, quote=settings.mining.quote, progress=progress)
+    # What is sealed in the store must not lie open on the bus.
+    quote = settings.mining.quote and settings.experience.key_file is None
+    miner = Miner(source, folder, tenant, quote=quote, progress=progress)
     return miner.mine(span, afresh=afresh or not embedded)
+
+
+def _embedded(settings: Settings) -> MiningSource:
+    return SqliteSource(settings.experience_file, ColdFiles(*object_store(settings)))
 
 
 async def _records(settings: Settings, tenant: str, keep: timedelta) -> MiningSource:

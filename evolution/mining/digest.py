@@ -6,8 +6,7 @@ which is replaced in one step and says what belongs together. All of it can be t
 
 import fcntl
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -135,9 +134,19 @@ class DigestFolder:
             if path.name not in wanted:
                 path.unlink(missing_ok=True)
 
-    def forget(self) -> None:
-        """Throws everything away: the next run reads all there is."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+    def forget(self, tasks: Collection[str]) -> int:
+        """Removes these tasks from what is remembered; answers how many rows. Raises MiningBusy."""
+        if not (self._folder / "state.json").exists():
+            return 0
+        with self.locked():
+            state = self.state()
+            table = self.load(state, 0, 2**62)
+            kept = table.filter(pc.invert(pc.is_in(table["task_id"], pa.array(sorted(tasks), pa.string()))))
+            gone = len(table) - len(kept)
+            if gone:
+                segments = (self.append(kept),) if len(kept) else ()
+                self.save(state.model_copy(update={"segments": segments}))
+            return gone
 
     def _read(self, segment: Segment) -> pa.Table:
         try:

@@ -4,6 +4,7 @@ Synchronous, for a thread of its own: a million rows are ten seconds of reading.
 """
 
 import json
+import logging
 import sqlite3
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -14,11 +15,17 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 
+from evolution.errors import ColdFileDamaged
 from evolution.mining.columns import Steps, steps_of
 from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
+from evolution.tiers.cold_files import ColdFile, ColdFiles
+from evolution.tiers.cold_rows import from_parquet
+from evolution.tiers.compaction import cold_files
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
+
+logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 10_000
 PLAIN = ("seq", "at_us", "task_id", "success", "latency_ms", "cost", "team", "modalities", "failure_code")
@@ -26,6 +33,7 @@ PLAIN = ("seq", "at_us", "task_id", "success", "latency_ms", "cost", "team", "mo
 _ROWS = """SELECT seq, at_us, task_id, success, latency_ms, cost, chosen, modalities, failure_code, vector,
     json_extract(record, '$.vector_version', '$.steps')
     FROM experience WHERE seq > ? AND tenant = ? AND at_us >= ? ORDER BY seq"""
+_COLD = (*PLAIN[:6], "chosen", *PLAIN[7:], "vector", "record")
 _SEQS = "SELECT seq FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ? ORDER BY seq"
 _VECTOR = "SELECT vector, json_extract(record, '$.vector_version') FROM experience WHERE seq = ?"
 _WORDS = "SELECT json_extract(record, '$.instruction') FROM experience WHERE tenant = ? AND task_id = ? LIMIT 1"
@@ -65,45 +73,72 @@ class MiningSource(Protocol):
 
 
 class SqliteSource:
-    """The embedded store's file, read beside whoever writes it."""
+    """The embedded store's file, read beside whoever writes it, and before it the files of its cold tier."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cold: ColdFiles | None = None) -> None:
         self._path = path
+        self._cold = cold
 
     def rows(self, tenant: str, after: int, since_us: int) -> Iterator[Rows]:
-        """One pass over the file."""
+        """One pass over the cold files that have something new, then one over the embedded file."""
+        for file in self._files(tenant, after, since_us):
+            yield from self._cold_rows(file, after, since_us)
         with closing(sqlite_schema.open_for_reading(self._path)) as connection:
             cursor = connection.execute(_ROWS, (after, tenant, since_us))
             while found := cursor.fetchmany(BATCH_ROWS):
                 *plain, vectors, said = zip(*found, strict=True)
-                heads = [orjson.loads(each) for each in said]
-                yield Rows(
-                    dict(zip(PLAIN, [*plain[:3], list(map(bool, plain[3])), *plain[4:]], strict=True)),
-                    [[(s["agent_id"], s["latency_ms"], s["cost"]) for s in steps or ()] for _, steps in heads],
-                    vectors,
-                    [version for version, _ in heads],
-                )
+                yield _rows(plain, vectors, [orjson.loads(each) for each in said])
 
     def count(self, tenant: str, after: int, since_us: int) -> int:
-        """Counts an index."""
+        """Counts an index, and takes cold files as they are noted."""
+        cold = sum(file.rows for file in self._files(tenant, after, since_us))
         with closing(sqlite_schema.open_for_reading(self._path)) as connection:
             sql = "SELECT count(*) FROM experience WHERE tenant = ? AND at_us >= ? AND seq > ?"
-            return int(connection.execute(sql, (tenant, since_us, after)).fetchone()[0])
+            return cold + int(connection.execute(sql, (tenant, since_us, after)).fetchone()[0])
 
     def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
-        """Draws row numbers from an index, then reads those rows."""
+        """Draws row numbers from an index, then reads those rows; the newest cold files add what is missing."""
         with closing(sqlite_schema.open_for_reading(self._path)) as connection:
             seqs = _seqs(connection, tenant, since_us)
             if len(seqs) > count:
                 seqs = np.sort(np.random.default_rng(seed).choice(seqs, count, replace=False))
             found = [connection.execute(_VECTOR, (int(seq),)).fetchone() for seq in seqs]
-        return [row for row in found if row is not None and row[0] is not None]
+        drawn = [row for row in found if row is not None and row[0] is not None]
+        for file in reversed(self._files(tenant, 0, since_us)):
+            if len(drawn) >= count:
+                break
+            for rows in self._cold_rows(file, 0, since_us):
+                pairs = zip(rows.vectors, rows.versions, strict=True)
+                drawn += [(vector, version) for vector, version in pairs if vector is not None][: count - len(drawn)]
+        return drawn
 
     def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
-        """Looks up each task."""
+        """Looks up each task in the embedded file."""
         with closing(sqlite_schema.open_for_reading(self._path)) as connection:
             found = {task: connection.execute(_WORDS, (tenant, task)).fetchone() for task in tasks}
         return {task: row[0] for task, row in found.items() if row and row[0]}
+
+    def _files(self, tenant: str, after: int, since_us: int) -> list[ColdFile]:
+        if self._cold is None:
+            return []
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            [version] = connection.execute("PRAGMA user_version").fetchone()
+            found = cold_files(connection, tenant) if version >= len(sqlite_schema.MIGRATIONS) else []
+        return [f for f in found if f.problem is None and f.last_seq > after and f.last_us >= since_us]
+
+    def _cold_rows(self, file: ColdFile, after: int, since_us: int) -> Iterator[Rows]:
+        """A damaged file is passed over: the store says so to whoever reads its records."""
+        assert self._cold is not None
+        try:
+            found = from_parquet(self._cold.get(file), _COLD)
+        except ColdFileDamaged as damage:
+            logger.warning("mining goes on without it: %s", damage)
+            return
+        wanted = [row for row in found if row[0] > after and row[1] >= since_us]
+        if wanted:
+            *plain, vectors, bodies = zip(*wanted, strict=True)
+            heads = [orjson.loads(body) for body in bodies]
+            yield _rows(plain, vectors, [(head.get("vector_version"), head.get("steps")) for head in heads])
 
 
 class RecordSource:
@@ -147,6 +182,16 @@ class RecordSource:
     def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
         """From memory."""
         return {task: self._words[task] for task in tasks if task in self._words}
+
+
+def _rows(plain: list[Any], vectors: Sequence[bytes | None], heads: Sequence[Any]) -> Rows:
+    """Rows of the columns PLAIN; ``heads`` are of each task who encoded it, and its steps as JSON has them."""
+    return Rows(
+        dict(zip(PLAIN, [*plain[:3], list(map(bool, plain[3])), *plain[4:]], strict=True)),
+        [[(s["agent_id"], s["latency_ms"], s["cost"]) for s in steps or ()] for _, steps in heads],
+        vectors,
+        [version for version, _ in heads],
+    )
 
 
 def rows_of(records: Sequence[ExperienceRecord], first_seq: int = 0) -> Rows:

@@ -4,7 +4,7 @@ Patterns of a run replace those of the run before. Rules are one record of a ten
 that of two people at once one is told to look again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -50,6 +50,15 @@ class Patterns:
         order = {"kind": 0, "rule": 1, "drift": 2}
         readable = [pattern for pattern in found if pattern is not None]
         return sorted(readable, key=lambda p: (order[p.kind], p.error_rate or 0.0, -(p.lift or 0.0), p.statement))
+
+    async def forget(self, tenant: str, tasks: Collection[str]) -> int:
+        """Remove the patterns that name or quote one of these tasks; answers how many. Raises RulesUnavailable."""
+        gone = [pattern for pattern in await self.all(tenant) if not set(tasks).isdisjoint(pattern.examples)]
+        with _reported("remove patterns"):
+            bucket = await self._js.key_value(subjects.BUCKET_PATTERNS)
+            for pattern in gone:
+                await bucket.purge(subjects.record_key(tenant, pattern.pattern_id))
+        return len(gone)
 
     async def one(self, tenant: str, pattern_id: str) -> SynthesizedPattern:
         """The pattern with that id, or the only one whose id begins so. Raises PatternNotFound, RulesUnavailable."""
@@ -154,10 +163,10 @@ async def _entries(bucket: KeyValue, tenant: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     watcher = await bucket.watch(f"{tenant}.*", ignore_deletes=True)
     try:
-        while (entry := await watcher.updates(WATCH_TIMEOUT_S)) is not None:
+        while (entry := await watcher.updates(WATCH_TIMEOUT_S)) is not None:  # type: ignore[no-untyped-call] # as nats-py has it
             found[entry.key] = entry.value or b""
     finally:
-        await watcher.stop()
+        await watcher.stop()  # type: ignore[no-untyped-call]
     return found
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from evolution.errors import ExperienceRefused
+from evolution.privacy.guard import OPEN, Guard
 from evolution.store import influx_points
 from evolution.store.moments import microseconds
 from schemas.base import now
@@ -33,30 +34,36 @@ class Prepared:
         return self.measurement, self.tenant, self.item_id
 
 
-def prepare(groups: list[Sequence[Item]]) -> list[dict[Key, Prepared] | ExperienceRefused]:
+def prepare(groups: list[Sequence[Item]], guard: Guard = OPEN) -> list[dict[Key, Prepared] | ExperienceRefused]:
     """Each caller's items by key, or the refusal of that caller's items."""
     # Distinct, so that tail can go on after any of them.
     stored_us = itertools.count(microseconds(now()))
-    return [_prepare_one(items, stored_us) for items in groups]
+    return [_prepare_one(items, stored_us, guard) for items in groups]
 
 
-def _prepare_one(items: Sequence[Item], stored_us: Iterator[int]) -> dict[Key, Prepared] | ExperienceRefused:
+def _prepare_one(
+    items: Sequence[Item], stored_us: Iterator[int], guard: Guard
+) -> dict[Key, Prepared] | ExperienceRefused:
     prepared: dict[Key, Prepared] = {}
     try:
         for item in items:
-            point = _prepared(item, next(stored_us))
+            point = _prepared(item, next(stored_us), guard)
             prepared.setdefault(point.key, point)
     except ExperienceRefused as refusal:
         return refusal
     return prepared
 
 
-def _prepared(item: Item, stored_us: int) -> Prepared:
+def _prepared(item: Item, stored_us: int, guard: Guard) -> Prepared:
     if isinstance(item, Feedback):
-        measurement, item_id, point = influx_points.FEEDBACK, item.feedback_id, influx_points.feedback_point(item)
+        measurement, item_id, point = (
+            influx_points.FEEDBACK,
+            item.feedback_id,
+            influx_points.feedback_point(item, guard),
+        )
     else:
         measurement, item_id = influx_points.RECORDS, item.record_id
-        point = influx_points.record_point(item, stored_us)
+        point = influx_points.record_point(item, stored_us, guard)
     at_ns = influx_points.point_ns(item_id, item.at)
     return Prepared(measurement, item.tenant, item_id, at_ns, point.to_line_protocol())
 

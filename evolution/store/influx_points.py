@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from evolution.errors import ExperienceRefused
+from evolution.privacy.guard import OPEN, Guard
 from evolution.store.moments import microseconds
 from evolution.validity import check_feedback, check_record
 from schemas.experience import ExperienceRecord, Feedback
@@ -28,7 +29,7 @@ CHUNK_CHARACTERS = 15_000
 """At most 60,000 bytes of UTF-8."""
 
 
-def record_point(record: ExperienceRecord, stored_us: int) -> Point:
+def record_point(record: ExperienceRecord, stored_us: int, guard: Guard = OPEN) -> Point:
     """The point of a record. Raises ExperienceRefused when it could not be read back."""
     check_record(record)
     point = _point(RECORDS, record.record_id, record.at)
@@ -37,10 +38,10 @@ def record_point(record: ExperienceRecord, stored_us: int) -> Point:
     point.field("record_id", record.record_id).field("task_id", record.task_id).field("stored_us", stored_us)
     point.field("latency_ms", float(record.latency_ms)).field("cost", float(record.cost))
     point.field("propensity", float(record.propensity)).field("chosen", joined(record.chosen))
-    return _with_body(point, record)
+    return _with_body(point, guard.sealed(record))
 
 
-def feedback_point(feedback: Feedback) -> Point:
+def feedback_point(feedback: Feedback, guard: Guard = OPEN) -> Point:
     """The point of one feedback. Raises ExperienceRefused when it could not be read back."""
     check_feedback(feedback)
     point = _point(FEEDBACK, feedback.feedback_id, feedback.at)
@@ -49,7 +50,7 @@ def feedback_point(feedback: Feedback) -> Point:
         point.field("score", float(feedback.score))
     if feedback.thumbs_up is not None:
         point.field("thumbs_up", feedback.thumbs_up)
-    return _with_body(point, feedback)
+    return _with_body(point, guard.sealed_feedback(feedback))
 
 
 def point_ns(item_id: str, at: datetime) -> int:

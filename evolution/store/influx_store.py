@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from evolution.ports import ExperienceQuery
+from evolution.privacy.guard import OPEN, Guard
 from evolution.store import influx_flux, influx_points
 from evolution.store.group_commit import GroupCommit
 from evolution.store.influx_batch import Item, Key, Prepared, prepare, requests
@@ -46,7 +47,9 @@ class InfluxExperienceStore:
         retention_days: int = RETENTION_DAYS,
         timeout_s: float = 10.0,
         attempts: int = 5,
+        guard: Guard = OPEN,
     ) -> None:
+        self._guard = guard
         self._server = InfluxServer(url, token=token, org=org, timeout_s=timeout_s, attempts=attempts)
         self._retention_s = retention_days * 86400
         self._commits: GroupCommit[Item] = GroupCommit(self._write_groups)
@@ -84,14 +87,18 @@ class InfluxExperienceStore:
     async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
         """Oldest first."""
         rows = await self._query(influx_flux.feedback_of(bucket_name(tenant), task_id))
-        return [Feedback.model_validate_json(influx_points.read_body(row)) for row in rows]
+        return [self._guard.opened_feedback(influx_points.read_body(row)) for row in rows]
 
-    async def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+    async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls every 500 ms for what was stored since, in each bucket, overlapping by 2 s; remembers the ids seen."""
         floor_us = 0 if query.since is not None else microseconds(now())
         cursors: dict[str, int] = {}
         seen: OrderedDict[tuple[str, str], None] = OrderedDict()
         caught_up = query.since is None
+        if latest and query.since is None:
+            for record in reversed(await self.find(replace(query, until=None, limit=latest))):
+                seen[record.tenant, record.record_id] = None
+                yield record
         while True:
             full = False
             for bucket in await self._buckets(query.tenant):
@@ -99,7 +106,7 @@ class InfluxExperienceStore:
                 from_us = max(floor_us, cursors.get(bucket, floor_us))
                 asked = influx_flux.stored_from(bucket, replace(query, until=None), start_ns, from_us, TAIL_ROWS)
                 rows = await self._query(asked)
-                for record in _read(rows):
+                for record in map(self._guard.opened, _read(rows)):
                     if (record.tenant, record.record_id) not in seen:
                         seen[record.tenant, record.record_id] = None
                         yield record
@@ -135,7 +142,7 @@ class InfluxExperienceStore:
         return [name for name in await self._server.buckets() if _is_ours(name)]
 
     async def _records(self, flux: Flux) -> list[ExperienceRecord]:
-        return list(_read(await self._query(flux)))
+        return [self._guard.opened(record) for record in _read(await self._query(flux))]
 
     async def _query(self, flux: Flux) -> list[dict[str, Any]]:
         try:
@@ -145,7 +152,7 @@ class InfluxExperienceStore:
 
     async def _write_groups(self, groups: list[Sequence[Item]]) -> Sequence[int | Exception]:
         """What each caller's items came to. The points of all callers travel together, one request for each bucket."""
-        prepared = await asyncio.to_thread(prepare, groups)
+        prepared = await asyncio.to_thread(prepare, groups, self._guard)
         wanted = [point for points in prepared if isinstance(points, dict) for point in points.values()]
         new = await self._write_new(wanted)
         answers: list[int | Exception] = []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from evolution.errors import ExperienceStoreUnavailable
@@ -62,9 +63,12 @@ class MemoryExperienceStore:
             (f for f in self._feedback.values() if (f.tenant, f.task_id) == (tenant, task_id)), key=lambda f: f.at
         )
 
-    async def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+    async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """In order of storing."""
         seen = 0 if query.since is not None else len(self._records)
+        if latest and query.since is None:
+            for record in self._oldest_first(replace(query, until=None))[-latest:]:
+                yield record
         while True:
             stored = self._stored
             arrived = list(islice(self._records.values(), seen, None))

@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from evolution.errors import ExperienceRefused
 from evolution.ports import ExperienceQuery
+from evolution.privacy.guard import OPEN, Guard
 from evolution.store.moments import microseconds
 from evolution.validity import check_feedback, check_record
 from schemas.experience import ExperienceRecord, Feedback
@@ -41,11 +42,11 @@ Select = tuple[str, Row]
 """A statement and its values."""
 
 
-def record_row(record: ExperienceRecord) -> Row:
-    """The values of INSERT_RECORD. Raises ExperienceRefused when the record could not be read back."""
+def record_row(record: ExperienceRecord, guard: Guard = OPEN) -> Row:
+    """The values of INSERT_RECORD. Raises ExperienceRefused when the record could not be read back, KeysUnusable."""
     vector = check_record(record)
     try:
-        body = record.model_dump_json(exclude={"vector"})
+        body = guard.sealed(record).model_dump_json(exclude={"vector"})
         body.encode()
     except (PydanticSerializationError, UnicodeEncodeError) as error:
         raise ExperienceRefused(f"record {record.record_id} cannot be written as JSON: {error}") from error
@@ -69,11 +70,11 @@ def record_row(record: ExperienceRecord) -> Row:
     )
 
 
-def feedback_row(feedback: Feedback) -> Row:
-    """The values of INSERT_FEEDBACK. Raises ExperienceRefused when the feedback could not be read back."""
+def feedback_row(feedback: Feedback, guard: Guard = OPEN) -> Row:
+    """The values of INSERT_FEEDBACK. Raises ExperienceRefused when it could not be read back, KeysUnusable."""
     check_feedback(feedback)
     try:
-        body = feedback.model_dump_json()
+        body = guard.sealed_feedback(feedback).model_dump_json()
         body.encode()
     except (PydanticSerializationError, UnicodeEncodeError) as error:
         raise ExperienceRefused(f"feedback {feedback.feedback_id} cannot be written as JSON: {error}") from error
@@ -91,7 +92,7 @@ class Read:
     seq: int
 
 
-def read(row: Row) -> Read:
+def read(row: Row, guard: Guard = OPEN) -> Read:
     """One unreadable row must not hide all the others: it is logged and left out."""
     body, vector, at_us, seq = row
     try:
@@ -101,13 +102,19 @@ def read(row: Row) -> Read:
         return Read(None, at_us, seq)
     if vector is not None:
         record = record.model_copy(update={"vector": base64.b64encode(vector).decode()})
-    return Read(record, at_us, seq)
+    return Read(guard.opened(record), at_us, seq)
 
 
 def newest(query: ExperienceQuery) -> Select:
     """The query's records, newest first."""
     key = _key(query)
     return _select(query, (), (), f"{key}.at_us DESC, {key}.seq DESC", query.limit)
+
+
+def newest_until(query: ExperienceQuery, seq: int, limit: int) -> Select:
+    """The query's records stored up to that sequence number, newest first; ``until`` does not apply."""
+    key = _key(query)
+    return _select(replace(query, until=None), (f"{key}.seq <= ?",), (seq,), f"{key}.at_us DESC, {key}.seq DESC", limit)
 
 
 def oldest_after(query: ExperienceQuery, after: tuple[int, int], limit: int) -> Select:

@@ -53,6 +53,30 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX feedback_of_task ON feedback (tenant, task_id, at_us)",
     ),
     ("CREATE INDEX experience_of_task ON experience (tenant, task_id)",),
+    (
+        # What left for the cold tier: a file counts once it is named here, in the transaction that removes its rows.
+        """CREATE TABLE cold_file (
+            key TEXT PRIMARY KEY,
+            tenant TEXT NOT NULL,
+            first_us INTEGER NOT NULL,
+            last_us INTEGER NOT NULL,
+            last_seq INTEGER NOT NULL,
+            rows INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            problem TEXT
+        )""",
+        "CREATE INDEX cold_file_of_tenant ON cold_file (tenant, first_us)",
+        """CREATE TABLE hourly (
+            tenant TEXT NOT NULL,
+            hour_us INTEGER NOT NULL,
+            agent_id TEXT NOT NULL,
+            tasks INTEGER NOT NULL,
+            successes INTEGER NOT NULL,
+            latency_ms REAL NOT NULL,
+            cost REAL NOT NULL,
+            PRIMARY KEY (tenant, hour_us, agent_id)
+        ) WITHOUT ROWID""",
+    ),
 )
 """One tuple of statements for each version; ``PRAGMA user_version`` says how many were applied. Only ever append."""
 

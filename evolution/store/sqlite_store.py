@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
+from evolution.privacy.guard import OPEN, Guard
 from evolution.store import sqlite_rows, sqlite_schema
 from evolution.store.group_commit import GroupCommit
 from schemas.experience import ExperienceRecord, Feedback
@@ -32,11 +33,15 @@ Result = TypeVar("Result")
 class SqliteExperienceStore:
     """ExperienceStore over one file. ``max_bytes`` bounds it: beyond, writes raise ExperienceStoreUnavailable.
 
-    With ``read_only`` (the CLI beside a running gateway) nothing is created and writes are refused.
+    With ``read_only`` (the CLI beside a running gateway) nothing is created and writes are refused. ``guard`` redacts
+    and seals.
     """
 
-    def __init__(self, path: Path, *, max_bytes: int | None = None, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, max_bytes: int | None = None, read_only: bool = False, guard: Guard = OPEN
+    ) -> None:
         self._path = path
+        self._guard = guard
         self._max_bytes = max_bytes
         self._read_only = read_only
         self._writer: sqlite3.Connection | None = None
@@ -73,11 +78,15 @@ class SqliteExperienceStore:
     async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
         """Oldest first."""
         rows = await self._read(sqlite_rows.FEEDBACK_OF_TASK, (tenant, task_id))
-        return [Feedback.model_validate_json(body) for (body,) in rows]
+        return [self._guard.opened_feedback(body) for (body,) in rows]
 
-    async def tail(self, query: ExperienceQuery) -> AsyncIterator[ExperienceRecord]:
+    async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls the sequence number, at once after a write of this process, every 10 to 250 ms for those of others."""
         last = -1 if query.since is not None else await self._last_seq()
+        if latest and query.since is None:
+            for row in reversed(await self._read_records(*sqlite_rows.newest_until(query, last, latest))):
+                if row.record:
+                    yield row.record
         idle_s = TAIL_IDLE_MIN_S
         while True:
             stored = self._stored
@@ -123,7 +132,7 @@ class SqliteExperienceStore:
 
     def _write(self, groups: list[Sequence[Item]]) -> Sequence[int | Exception]:
         """One transaction for all groups. A group that holds an impossible record fails alone, before it begins."""
-        prepared = [_prepare(group) for group in groups]
+        prepared = [_prepare(group, self._guard) for group in groups]
         with self._reported():
             connection = self._open_writer()
             try:
@@ -148,7 +157,7 @@ class SqliteExperienceStore:
         return int(last)
 
     async def _read_records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
-        return await self._in_reader(lambda: [sqlite_rows.read(row) for row in self._fetch(sql, values)])
+        return await self._in_reader(lambda: [sqlite_rows.read(row, self._guard) for row in self._fetch(sql, values)])
 
     async def _read(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Row]:
         return await self._in_reader(lambda: self._fetch(sql, values))
@@ -215,9 +224,9 @@ def _advice(error: sqlite3.Error) -> str:
     return f"{_ADVICE.get(primary, 'it failed')} ({error})"
 
 
-def _prepare(items: Sequence[Item]) -> "list[_Prepared] | ExperienceRefused":
+def _prepare(items: Sequence[Item], guard: Guard) -> "list[_Prepared] | ExperienceRefused":
     try:
-        return [_prepared(item) for item in items]
+        return [_prepared(item, guard) for item in items]
     except ExperienceRefused as refusal:
         return refusal
 
@@ -226,10 +235,10 @@ _Prepared = tuple[sqlite_rows.Row, tuple[str, ...] | None]
 """A row, and the agents it is found by; None instead of agents marks feedback."""
 
 
-def _prepared(item: Item) -> _Prepared:
+def _prepared(item: Item, guard: Guard) -> _Prepared:
     if isinstance(item, Feedback):
-        return sqlite_rows.feedback_row(item), None
-    return sqlite_rows.record_row(item), tuple(sorted(set(item.chosen)))
+        return sqlite_rows.feedback_row(item, guard), None
+    return sqlite_rows.record_row(item, guard), tuple(sorted(set(item.chosen)))
 
 
 def _insert(connection: sqlite3.Connection, prepared: list[_Prepared]) -> int:

@@ -1,26 +1,27 @@
 """``aos experience``: what happened, for learning. Reads the store itself, beside a running evolution role."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evolution.errors import EvolutionError
+from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable
 from evolution.export import ExportFormat
 from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli import session
+from gateway.cli.bar import bar
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
 from gateway.roles.evolution import store_settings
 from gateway.settings import Settings
 from schemas.experience import ExperienceRecord
 
-app = typer.Typer(help="What happened, for learning: follow it, export it.")
+app = typer.Typer(help="What happened, for learning: follow it, export it, keep it small, forget it.")
 
 Agent = Annotated[str | None, typer.Option("--agent", help="Only tasks that this agent worked on.")]
 Days = Annotated[float | None, typer.Option("--days", help="Only the last so many days.", min=0)]
@@ -42,11 +43,11 @@ def tail(
 
     async def work() -> None:
         async with _opened(settings) as store:
+            if follow:
+                async for record in store.tail(query, latest=limit):
+                    _print(record, as_json=as_json)
             for record in reversed(await store.find(query)) if limit else ():
                 _print(record, as_json=as_json)
-            if follow:
-                async for record in store.tail(query):
-                    _print(record, as_json=as_json)
 
     session.run(work())
 
@@ -75,6 +76,102 @@ def export(
         session.print_json({"path": str(path), "records": count})
     else:
         session.print_line(f"{count} records in {path}")
+
+
+@app.command()
+def compact(as_json: Json = False) -> None:
+    """Move what is no longer hot to the cold tier, and remove what is too old. The evolution role does so by itself."""
+    from gateway import experience_desk  # lazy: pyarrow and obstore, which --help need not pay
+
+    settings = session.settings_from({}).settings
+    with bar("moving to the cold tier", silent=as_json) as progress, _reported():
+        done = experience_desk.compact(settings, lambda moved: progress(moved, 0))
+    if as_json:
+        session.print_json({"moved": done.moved, "files": done.files, "removed": done.removed})
+    else:
+        session.print_line(f"{done.moved} records moved to {done.files} files, {done.removed} removed for good")
+
+
+@app.command()
+def forget(
+    task: Annotated[str | None, typer.Option("--task", help="Id of a task.")] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", help="A person: tasks with this label `subject`, feedback of this actor.")
+    ] = None,
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """Remove every trace of a task or a person from experience, from both tiers and from mining. Cannot be undone."""
+    from gateway import experience_desk  # lazy, as above
+
+    if not (task or subject) or (task and subject):
+        raise Failed("say what to forget: either --task or --subject", exit_code=ExitCode.USAGE)
+    settings = session.settings_from({"tenant": tenant}).settings
+    with _reported():
+        gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject)
+    quoting = session.run(_forget_patterns(settings, gone.tasks))
+    if as_json:
+        session.print_json(
+            {
+                "tasks": list(gone.tasks),
+                "records": gone.records,
+                "feedback": gone.feedback,
+                "patterns": quoting,
+                "unread": list(gone.unread),
+            }
+        )
+        return
+    patterns = "patterns not looked at: the bus does not answer" if quoting is None else f"{quoting} patterns"
+    session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {patterns}")
+    for key in gone.unread:
+        session.print_line(f"could not be looked into, being damaged: {key}")
+
+
+@app.command("rotate-keys")
+def rotate_keys(
+    drop_old: Annotated[
+        bool, typer.Option("--drop-old", help="Then drop the older keys; exports and backups sealed by them are lost.")
+    ] = False,
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """Make a new key for the tenant and seal its task text and feedback by it. Works beside running roles."""
+    from gateway import experience_desk  # lazy, as above
+
+    settings = session.settings_from({"tenant": tenant}).settings
+    with bar("sealing anew", silent=as_json) as progress, _reported():
+        renewed, dropped = experience_desk.rotate_keys(
+            settings, settings.tenant, drop_old=drop_old, progress=lambda done: progress(done, 0)
+        )
+    if as_json:
+        session.print_json({"renewed": renewed, "dropped_keys": dropped})
+    else:
+        session.print_line(
+            f"{renewed} texts of tenant {settings.tenant} are sealed by the new key; {dropped} keys dropped"
+        )
+
+
+async def _forget_patterns(settings: Settings, tasks: Sequence[str]) -> int | None:
+    """How many patterns named these tasks and are gone; None when the bus does not answer."""
+    from evolution.rules.keeping import Patterns
+    from gateway.cli.policy import BUS_TIMEOUT_S, bus_of
+
+    try:
+        async with bus_of(settings) as nc:
+            return await Patterns(nc.jetstream(timeout=BUS_TIMEOUT_S)).forget(settings.tenant, tasks)
+    except (Failed, EvolutionError):
+        return None
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    try:
+        yield
+    except EvolutionError as error:
+        unreachable = isinstance(error, ExperienceStoreUnavailable | ColdTierUnavailable)
+        raise Failed(
+            str(error), exit_code=ExitCode.UNREACHABLE if unreachable else ExitCode.FAILED, code=error.code
+        ) from error
 
 
 @asynccontextmanager

@@ -49,17 +49,21 @@ def open_blobs(settings: Settings) -> ObstoreBlobs:
 
     Raises ValueError for S3 settings that cannot be right, BlobStoreUnavailable for a folder that cannot be made.
     """
-    cache_dir = settings.data_dir / "cache" / "blobs"
+    url, options = object_store(settings)
+    return ObstoreBlobs.from_url(url, options, cache_dir=settings.data_dir / "cache" / "blobs")
+
+
+def object_store(settings: Settings) -> tuple[str, dict[str, str]]:
+    """Where the object store is, and the options of its client."""
     if settings.s3.bucket is None:
-        return ObstoreBlobs.from_url(settings.blobs_dir.absolute().as_uri(), cache_dir=cache_dir)
+        return settings.blobs_dir.absolute().as_uri(), {}
     options = {
         "endpoint": settings.s3.endpoint,
         "region": settings.s3.region,
         "access_key_id": _revealed(settings.s3.access_key_id),
         "secret_access_key": _revealed(settings.s3.secret_access_key),
     }
-    given = {name: value for name, value in options.items() if value}
-    return ObstoreBlobs.from_url(f"s3://{settings.s3.bucket}", given, cache_dir=cache_dir)
+    return f"s3://{settings.s3.bucket}", {name: value for name, value in options.items() if value}
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

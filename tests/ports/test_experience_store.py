@@ -226,3 +226,18 @@ async def test_tenants_with_records_are_known(stored):
     found = await stored.store.tenants()
     assert {stored.mine, stored.other} <= set(found)
     assert found == sorted(found)
+
+
+async def test_tail_begins_with_the_latest_and_then_misses_none(stored):
+    query = stored.query()
+    await stored.store.record([a_record(f"r{n}", minutes=n, tenant=stored.mine) for n in range(5)])
+    async with aclosing(stored.store.tail(query, latest=2)) as following:
+        assert (await anext(following)).record_id == "r3"
+        # Stored while the caller still looks at the latest; its moment lies before theirs.
+        await stored.store.record([a_record("late", minutes=-5, tenant=stored.mine)])
+        assert (await anext(following)).record_id == "r4"
+        async with asyncio.timeout(20):
+            assert (await anext(following)).record_id == "late"
+        await stored.store.record([a_record("r5", minutes=5, tenant=stored.mine)])
+        async with asyncio.timeout(20):
+            assert (await anext(following)).record_id == "r5"

@@ -1,0 +1,8 @@
+"""Where experience goes as it ages: whole and at hand, then in files, at last only in numbers by the hour.
+
+``cold_rows``     rows of the embedded store as Parquet, and back
+``cold_files``    those files in the object store, each checked against its digest
+``compaction``    moves old rows there, counts them by the hour, removes what is older still
+``tiered_store``  the store's port over both tiers
+``forgetting``    removes a task's or a person's traces from both tiers, and renews what is sealed
+"""

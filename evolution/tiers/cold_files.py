@@ -1,0 +1,92 @@
+"""The cold tier's files in the object store: a local folder or S3 through obstore. Synchronous, for a thread.
+
+A file is written whole under a name of its own and read only against the digest that the embedded store remembers.
+One that is cut off or changed is set aside under ``experience/quarantine`` at the first reading that notices.
+"""
+
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore
+
+from evolution.errors import ColdFileDamaged, ColdTierUnavailable
+from schemas.base import new_id
+from tensor_layer.errors import BlobStoreUnavailable
+from tensor_layer.storage.store_urls import open_store
+
+FOLDER = "experience"
+QUARANTINE = f"{FOLDER}/quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class ColdFile:
+    """One file as the embedded store remembers it; moments in microseconds, both inclusive."""
+
+    key: str
+    tenant: str
+    first_us: int
+    last_us: int
+    last_seq: int
+    rows: int
+    sha256: str
+    problem: str | None = None
+
+
+class ColdFiles:
+    """Reads and writes. Safe for use by many processes: no file is ever changed."""
+
+    def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
+        self._url = url
+        self._options = dict(options or {})
+
+    @functools.cached_property
+    def _store(self) -> ObjectStore:
+        """Opened at its first use: who only reads hot records makes no folder."""
+        with _reported(self._url):
+            return open_store(self._url, self._options)[0]
+
+    def put(self, tenant: str, day: str, content: bytes) -> tuple[str, str]:
+        """Store a file; answers its key and digest. Raises ColdTierUnavailable."""
+        key = f"{FOLDER}/{tenant}/{day}-{new_id()}.parquet"
+        with _reported(self._url):
+            obstore.put(self._store, key, content)
+        return key, hashlib.sha256(content).hexdigest()
+
+    def get(self, file: ColdFile) -> bytes:
+        """The file as it was written. Raises ColdFileDamaged, having set the file aside; ColdTierUnavailable."""
+        with _reported(self._url, file):
+            content = bytes(obstore.get(self._store, file.key).bytes())
+        if hashlib.sha256(content).hexdigest() == file.sha256:
+            return content
+        aside = f"{QUARANTINE}/{file.key.removeprefix(FOLDER + '/').replace('/', '-')}"
+        with _reported(self._url):
+            obstore.rename(self._store, file.key, aside)
+        raise ColdFileDamaged(
+            f"cold file {file.key} is damaged: {len(content)} bytes that are not what was written. It held "
+            f"{file.rows} records of tenant {file.tenant} and lies in {self._url} under {aside} now. Restore it from "
+            "a backup, or repeat to go on without it"
+        )
+
+    def delete(self, key: str) -> None:
+        """Remove a file; one that is not there is fine. Raises ColdTierUnavailable."""
+        with _reported(self._url):
+            try:
+                obstore.delete(self._store, key)
+            except FileNotFoundError:
+                return
+
+
+@contextmanager
+def _reported(url: str, file: ColdFile | None = None) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        where = file.key if file else url
+        raise ColdFileDamaged(f"cold file {where} is gone from {url}, or was set aside as damaged") from error
+    except (BaseError, BlobStoreUnavailable, OSError, ValueError) as error:
+        raise ColdTierUnavailable(f"the cold tier at {url} does not answer: {error}") from error

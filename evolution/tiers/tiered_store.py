@@ -1,0 +1,164 @@
+"""The experience store over both tiers: what is hot comes from the embedded file, what is cold from the object store.
+
+Wraps the embedded store; writes, feedback and following are its own. Put around it by the wiring.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evolution.errors import ColdFileDamaged
+from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.privacy.guard import OPEN, Guard
+from evolution.store import sqlite_rows, sqlite_schema
+from evolution.store.memory_store import matches
+from evolution.store.moments import microseconds
+from evolution.tiers.cold_files import ColdFile, ColdFiles
+from evolution.tiers.cold_rows import from_parquet
+from evolution.tiers.compaction import DAY_US, cold_files
+from schemas.experience import ExperienceRecord, Feedback
+
+logger = logging.getLogger(__name__)
+
+READ = ("record", "vector", "at_us", "seq")
+
+
+class TieredStore:
+    """ExperienceStore. A damaged cold file is said once as ColdFileDamaged, set aside, and passed over from then on."""
+
+    def __init__(self, hot: ExperienceStore, path: Path, cold: ColdFiles, guard: Guard = OPEN) -> None:
+        self._hot = hot
+        self._path = path
+        self._cold = cold
+        self._guard = guard
+
+    async def record(self, records: Sequence[ExperienceRecord]) -> int:
+        """Into the hot tier."""
+        return await self._hot.record(records)
+
+    async def add_feedback(self, feedback: Sequence[Feedback]) -> int:
+        """Into the hot tier, where feedback stays."""
+        return await self._hot.add_feedback(feedback)
+
+    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
+        """Oldest first."""
+        return await self._hot.feedback_of(tenant, task_id)
+
+    async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
+        """Newest first; cold files are read only as far as the hot tier does not fill the limit."""
+        found = await self._hot.find(query)
+        for file in reversed(await self._files(query)):
+            if len(found) >= query.limit and microseconds(found[query.limit - 1].at) > file.last_us:
+                continue
+            found = _merged(found, await self._read(file, query))[::-1][: query.limit]
+        return found[: query.limit]
+
+    async def scan(self, query: ExperienceQuery, batch_rows: int = 1000) -> AsyncIterator[list[ExperienceRecord]]:
+        """Day by day as long as there are cold files, then the hot tier. Memory is that of one day."""
+        files = await self._files(query)
+        if not files:
+            async for records in self._hot.scan(query, batch_rows):
+                yield records
+            return
+        since = query.since
+        for day_us in sorted({file.first_us - file.first_us % DAY_US for file in files}):
+            until = _moment(day_us + DAY_US)
+            bounded = replace(query, since=since, until=until if query.until is None else min(until, query.until))
+            hot = [record async for records in self._hot.scan(bounded, batch_rows) for record in records]
+            cold = [
+                record
+                for file in files
+                if file.first_us - file.first_us % DAY_US == day_us
+                for record in await self._read(file, bounded)
+            ]
+            together = _merged(hot, cold)
+            for start in range(0, len(together), batch_rows):
+                yield together[start : start + batch_rows]
+            since = until if since is None else max(since, until)
+        if query.until is None or since is None or since < query.until:
+            async for records in self._hot.scan(replace(query, since=since), batch_rows):
+                yield records
+
+    async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
+        """Cold records first when it starts in the past, then the hot tier in order of storing."""
+        if latest and query.since is None:
+            asked = replace(query, until=None, limit=latest)
+            hot = {(record.tenant, record.record_id) for record in await self._hot.find(asked)}
+            for record in reversed(await self.find(asked) if len(hot) < latest else []):
+                if (record.tenant, record.record_id) not in hot:
+                    yield record
+        if query.since is not None:
+            for file in await self._files(replace(query, until=None)):
+                for record in await self._read(file, replace(query, until=None)):
+                    yield record
+        async for record in self._hot.tail(query, latest):
+            yield record
+
+    async def count(self, tenant: str | None = None) -> int:
+        """Hot rows counted, cold ones as their files are noted."""
+        files = await self._files(ExperienceQuery(tenant=tenant))
+        return await self._hot.count(tenant) + sum(file.rows for file in files)
+
+    async def tenants(self) -> list[str]:
+        """Those of either tier."""
+        files = await self._files(ExperienceQuery())
+        return sorted({*await self._hot.tenants(), *(file.tenant for file in files)})
+
+    async def close(self) -> None:
+        """Release the hot tier."""
+        await self._hot.close()
+
+    async def _files(self, query: ExperienceQuery) -> list[ColdFile]:
+        """Those that may hold what is asked for, oldest first."""
+        if not self._path.exists():
+            return []
+        found = await asyncio.to_thread(self._listed, query.tenant)
+        since_us = None if query.since is None else microseconds(query.since)
+        until_us = None if query.until is None else microseconds(query.until)
+        wanted = [
+            file
+            for file in found
+            if (since_us is None or file.last_us >= since_us) and (until_us is None or file.first_us < until_us)
+        ]
+        return sorted(wanted, key=lambda file: (file.first_us, file.key))
+
+    def _listed(self, tenant: str | None) -> list[ColdFile]:
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
+            # A file of an older release that nobody has written to yet has no cold tier.
+            return cold_files(connection, tenant) if version >= len(sqlite_schema.MIGRATIONS) else []
+
+    async def _read(self, file: ColdFile, query: ExperienceQuery) -> list[ExperienceRecord]:
+        """The file's records that are asked for, oldest first."""
+        if file.problem is not None:
+            logger.warning("cold file %s is passed over: %s", file.key, file.problem)
+            return []
+        try:
+            found = await asyncio.to_thread(self._records, file)
+        except ColdFileDamaged as damage:
+            await asyncio.to_thread(self._note, file, str(damage))
+            raise
+        return [record for record in found if matches(record, query)]
+
+    def _records(self, file: ColdFile) -> list[ExperienceRecord]:
+        rows = from_parquet(self._cold.get(file), READ)
+        read = (sqlite_rows.read(row, self._guard).record for row in rows)
+        return [record for record in read if record is not None]
+
+    def _note(self, file: ColdFile, problem: str) -> None:
+        with closing(sqlite_schema.open_for_writing(self._path)) as connection:
+            connection.execute("UPDATE cold_file SET problem = ? WHERE key = ?", (problem, file.key))
+
+
+def _merged(hot: Sequence[ExperienceRecord], cold: Sequence[ExperienceRecord]) -> list[ExperienceRecord]:
+    """Each record once, oldest first."""
+    found = {(record.tenant, record.record_id): record for record in (*cold, *hot)}
+    return sorted(found.values(), key=lambda record: record.at)
+
+
+def _moment(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us / 1e6, UTC)

@@ -1,0 +1,103 @@
+"""`aos experience` and `aos mine` on a store in a data folder, as a person at a terminal uses them."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from evolution.store.sqlite_store import SqliteExperienceStore
+from gateway.cli.main import main
+from tests.unit.evolution.experience_records import a_feedback, a_record
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AOS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("AOS_NATS_URL", "nats://127.0.0.1:9")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def history(data):
+    now = datetime.now(UTC)
+    records = [a_record(f"t{n}", at=now - timedelta(days=n), instruction=f"task {n}") for n in range(12)]
+
+    async def fill():
+        store = SqliteExperienceStore(data / "experience" / "experience.db")
+        await store.record(records)
+        await store.add_feedback([a_feedback("t1", comment="well done")])
+        await store.close()
+
+    asyncio.run(fill())
+    return records
+
+
+def aos(capsys, *words):
+    """Exit code, and what was said as JSON on standard output (or on standard error when it failed)."""
+    code = 0
+    try:
+        main([*words, "--json"])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    said = capsys.readouterr()
+    return code, json.loads(said.out or said.err)
+
+
+def test_compact_then_export_finds_both_tiers(history, capsys, tmp_path):
+    assert aos(capsys, "experience", "compact") == (0, {"moved": 5, "files": 5, "removed": 0})
+    assert aos(capsys, "experience", "export", str(tmp_path / "all.jsonl"))[1]["records"] == 12
+
+
+def test_forget_says_what_is_gone(history, capsys, tmp_path):
+    code, gone = aos(capsys, "experience", "forget", "--task", "t1")
+    assert (code, gone["records"], gone["feedback"], gone["patterns"]) == (0, 1, 1, None)
+    assert aos(capsys, "experience", "export", str(tmp_path / "all.jsonl"))[1]["records"] == 11
+
+
+def test_forget_wants_to_know_what(history, capsys):
+    assert aos(capsys, "experience", "forget")[0] == 2
+
+
+def test_keys_are_made_and_text_is_sealed(history, capsys, monkeypatch, data, tmp_path):
+    code, problem = aos(capsys, "experience", "rotate-keys")
+    assert (code, problem["code"]) == (3, "keys_unusable")
+    assert "AOS_EXPERIENCE_KEYS" in problem["title"]
+    monkeypatch.setenv("AOS_EXPERIENCE_KEYS", str(tmp_path / "keys"))
+    assert aos(capsys, "experience", "rotate-keys") == (0, {"renewed": 13, "dropped_keys": 0})
+    assert aos(capsys, "experience", "rotate-keys", "--drop-old") == (0, {"renewed": 13, "dropped_keys": 1})
+    assert b"task 3" not in (data / "experience" / "experience.db").read_bytes()
+    aos(capsys, "experience", "export", str(tmp_path / "all.jsonl"))
+    assert "task 3" in (tmp_path / "all.jsonl").read_text()
+
+
+def test_a_redaction_rule_that_is_none_is_refused_by_name(data, capsys, monkeypatch):
+    monkeypatch.setenv("AOS_EXPERIENCE__REDACT", '["("]')
+    code, problem = aos(capsys, "experience", "compact")
+    assert code == 2
+    assert "AOS_EXPERIENCE__REDACT" in problem["title"]
+
+
+def test_mining_needs_no_bus_for_a_dry_run(history, capsys):
+    code, found = aos(capsys, "mine", "--dry-run", "--window", "5d")
+    assert code == 0
+    assert (found["tasks"], found["read"], found["kept"]) == (5, 12, False)
+    assert aos(capsys, "mine", "--dry-run")[1]["read"] == 0
+
+
+def test_without_a_store_or_a_bus_the_next_step_is_said(data, capsys):
+    code, problem = aos(capsys, "mine", "--dry-run")
+    assert (code, problem["code"]) == (3, "experience_store_unavailable")
+    assert "AOS_DATA_DIR" in problem["next_step"]
+    for command in (("mine", "list"), ("rules", "list"), ("mine", "apply", "abc")):
+        assert aos(capsys, *command)[0] == 3
+
+
+def test_the_similarity_graph_is_a_file_that_tools_read(history, capsys, tmp_path):
+    import networkx
+
+    code, said = aos(capsys, "mine", "graph", str(tmp_path / "g.graphml"))
+    assert (code, said["tasks"]) == (0, 12)
+    graph = networkx.read_graphml(tmp_path / "g.graphml")
+    assert sum(data["importance"] for _, data in graph.nodes(data=True)) == pytest.approx(1)
