@@ -2,14 +2,19 @@
 
 import asyncio
 
+from evolution.privacy.guard import Guard
+from evolution.privacy.keys import KeyRing
+from evolution.privacy.redaction import Redaction
+from evolution.tiers.cold_files import ColdFiles
 from evolution.wiring import StoreKind, StoreSettings, build_store, run_recorder
-from gateway.roles.foundation import open_bus
+from gateway.roles.foundation import object_store, open_bus
 from gateway.settings import Settings
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
     from agents.evolving.live.service import RefinementService
+    from gateway.experience_desk import compact_on_schedule
     from gateway.mining_desk import mine_on_schedule
     from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
 
@@ -20,20 +25,36 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         try:
             await asyncio.gather(
                 run_recorder(bus.nc, store, stop),
-                look_after_policies(bus.js, store, stop),
+                look_after_policies(bus.js, store, stop, settings),
                 mine_on_schedule(settings, stop),
+                compact_on_schedule(settings, stop),
             )
         finally:
             await refiner.stop()
             await store.close()
 
 
+def guard_of(settings: Settings) -> Guard:
+    """What is done to task text and feedback before they are stored."""
+    experience = settings.experience
+    keys = KeyRing(experience.key_file) if experience.key_file else None
+    return Guard(keys, Redaction(experience.redact))
+
+
 def store_settings(settings: Settings, *, read_only: bool = False) -> StoreSettings:
     """InfluxDB when its URL is set, else the embedded file."""
     influx = settings.influx
+    guard = guard_of(settings)
     if influx.url is None:
-        return StoreSettings(kind=StoreKind.SQLITE, path=settings.experience_file, read_only=read_only)
+        return StoreSettings(
+            kind=StoreKind.SQLITE,
+            path=settings.experience_file,
+            read_only=read_only,
+            guard=guard,
+            cold=ColdFiles(*object_store(settings)),
+        )
     return StoreSettings(
+        guard=guard,
         kind=StoreKind.INFLUX,
         url=influx.url,
         token=influx.token.get_secret_value() if influx.token else "",
