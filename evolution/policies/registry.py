@@ -20,7 +20,7 @@ from evolution.policies.changes import Who, active_name, reference_name
 from evolution.policies.diff import PolicyDiff, diff
 from evolution.policies.guards import Finding, GuardLimits, beside, change_size, window_findings
 from evolution.ports import ExperienceQuery, ExperienceStore
-from evolution.replay.comparing import changed_choices
+from evolution.replay.comparing import changed_choices, remembered
 from evolution.replay.decision_log import Policy, decisions
 from evolution.replay.evaluating import slim
 from schemas.base import now
@@ -31,7 +31,7 @@ from schemas.policy_state import PolicyExperiment, PolicyState
 logger = logging.getLogger(__name__)
 
 WINDOW = timedelta(days=7)
-MOST_RECORDS = 5_000
+MOST_RECORDS = 2_000
 
 Choices = Callable[[PolicySnapshot | None], Awaitable[Policy]]
 """Loads how a version chooses among a record's candidates; None is the built-in one. Given by the composition root."""
@@ -175,13 +175,15 @@ class PolicyRegistry:
     async def _review(self, policy: str, state: PolicyState) -> Review:
         tenant, before = state.tenant, active_name(state)
         snapshot = await self.snapshot(tenant, policy)
-        candidate, present = await self._choices(snapshot), await self._policy_or_built_in(tenant, before)
-        others = {name: await self._policy_or_built_in(tenant, name) for name in _measured_beside(state, policy)}
+        candidate = remembered(await self._choices(snapshot))
+        names = dict.fromkeys((before, *_measured_beside(state, policy)))
+        known = {name: remembered(await self._policy_or_built_in(tenant, name)) for name in names}
+        others = {name: known[name] for name in _measured_beside(state, policy)}
         records, lineage = await self._recent(tenant), snapshot.lineage if snapshot else None
         training = await self._window(tenant, lineage.since, lineage.until) if lineage and lineage.records else None
 
         def findings() -> tuple[Finding, ...]:
-            size = change_size(records, present, candidate, self._limits)
+            size = change_size(records, known[before], candidate, self._limits)
             window = () if training is None else window_findings(training, self._limits)
             return (size, *window, *beside(decisions(records), candidate, others, self._limits))
 

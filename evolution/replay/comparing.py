@@ -56,6 +56,18 @@ def best_single(taken: Decisions, tries: int = 30) -> str | None:
     return taken.agents[max(often, key=lambda index: sums[index] / counts[index])] if often else None
 
 
+def remembered(policy: Policy) -> Policy:
+    """The same policy, asked once for each record: a learned one looks at its whole past every time."""
+    answers: dict[str, Sequence[float]] = {}
+
+    def asked_once(record: ExperienceRecord) -> Sequence[float]:
+        if record.record_id not in answers:
+            answers[record.record_id] = policy(record)
+        return answers[record.record_id]
+
+    return asked_once
+
+
 def spread(values: Sequence[str]) -> float:
     """Effective number of different values: the exponential of their entropy (Hill 1973); 0 for none."""
     counts = np.array(list(Counter(values).values()), dtype=np.float64)

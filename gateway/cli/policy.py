@@ -229,7 +229,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[PolicyRegistry, Expe
     store = build_store(store_settings(settings, read_only=True))
     try:
         async with bus_of(settings) as nc:
-            yield registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store), store
+            yield registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings), store
     except EvolutionError as error:
         raise failed(error) from error
     finally:

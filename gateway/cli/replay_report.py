@@ -30,6 +30,8 @@ def report(
     tenant: Tenant = None,
 ) -> None:
     """Success, latency and cost by kind and agent over time, the learning curve, patterns, and policies compared."""
+    if not out.absolute().parent.is_dir():
+        raise Failed(f"cannot write {out}: there is no folder {out.parent}")
     settings = session.settings_from({"tenant": tenant}).settings
     query = ExperienceQuery(tenant=settings.tenant, since=windows.since(window), limit=limit)
 
@@ -83,7 +85,7 @@ async def _policies(settings: Settings, store: ExperienceStore) -> "tuple[dict[s
     always_there = [LOGGED, "cosine-1"]
     try:
         async with bus_of(settings) as nc:
-            registry = registry_over(nc.jetstream(timeout=10), store)
+            registry = registry_over(nc.jetstream(timeout=10), store, settings)
             found = await named(registry, settings.tenant, [*always_there, ACTIVE, REFERENCE])
             changes = await registry.bucket.changes(settings.tenant)
     except (Failed, EvolutionError) as error:

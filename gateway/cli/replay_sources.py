@@ -43,7 +43,8 @@ async def policies_and_store(
     async with stored(settings) as store:
         if needs_registry(names):
             async with bus_of(settings) as nc:
-                policies = await named(registry_over(nc.jetstream(timeout=10), store), settings.tenant, names)
+                registry = registry_over(nc.jetstream(timeout=10), store, settings)
+                policies = await named(registry, settings.tenant, names)
         else:
             policies = await named(None, settings.tenant, names)
         yield policies, store

@@ -1,27 +1,59 @@
-"""How a policy version chooses among a record's candidates: by the very ranker that workers use. Called by replay.
+"""How a policy version chooses among a record's candidates: by the very code that workers use. Called by replay.
 
-The evolution layer does not know rankers, and agents do not know replay; here they meet.
+The evolution layer does not know rankers, and agents do not know replay; here they meet. What a version remembers of
+the very task that is asked again is left out: else it would be praised for having seen the answer.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
-from agents.matching.learning.learned_ranker import LearnedRanker
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.learning.learned_ranker import PRIOR, LearnedRanker
+from agents.matching.live.features import Shown, lay_out
+from agents.matching.live.past import Near
+from agents.matching.live.policy import LivePolicy
+from agents.matching.live.snapshots import policy_of
+from agents.matching.live.weighing import chances
 from agents.matching.ranking import CosineRanker
 from agents.ports import Ranker, SkillHit
+from evolution.errors import PolicyDamaged
 from evolution.replay.decision_log import Policy
+from evolution.replay.rerunning import unit_vector
 from schemas.candidate import Candidate
 from schemas.card import AgentCard, NatsEndpoint, Skill
 from schemas.experience import ExperienceRecord
-from schemas.parts import Modality
-from schemas.policy import PolicySnapshot
+from schemas.parts import BlobRef, Modality
+from schemas.policy import PolicySnapshot, PolicyUnreadable
+from tensor_layer.errors import TensorLayerError
+from tensor_layer.ports import Blobs
 
-DENSE = "dense"
-"""The name under which workers record a candidate's plain similarity, whatever ranked it."""
+DENSE, WORDS = "dense", "words"
+"""The names under which workers record a candidate's plain similarities, whatever ranked it."""
 
 
-async def choices(snapshot: PolicySnapshot | None) -> Policy:
-    """evolution.policies.registry.Choices. No snapshot is the built-in cosine policy."""
-    return ranked_by(CosineRanker() if snapshot is None else LearnedRanker(snapshot))
+class WorkerChoices:
+    """evolution.policies.registry.Choices. ``blobs`` hold what is too large for a version's file."""
+
+    def __init__(self, blobs: Blobs | None = None) -> None:
+        self._blobs = blobs
+
+    async def __call__(self, snapshot: PolicySnapshot | None) -> Policy:
+        """No snapshot is the built-in cosine policy. Raises PolicyDamaged when a part of the version is missing."""
+        if snapshot is None:
+            return ranked_by(CosineRanker())
+        if not snapshot.artefacts and snapshot.weights.keys() <= PRIOR.keys():
+            return ranked_by(LearnedRanker(snapshot))
+        return remembering(snapshot, {name: await self._part(snapshot, name) for name in snapshot.artefacts})
+
+    async def _part(self, snapshot: PolicySnapshot, name: str) -> bytes:
+        if self._blobs is None:
+            raise PolicyDamaged(f"{snapshot.policy} keeps its {name} in the object store, which is not at hand here")
+        try:
+            return await self._blobs.get(BlobRef(digest=snapshot.artefacts[name], size_bytes=0))
+        except (TensorLayerError, ValueError) as error:
+            raise PolicyDamaged(f"the {name} of {snapshot.policy} cannot be read: {error}") from error
 
 
 def ranked_by(ranker: Ranker) -> Policy:
@@ -34,6 +66,54 @@ def ranked_by(ranker: Ranker) -> Policy:
         return [float(candidate.agent_id == best) for candidate in record.candidates]
 
     return policy
+
+
+def remembering(snapshot: PolicySnapshot, parts: dict[str, bytes]) -> Policy:
+    """The candidate with the best learned chance, always. Tasks without a vector go to the nearest skill."""
+    nearest = ranked_by(CosineRanker())
+    loaded: dict[int, LivePolicy] = {}
+
+    def policy(record: ExperienceRecord) -> Sequence[float]:
+        vector = unit_vector(record)
+        if vector is None:
+            return nearest(record)
+        if not loaded:
+            loaded[len(vector)] = _loaded(snapshot, parts, len(vector))
+        live = loaded.get(len(vector))
+        if live is None:
+            return nearest(record)
+        found = _chances(live, record, vector)
+        best = max(range(len(found)), key=lambda at: (found[at], record.candidates[at].scores.get(DENSE, 0.0)))
+        return [float(place == best) for place in range(len(found))]
+
+    return policy
+
+
+def _loaded(snapshot: PolicySnapshot, parts: dict[str, bytes], dimension: int) -> LivePolicy:
+    try:
+        return policy_of(snapshot, parts, dimension)
+    except PolicyUnreadable as error:
+        raise PolicyDamaged(f"{snapshot.policy} cannot be used on this experience: {error}") from error
+
+
+def _chances(live: LivePolicy, record: ExperienceRecord, vector: NDArray[np.float32]) -> list[float]:
+    """Of every candidate. The load of that moment is not recorded: it counts as none."""
+    numbers = [live.standings.number(candidate.agent_id) for candidate in record.candidates]
+    known = np.array([-1 if number is None else number for number in numbers], dtype=np.int64)
+    shown = Shown(
+        np.array([one.scores.get(DENSE, one.score) for one in record.candidates], dtype=np.float32),
+        np.array([one.scores.get(WORDS, 0.0) for one in record.candidates], dtype=np.float32),
+        np.zeros(len(known), dtype=np.float32),
+    )
+    near = _without(live.past.near(vector), live, record.task_id)
+    return [float(one) for one in chances(lay_out(live.past, live.standings, near, known, shown).rows, live.weights)]
+
+
+def _without(near: Near, live: LivePolicy, task_id: str) -> Near:
+    others = np.array([live.past.task_ids[row] != task_id for row in near.rows], dtype=bool)
+    return (
+        near if others.all() else replace(near, **{one.name: getattr(near, one.name)[others] for one in fields(near)})
+    )
 
 
 def _card(candidate: Candidate) -> AgentCard:

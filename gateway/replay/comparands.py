@@ -7,7 +7,7 @@ from evolution.policies.changes import active_name, reference_name
 from evolution.policies.registry import PolicyRegistry
 from evolution.replay.decision_log import Policy
 from evolution.replay.policies import always, as_logged, best_scored, uniform
-from gateway.replay.choices import choices
+from gateway.replay.choices import WorkerChoices
 
 LOGGED, UNIFORM, BEST_SCORED, ALWAYS = "logged", "uniform", "best-scored", "always:"
 ACTIVE, REFERENCE = "active", "reference"
@@ -26,7 +26,7 @@ async def named(registry: PolicyRegistry | None, tenant: str, names: Iterable[st
         elif name.startswith(ALWAYS):
             found[name] = always(name.removeprefix(ALWAYS))
         elif name in (BUILT_IN, "cosine"):
-            found[BUILT_IN] = await choices(None)
+            found[BUILT_IN] = await WorkerChoices()(None)
         elif registry is not None:
             state = await registry.state(tenant)
             version = {ACTIVE: active_name(state), REFERENCE: reference_name(state)}.get(name, name)
