@@ -34,6 +34,7 @@ from agents.running.runner import jetstream_runner
 from agents.services import BusServices
 from agents.worker import Service, Worker
 from schemas import subjects
+from schemas.percept import EncoderVersion
 from schemas.task import Priority
 from tensor_layer.ports import Blobs, Perceiver
 
@@ -53,14 +54,18 @@ class WorkerOptions:
     python_packages: tuple[str, ...] = ()
 
 
-async def open_index(url: str | None, api_key: str | None, folder: Path) -> SkillIndex:
-    """The agent index: a Qdrant server when there is a URL, else Qdrant inside this process."""
+async def open_index(url: str | None, api_key: str | None, folder: Path, encoder: EncoderVersion) -> SkillIndex:
+    """The agent index: a Qdrant server when there is a URL, else Qdrant inside this process.
+
+    Either keeps vectors from one start to the next, and uses those of this ``encoder`` only.
+    """
+    name = f"{encoder.name}-{encoder.version}"
     if url is not None:
         # Imported here: qdrant-client takes 0.5 s to import, and only deployments with a Qdrant server need it.
         from agents.registry.skill_index_client import ClientSkillIndex
 
-        return await ClientSkillIndex.connect(url, api_key=api_key)
-    return await EdgeSkillIndex.open(folder)
+        return await ClientSkillIndex.connect(url, api_key=api_key, dimension=encoder.dimension, encoder=name)
+    return await EdgeSkillIndex.open(folder, encoder.dimension, encoder=name)
 
 
 async def build_worker(

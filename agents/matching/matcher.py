@@ -8,7 +8,18 @@ from agents.matching.eligibility import why_not
 from agents.matching.ranking import greedy, unchosen
 from agents.matching.remembered import Remembered
 from agents.matching.routing_rules import preferred_first
-from agents.ports import Fleet, IndexFilter, Lot, Policies, PolicyRanker, Ranked, Ranker, SkillHit, SkillIndex
+from agents.ports import (
+    Fleet,
+    IndexFilter,
+    Lot,
+    Policies,
+    PolicyRanker,
+    Ranked,
+    Ranker,
+    SkillHit,
+    SkillIndex,
+    WordQuery,
+)
 from schemas.candidate import Candidate, Excluded, MatchReport
 from schemas.card import AgentCard
 from schemas.parts import Modality
@@ -122,7 +133,7 @@ class SkillMatcher:
         cards = self._fleet.cards(asked.tenant)
         missing = self._reasons(asked, asked.hints.pin)
         ranker = self._policies.ranker(asked.tenant, asked.lot) if self._policies and asked.lot else None
-        hits, near_but_excluded = await self._near(asked, ranker)
+        hits, near_but_excluded = await self._near(asked, ranker, goal)
         decided = self._ranked(asked, ranker, hits, cards)
         ranked = decided.candidates
         if asked.hints.pin and not missing:
@@ -170,19 +181,22 @@ class SkillMatcher:
         cards = self._fleet.cards(asked.tenant)
         return self._reasons(asked, sorted(cards)) if len(cards) <= LISTED_EXCLUDED else {}
 
-    async def _near(self, asked: _Question, ranker: PolicyRanker | None) -> tuple[list[SkillHit], dict[str, str]]:
+    async def _near(
+        self, asked: _Question, ranker: PolicyRanker | None, goal: str
+    ) -> tuple[list[SkillHit], dict[str, str]]:
         """Those whose cards are near, and those who did well at such tasks; and who was found but may not be chosen."""
-        hits, reasons = await self._near_by_card(asked)
+        words = WordQuery(goal) if ranker else None  # similarity alone would not know what to make of words
+        hits, reasons = await self._near_by_card(asked, words)
         found = {hit.agent_id for hit in hits} | reasons.keys()
         nominees = [one for one in ranker.nominees(asked.vector) if one not in found] if ranker else []
         barred = self._reasons(asked, nominees)
         fit = frozenset(nominees) - barred.keys()
         if fit:
             where = IndexFilter(asked.tenant, agents=fit)
-            hits = hits + await self._index.search(asked.vector, where, len(fit) * HITS_PER_CANDIDATE)
+            hits = hits + await self._index.search(asked.vector, where, len(fit) * HITS_PER_CANDIDATE, words)
         return hits, reasons
 
-    async def _near_by_card(self, asked: _Question) -> tuple[list[SkillHit], dict[str, str]]:
+    async def _near_by_card(self, asked: _Question, words: WordQuery | None) -> tuple[list[SkillHit], dict[str, str]]:
         """Hits of ``limit`` agents that may be chosen, when there are so many, and who was near but may not.
 
         One agent's many skills, or many dead agents, must not hide the others: then more hits are asked for.
@@ -192,14 +206,17 @@ class SkillMatcher:
             asked.tenant, without_agents=frozenset(hints.exclude), tags=frozenset(hints.required_capabilities)
         )
         count = asked.limit * HITS_PER_CANDIDATE
+        reasons: dict[str, str] = {}
         while True:
-            hits = await self._index.search(asked.vector, where, count)
-            reasons = self._reasons(asked, {hit.agent_id for hit in hits})
+            hits = await self._index.search(asked.vector, where, count, words)
+            reasons |= self._reasons(asked, {hit.agent_id for hit in hits})
             fit = [hit for hit in hits if hit.agent_id not in reasons]
             enough = len({hit.agent_id for hit in fit}) >= asked.limit
             if enough or len(hits) < count or count >= MOST_HITS:
                 return fit, reasons
             count *= HITS_PER_CANDIDATE
+            # Who is near and may not be chosen was told above; from here on the index leaves them out by itself.
+            where = replace(where, alive_only=True, carried=asked.modalities)
 
     async def _pinned_first(
         self, asked: _Question, ranked: tuple[Candidate, ...], cards: dict[str, AgentCard]

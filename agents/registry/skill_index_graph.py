@@ -20,6 +20,7 @@ _PR_SET_PDEATHSIG = 1
 def build(log: Path, end: int, folder: Path, dimension: int) -> None:
     """The shard of all records of the log before ``end``, with its graph, in ``folder``."""
     shard = Shard.create(folder, dimension)
+    shard.index_payload()
     for one in latest(lambda: read_records(log, dimension, end=end)):
         shard.write(one.points, dead=False, mark=one.mark)
     shard.optimize()

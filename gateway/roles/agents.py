@@ -21,13 +21,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         blobs = open_blobs(settings)
         encoders = await _encoders(settings, bus.nc, blobs)
         api_key = settings.index.api_key.get_secret_value() if settings.index.api_key else None
+        perceiving = perceiver(blobs, encoders)
         worker = await build_worker(
             bus.nc,
             bus.js,
             nats_url=settings.nats_url,
-            perceiver=perceiver(blobs, encoders),
+            perceiver=perceiving,
             blobs=blobs,
-            index=await open_index(settings.index.url, api_key, settings.index_dir),
+            index=await open_index(settings.index.url, api_key, settings.index_dir, perceiving.text_version),
             options=options_of(settings),
         )
         if settings.perception.remote or not settings.perception.serve:

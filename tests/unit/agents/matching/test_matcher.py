@@ -9,7 +9,7 @@ import pytest
 
 from agents.matching.matcher import KEPT_REPORTS, LISTED_EXCLUDED, SkillMatcher
 from agents.matching.ranking import CosineRanker
-from agents.ports import IndexFilter, SkillHit, SkillPoint
+from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
 from agents.registry.skill_index_edge import EdgeSkillIndex
 from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Liveness, NatsEndpoint, Skill
@@ -53,9 +53,11 @@ class CountingIndex:
         self.count = inner.count
         self.close = inner.close
 
-    async def search(self, vector: Vector, where: IndexFilter, limit: int) -> list[SkillHit]:
+    async def search(
+        self, vector: Vector, where: IndexFilter, limit: int, words: WordQuery | None = None
+    ) -> list[SkillHit]:
         self.searches.append(where)
-        return await self.inner.search(vector, where, limit)
+        return await self.inner.search(vector, where, limit, words)
 
 
 class World:
