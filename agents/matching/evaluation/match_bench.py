@@ -31,6 +31,7 @@ class MatchFigures:
     mrr: float | None
     abstain_auroc: float | None
     abstain_caught: float | None
+    abstain_curve: list[tuple[float, float]] | None
     latency_ms: dict[str, float]
     train_s: float
     agents: int
@@ -46,7 +47,11 @@ class MatchFigures:
             "recall_at_5": self.recall_at_5,
             "recall_at_10": self.recall_at_10,
             "mrr": self.mrr,
-            "abstain": {"auroc": self.abstain_auroc, "oos_recall_at_95": self.abstain_caught},
+            "abstain": {
+                "auroc": self.abstain_auroc,
+                "oos_recall_at_95": self.abstain_caught,
+                "caught_by_kept": self.abstain_curve,
+            },
             "latency_ms": self.latency_ms,
             "train_s": self.train_s,
             "agents": self.agents,
@@ -99,6 +104,7 @@ def _figures(
         mrr=scores.mean_reciprocal_rank(places),
         abstain_auroc=scores.auroc(nobody_fits, somebody_fits),
         abstain_caught=scores.caught_at(nobody_fits, somebody_fits),
+        abstain_curve=scores.caught_by_kept(nobody_fits, somebody_fits),
         latency_ms=latency_ms,
         train_s=round(train_s, 3),
         agents=agents,

@@ -10,6 +10,8 @@ Floats = NDArray[np.float64]
 KEPT_SHARE = 0.95
 """Out-of-scope queries are caught at the threshold that keeps this share of the real ones."""
 
+KEPT_SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 0.995, 1.0)
+
 NEVER = np.iinfo(np.int64).max
 """The rank of a right agent that was not in the list."""
 
@@ -52,6 +54,15 @@ def caught_at(out_of_scope: Floats, in_scope: Floats, kept: float = KEPT_SHARE) 
     if not len(out_of_scope) or not len(in_scope):
         return None
     return float(np.mean(out_of_scope > np.quantile(in_scope, kept, method="higher")))
+
+
+def caught_by_kept(
+    out_of_scope: Floats, in_scope: Floats, kept: Sequence[float] = KEPT_SHARES
+) -> list[tuple[float, float]] | None:
+    """The curve of ``caught_at``: each share of real queries kept, and the share of the others then caught."""
+    if not len(out_of_scope) or not len(in_scope):
+        return None
+    return [(share, round(float(caught_at(out_of_scope, in_scope, share) or 0.0), 4)) for share in kept]
 
 
 def percentiles_ms(seconds: Sequence[float]) -> dict[str, float]:

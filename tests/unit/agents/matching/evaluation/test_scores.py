@@ -30,3 +30,12 @@ def test_out_of_scope_is_caught_above_what_keeps_95_percent():
 def test_nothing_asked_is_nothing_found():
     assert scores.recall_at(np.array([], dtype=np.int64), 1) is None
     assert scores.percentiles_ms([]) == {"p50": 0.0, "p99": 0.0}
+
+
+def test_the_more_real_queries_may_be_lost_the_more_strange_ones_are_caught():
+    rng = np.random.default_rng(0)
+    curve = scores.caught_by_kept(rng.normal(1.0, 1.0, 300), rng.normal(0.0, 1.0, 300))
+    kept, caught = zip(*curve, strict=True)
+    assert list(kept) == sorted(kept)
+    assert list(caught) == sorted(caught, reverse=True)
+    assert scores.caught_by_kept(np.array([]), np.array([1.0])) is None

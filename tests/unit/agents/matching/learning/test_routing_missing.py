@@ -132,3 +132,25 @@ def test_a_missing_outcome_is_neither_a_failure_nor_a_success(tmp_path):
 def test_no_agent_in_common_is_an_error(tmp_path):
     with pytest.raises(RowsInvalid, match="nothing to choose from"):
         measured(tmp_path, [{"prompt": "p", "outcomes": {"a": 1}}], [{"prompt": "q", "outcomes": {"b": 1}}])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kinds_never_seen_are_left_to_the_best_single_agent(seed: int):
+    """Agents that lead on known kinds fail on new ones: whoever follows them there falls below the best single one."""
+    fleet = Generalists(seed)
+    router = routing.fit(*fleet.ask(400))
+    new = np.random.default_rng(seed + 100).normal(size=(200, WIDTH))
+    new -= new @ fleet.kinds.T @ np.linalg.pinv(fleet.kinds @ fleet.kinds.T) @ fleet.kinds
+    vectors = (new / np.linalg.norm(new, axis=1, keepdims=True)).astype(np.float32)
+    strange = Prompts(vectors, tuple(f"never heard of {number}" for number in range(200)))
+    assert (router.choose(strange) == router.best).mean() > 0.95
+
+
+def test_noise_is_not_followed():
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(300, WIDTH)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = (rng.random((300, 4)) < np.array([0.5, 0.4, 0.4, 0.45])).astype(np.float32)
+    router = routing.fit(Prompts(vectors, tuple(f"do {number}" for number in range(300))), scores)
+    asked = Prompts(vectors[::-1].copy(), tuple(f"do {number}" for number in range(300)))
+    assert (router.choose(asked) == router.best).mean() > 0.9
