@@ -9,7 +9,7 @@ TESTS  ?= tests
 JOBS   ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format proto schemas clean
+.PHONY: help setup demo test check format proto schemas plots clean
 
 help: ## What can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1|/' | awk -F'|' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -48,6 +48,10 @@ proto: setup ## schemas/proto/aos_pb2.py from aos.proto
 
 schemas: setup ## schemas/json/ and docs/message-map.md from the models
 	$(BIN)/aos schema export
+
+plots: setup ## The documentation's figures, redrawn from benchmarks/results
+	$(BIN)/python -m benchmarks.plots.matching
+	$(BIN)/python -m benchmarks.plots.networks_plots
 
 clean: ## Everything that can be made again, the virtual environment included
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist *.egg-info
