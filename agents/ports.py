@@ -238,9 +238,9 @@ class PolicyRanker(Protocol):
 
     def rank(
         self, vector: Vector, hits: Sequence[SkillHit], cards: dict[str, AgentCard], load: Callable[[str], float],
-        bound: float, threshold: float | None,
+        bound: float, threshold: float | None, limit: int,
     ) -> Ranked:  # fmt: skip
-        """One candidate for each agent. ``bound`` is the share of tasks that may try another than the best.
+        """At most ``limit`` candidates, one for each agent.
 
         ``threshold`` is the cosine below which a card alone is too far; None: nobody is.
         """
@@ -265,10 +265,19 @@ class Policies(Protocol):
         """The ranker of that lot's policy; None when it is gone meanwhile."""
         ...
 
-
+    async def match(
+        self,
+        tenant: str,
+        goal: str,
+        vector: Vector,
         modalities: frozenset[Modality],
         hints: RoutingHints,
         limit: int = 8,
+        lot: Lot | None = None,
+
+class Matcher(Protocol):
+    """Finds who can do a goal."""
+
     def lot(self, task: TaskSubmitted) -> Lot | None:
         """What is drawn for this task: part of what a decision depends on. None: the built-in order decides."""
         ...

@@ -30,6 +30,7 @@ class Stack:
     effects: Path | None = None
     settings: dict[str, str] = field(default_factory=dict)
     with_evolution: bool = True
+    with_echo: bool = True
 
     def __post_init__(self) -> None:
         self.nats = NatsServer(self.folder / "nats", sync_interval=self.sync_interval)
@@ -53,6 +54,9 @@ class Stack:
         await self.nats.start()
         for name in self.role_names:
             self.start_process(name)
+        if not self.with_echo:
+            await self.until_ready()
+            return
         self.start_echo()
         await self.until_ready()
         async with httpx.AsyncClient(base_url=self.url, timeout=30) as client:

@@ -164,7 +164,7 @@ class SkillMatcher:
         def load(agent_id: str) -> float:
             return self._fleet.load(asked.tenant, agent_id)
 
-        return ranker.rank(asked.vector, hits, cards, load, asked.lot.bound, asked.threshold)
+        return ranker.rank(asked.vector, hits, cards, load, asked.lot.bound, asked.threshold, asked.limit)
 
     def _reasons(self, asked: _Question, agent_ids: Iterable[str]) -> dict[str, str]:
         """Those of the agents that may not be chosen, with the reason."""

@@ -15,6 +15,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
     from agents.evolving.live.service import RefinementService
     from gateway.experience_desk import compact_on_schedule
+    from gateway.learning.desk import learn_policies
     from gateway.mining_desk import mine_on_schedule
     from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
 
@@ -28,6 +29,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 look_after_policies(bus.js, store, stop, settings),
                 mine_on_schedule(settings, stop),
                 compact_on_schedule(settings, stop),
+                learn_policies(settings, bus, store, stop),
             )
         finally:
             await refiner.stop()

@@ -42,6 +42,15 @@ def propensities(best: Numbers, bound: float) -> Numbers:
     return shares
 
 
+def shortlisted(best: Numbers, limit: int) -> list[int]:
+    """At most so many places, in their order: half of them the first, the others those likeliest to be the best."""
+    if len(best) <= limit:
+        return list(range(len(best)))
+    first = (limit + 1) // 2
+    likeliest = first + np.argsort(-best[first:], kind="stable")[: limit - first]
+    return [*range(first), *sorted(int(place) for place in likeliest)]
+
+
 def drawn(shares: Numbers, ticket: float) -> int:
     """The place that the ticket, uniform in [0, 1), draws: the others come first, so that a small one explores."""
     ends = shares[1:].cumsum()

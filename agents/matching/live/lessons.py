@@ -12,6 +12,8 @@ from schemas.task import StepOutcome, TaskState
 
 Floats = NDArray[np.float32]
 
+_FLOAT_BYTES = 4
+
 TAUGHT_BY = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
 """A task that somebody cancelled, or that could not be read, says nothing of agents."""
 
@@ -31,6 +33,11 @@ def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
         return [_outcome(record, record.chosen[0], vector, record.success, None)]
     # Every step counts for the agent that did it, one that stood in for another included: whoever fails is told of it.
     return [_outcome(record, step.agent_id, vector, step.ok, step) for step in record.steps]
+
+
+def dimension_of(record: ExperienceRecord) -> int:
+    """How many numbers the record's vector has; 0 when it has none."""
+    return len(record.vector) * 3 // 4 // _FLOAT_BYTES if record.vector else 0
 
 
 def judged_success(feedback: Feedback) -> float | None:

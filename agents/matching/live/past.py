@@ -23,6 +23,8 @@ NEAREST = 10
 NEAR_COSINE_MIN = 0.3
 """Nothing that is less alike counts fully, however lonely the new task."""
 ROWS_MAX = 400
+FORGIVING_OUTCOMES = 1_000.0
+"""After so many outcomes of anybody a failure counts half: whoever failed long ago is given another chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,12 @@ class PastTasks:
 
     def evidence(self, near: Near, kernel: Kernel, agents: int) -> Evidence:
         """Of each of so many agents, from its tasks like the new one."""
-        who = self._agents[near.rows]
+        who, outcomes = self._agents[near.rows], self._outcomes[near.rows]
         weights = self.weights(near, kernel)
-        successes = np.bincount(who, weights=weights * self._outcomes[near.rows], minlength=agents)
-        total = np.bincount(who, weights=weights, minlength=agents)
-        return Evidence(successes.astype(np.float32), (total - successes).astype(np.float32))
+        forgiven = np.exp2((near.rows - self.count) / FORGIVING_OUTCOMES)
+        successes = np.bincount(who, weights=weights * outcomes, minlength=agents)
+        failures = np.bincount(who, weights=weights * (1.0 - outcomes) * forgiven, minlength=agents)
+        return Evidence(successes.astype(np.float32), failures.astype(np.float32))
 
     def weights(self, near: Near, kernel: Kernel) -> Floats:
         """(rows,) how much each of the near tasks counts now."""

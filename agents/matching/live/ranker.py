@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.live.exploring import best_probabilities, propensities
+from agents.matching.live.exploring import best_probabilities, propensities, shortlisted
 from agents.matching.live.features import KINDRED, NAMES, Shown
 from agents.matching.live.policy import Judged, LivePolicy
 from agents.matching.ranking import SCORE_DIGITS, CosineRanker
@@ -47,7 +47,7 @@ class LearnedOrder:
 
     def rank(
         self, vector: Vector, hits: Sequence[SkillHit], cards: dict[str, AgentCard], load: Callable[[str], float],
-        bound: float, threshold: float | None,
+        bound: float, threshold: float | None, limit: int,
     ) -> Ranked:  # fmt: skip
         """One candidate for each agent, best first."""
         found = CosineRanker().rank(hits, cards)
@@ -62,10 +62,11 @@ class LearnedOrder:
         judged = self.live.judge(vector, [one.agent_id for one in found], shown)
         order = sorted(range(len(found)), key=lambda at: (-float(judged.chances[at]), -found[at].score))
         best = best_probabilities(judged.chances[order], judged.amount[order])
-        shares = propensities(best, bound)
+        places = shortlisted(best, limit)
+        shares = propensities(best[places] / best[places].sum(), bound)
         candidates = tuple(
-            _candidate(found[at], judged, at, float(shown.words[at]), float(share))
-            for at, share in zip(order, shares, strict=True)
+            _candidate(found[order[place]], judged, order[place], float(shown.words[order[place]]), float(share))
+            for place, share in zip(places, shares, strict=True)
         )
         return self._decided(candidates, shown, judged, threshold)
 
@@ -79,7 +80,7 @@ class LearnedOrder:
         near = bool((shown.similarity >= threshold).any())
         if near:
             # Somebody claims it: past failures make it a bad bet, never a refusal that nothing could ever end.
-            least = min(least, *(one.score for one in candidates if one.scores[DENSE] >= threshold))
+            least = min([least, *(one.score for one in candidates if one.scores[DENSE] >= threshold)])
         return Ranked(candidates, least, doubt, abstained=not near and candidates[0].score < least)
 
     def _just_near_enough(self, threshold: float) -> float:

@@ -1,0 +1,88 @@
+"""One tenant's learner, fed with records and with what people say. Called by ``school``, in a thread.
+
+The same records in the same order make the same policy: learning from scratch and step by step are one code.
+"""
+
+from collections import deque
+from datetime import datetime
+
+import numpy as np
+
+from agents.matching.live.features import Shown
+from agents.matching.live.lessons import judged_success, lessons_of
+from agents.matching.live.policy import Learner, LivePolicy
+from agents.matching.live.ranker import DENSE, WORDS
+from schemas.experience import ExperienceRecord, Feedback
+from schemas.policy import Lineage
+
+RECENT = 200
+"""So many decisions say how much a version would change."""
+FORETOLD = 1_000
+RECORDS_KNOWN = 4_096
+
+
+class Pupil:
+    """Learns; for one thread at a time. ``new`` counts outcomes since the last version."""
+
+    def __init__(self, dimension: int, encoder: str) -> None:
+        self.learner = Learner(LivePolicy.blank(dimension))
+        self.dimension = dimension
+        self.encoder = encoder
+        self.records = 0
+        self.new = 0
+        self._since: datetime | None = None
+        self._until: datetime | None = None
+        self._known: deque[str] = deque(maxlen=RECORDS_KNOWN)
+        self._recent: deque[ExperienceRecord] = deque(maxlen=RECENT)
+        self._errors: deque[float] = deque(maxlen=FORETOLD)
+
+    def study(self, record: ExperienceRecord) -> None:
+        """In the order of arrival; a record that was studied already is passed over. About a millisecond."""
+        if record.record_id in self._known:
+            return
+        self._known.append(record.record_id)
+        lessons = lessons_of(record, self.dimension)
+        for lesson in lessons:
+            self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
+        if lessons:
+            self._note(record, len(lessons))
+
+    def heed(self, feedback: Feedback) -> None:
+        """People's judgement replaces what a result looked like."""
+        success = judged_success(feedback)
+        if success is not None and self.learner.policy.correct(feedback.task_id, success):
+            self.new += 1
+
+    def lineage(self, code: str) -> Lineage:
+        """Where a version made now comes from. ``brier``: squared error of the chances foretold, lately."""
+        metrics = {"brier": round(float(np.mean(self._errors)), 5)} if self._errors else {}
+        changed = self.changed_choices()
+        if changed is not None:
+            metrics["changed_choices"] = round(changed, 5)
+        return Lineage(since=self._since, until=self._until, records=self.records, code=code, metrics=metrics)
+
+    def changed_choices(self) -> float | None:
+        """The share of recent decisions that would go to another agent now. None: there were none to decide."""
+        open_ones = [record for record in self._recent if len(record.candidates) > 1]
+        if not open_ones:
+            return None
+        return sum(self._differs(record) for record in open_ones) / len(open_ones)
+
+    def _differs(self, record: ExperienceRecord) -> bool:
+        ids = [candidate.agent_id for candidate in record.candidates]
+        scores = [candidate.scores for candidate in record.candidates]
+        shown = Shown(
+            np.array([one.get(DENSE, 0.0) for one in scores], dtype=np.float32),
+            np.array([one.get(WORDS, 0.0) for one in scores], dtype=np.float32),
+            np.zeros(len(ids), dtype=np.float32),
+        )
+        vector = lessons_of(record, self.dimension)[0].vector
+        best = ids[int(self.learner.policy.judge(vector, ids, shown).chances.argmax())]
+        return best != max(record.candidates, key=lambda one: one.probability).agent_id
+
+    def _note(self, record: ExperienceRecord, lessons: int) -> None:
+        self.records += 1
+        self.new += lessons
+        self._since = min(self._since or record.at, record.at)
+        self._until = max(self._until or record.at, record.at)
+        self._recent.append(record)

@@ -1,0 +1,140 @@
+"""Learns from the store's experience for as long as the evolution role runs. Started by ``gateway.roles.evolution``.
+
+At start the latest records are studied from scratch; then every record as it is stored. Studying happens in a thread,
+some milliseconds at a time; a version is published after so many outcomes, or after some time when there is any news.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from agents.matching.live.lessons import dimension_of
+from agents.matching.live.past import CAPACITY
+from evolution.errors import EvolutionError
+from evolution.ports import ExperienceQuery, ExperienceStore
+from gateway.learning.publishing import Publisher
+from gateway.learning.pupil import Pupil
+from schemas import subjects
+from schemas.base import now
+from schemas.experience import ExperienceRecord, Feedback
+from tensor_layer.errors import TensorLayerError
+
+logger = logging.getLogger(__name__)
+
+STUDY_AT_ONCE = 64
+"""About 50 ms of one thread: the recorder beside it waits no longer."""
+LOOK_EVERY_S = 0.25
+RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """When a version is due."""
+
+    every_outcomes: int = 500
+    every_s: float = 300.0
+    least_outcomes: int = 50
+    least_s: float = 10.0
+
+
+class School:
+    """Every tenant's pupil. Failures are logged and tried again: recording must go on whatever is wrong here."""
+
+    def __init__(self, nc: Client, store: ExperienceStore, publisher: Publisher, terms: Terms) -> None:
+        self._nc = nc
+        self._store = store
+        self._publisher = publisher
+        self._terms = terms
+        self._pupils: dict[str, Pupil] = {}
+        self._published_at: dict[str, float] = {}
+        self._records: list[ExperienceRecord] = []
+        self._feedback: list[Feedback] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set."""
+        hearing = await self._nc.subscribe(subjects.FEEDBACK_ALL, cb=self._hear)
+        reading = asyncio.create_task(self._read(), name="learning from the store")
+        try:
+            while not stop.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
+                await self._study()
+                await self._publish_due()
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            with suppress(Exception):
+                await hearing.unsubscribe()
+
+    async def _read(self) -> None:
+        """The latest records, then every one that comes, for ever."""
+        started, first = now(), True
+        while True:
+            try:
+                if first:
+                    latest = await self._store.find(ExperienceQuery(limit=CAPACITY))
+                    self._records += reversed(latest)
+                    started, first = (latest[0].at if latest else started), False
+                async for record in self._store.tail(ExperienceQuery(since=started)):
+                    self._records.append(record)
+            except EvolutionError as error:
+                logger.warning("learning waits for the store: %s", error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _hear(self, message: Msg) -> None:
+        with suppress(ValidationError):
+            self._feedback.append(Feedback.model_validate_json(message.data))
+
+    async def _study(self) -> None:
+        while self._records:
+            lot, self._records = self._records[:STUDY_AT_ONCE], self._records[STUDY_AT_ONCE:]
+            await asyncio.to_thread(self._teach, lot)
+        said, self._feedback = self._feedback, []
+        for feedback in said:
+            if feedback.tenant in self._pupils:
+                self._pupils[feedback.tenant].heed(feedback)
+
+    def _teach(self, records: Sequence[ExperienceRecord]) -> None:
+        for record in records:
+            pupil = self._pupil_for(record)
+            if pupil is not None:
+                pupil.study(record)
+
+    def _pupil_for(self, record: ExperienceRecord) -> Pupil | None:
+        """The tenant's. Vectors of another encoder mean something else: then it starts afresh."""
+        dimension, encoder = dimension_of(record), record.vector_version
+        if dimension == 0 or encoder is None:
+            return None
+        pupil = self._pupils.get(record.tenant)
+        if pupil is None or (pupil.encoder, pupil.dimension) != (encoder, dimension):
+            if pupil is not None:
+                logger.warning(
+                    "tenant %s has a new encoder, %s: what was learned starts afresh", record.tenant, encoder
+                )
+            pupil = self._pupils[record.tenant] = Pupil(dimension, encoder)
+        return pupil
+
+    async def _publish_due(self) -> None:
+        for tenant, pupil in self._pupils.items():
+            if not self._is_due(tenant, pupil):
+                continue
+            self._published_at[tenant] = time.monotonic()
+            try:
+                snapshot = await self._publisher.publish(tenant, pupil)
+            except (EvolutionError, TensorLayerError, OSError) as error:
+                logger.warning("tenant %s gets no new policy: %s", tenant, error)
+                continue
+            logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
+
+    def _is_due(self, tenant: str, pupil: Pupil) -> bool:
+        if pupil.new == 0 or pupil.learner.policy.events < self._terms.least_outcomes:
+            return False
+        since_s = time.monotonic() - self._published_at.get(tenant, 0.0)
+        return since_s >= (self._terms.least_s if pupil.new >= self._terms.every_outcomes else self._terms.every_s)
