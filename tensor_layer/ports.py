@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +74,8 @@ class EncoderCard:
 
 
 class Model(Protocol[Content_contra]):
-    """A model that blocks: decoded contents in, vectors out. ``encode`` is called by one thread at a time.
+    """A model that blocks: decoded contents in, vectors out. ``encode`` is called by one thread at a time, unless the
+    model is ``Reentrant`` too.
 
     Nothing heavy happens before the first ``encode``: constructing one imports no torch and reads no weights.
     """
@@ -91,6 +92,13 @@ class Model(Protocol[Content_contra]):
     def encode(self, contents: Sequence[Content_contra]) -> Vector:
         """(len(contents), dimension) float32, rows unit-norm. Raises EncoderUnavailable, DeviceFull."""
         ...
+
+
+@runtime_checkable
+class Reentrant(Protocol):
+    """A ``Model`` that says so may be in ``encode`` in several threads at once."""
+
+    reentrant: Literal[True]
 
 
 class Encoder(Protocol[Content_contra]):

@@ -19,7 +19,7 @@ from tensor_layer.encoding.sounds import decode_sound
 from tensor_layer.inspection.image import PIXELS_MAX
 from tensor_layer.inspection.inspector import THREADS, PartInspector
 from tensor_layer.perception import PartPerceiver
-from tensor_layer.ports import Blobs, Content, Fusion, Model, PartEncoder, TextEncoder
+from tensor_layer.ports import Blobs, Content, Fusion, Model, PartEncoder, Reentrant, TextEncoder
 from tensor_layer.storage.blobs import CACHE_LIMIT_BYTES, ObstoreBlobs
 from tensor_layer.towers.serving import fusion as shipped_fusion
 
@@ -79,13 +79,13 @@ def local_encoders(blobs: Blobs, choice: EncoderChoice, *, cache_entries: int = 
     """
     queues: dict[str, DeviceBatcher] = {}
 
-    def batched(model: Model[Content], parallel: int = 1) -> BatchingEncoder[Content]:
+    def batched(model: Model[Content]) -> BatchingEncoder[Content]:
         device = model.card.device
-        queue = queues.setdefault(device, DeviceBatcher(threads=choice.threads if device == "cpu" else 1))
-        return BatchingEncoder(model, queue, parallel=parallel)
+        if device not in queues:
+            queues[device] = DeviceBatcher(threads=choice.threads if device == "cpu" else 1)
+        return BatchingEncoder(model, queues[device], parallel=choice.threads if isinstance(model, Reentrant) else 1)
 
     text = text_model(choice.text, choice.device, choice.dtype)
-    parallel = choice.threads if isinstance(text, MiniLm) else 1
     senses: dict[Modality, PartEncoder] = {}
     image = image_model(choice.image, choice.device, choice.dtype)
     if image is not None:
@@ -93,7 +93,7 @@ def local_encoders(blobs: Blobs, choice: EncoderChoice, *, cache_entries: int = 
     audio = audio_model(choice.audio, choice.device, choice.dtype)
     if audio is not None:
         senses[Modality.AUDIO] = LocalPartEncoder(blobs, batched(audio), decode_sound)
-    return Encoders(CachedTextEncoder(batched(text, parallel), cache_entries), senses, shipped_fusion())
+    return Encoders(CachedTextEncoder(batched(text), cache_entries), senses, shipped_fusion())
 
 
 async def remote_text_encoder(connection: Client, *, cache_entries: int = ENTRIES_MAX) -> CachedTextEncoder:

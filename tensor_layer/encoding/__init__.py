@@ -1,8 +1,8 @@
 """Texts, pictures and sounds become vectors.
 
-From the caller inwards: ``cache`` (texts) or ``parts`` (pictures and sounds: found, decoded by ``pictures`` and ``sounds``)
-→ ``batching``, one queue per device → a model: ``minilm`` over ``bert``, the shipped towers, or a checkpoint of
-``models``; ``registry`` says which. ``remote`` asks another process instead. ``versions`` says what may be compared.
+From the caller inwards: ``cache`` (texts) or ``parts`` (pictures and sounds: found, then decoded by ``pictures`` and
+``sounds``) → ``batching``, one queue per device → a model: ``minilm`` over ``bert``, the shipped towers, or one of the
+checkpoints of ``models``; ``registry`` says which. ``remote`` asks another process. ``versions``: what may be compared.
 
 Before it: perception and the perception service. After it: nothing; this is where torch lives. Importing this package
 imports no torch: the first content that is not in a cache does.

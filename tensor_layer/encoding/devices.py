@@ -56,7 +56,7 @@ def choose_dtype(wanted: str, device: str) -> str:
 
 @contextmanager
 def memory_watched(device: str) -> Iterator[None]:
-    """Turns torch's ways to say that memory is gone into DeviceFull."""
+    """Turns torch's ways to say that memory is gone into DeviceFull, and its other failures into EncoderUnavailable."""
     import torch
 
     try:
@@ -68,5 +68,5 @@ def memory_watched(device: str) -> Iterator[None]:
         raise DeviceFull(f"{device} has no memory for this") from error
     except RuntimeError as error:
         if "can't allocate memory" not in str(error):
-            raise
+            raise EncoderUnavailable(f"the encoder failed on {device}: {error}") from error
         raise DeviceFull(f"{device} has no memory for this: {error}") from error

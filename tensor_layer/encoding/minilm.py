@@ -65,6 +65,8 @@ class MiniLm:
             Path(spec.origin).parent / "model", importlib.metadata.version(PACKAGE), threads=threads, dtype=dtype
         )
 
+    reentrant: Literal[True] = True
+
     def tokens_of(self, content: str) -> int:
         """A token is four characters, about."""
         return min(len(content) // 4 + 2, WINDOWS_MAX * WINDOW_TOKENS)

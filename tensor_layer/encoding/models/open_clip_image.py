@@ -4,7 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class OpenClipImages:
         self.card = EncoderCard(version, Modality.IMAGE, compute.dtype, compute.device, licence_of(weights.parent))
         load = partial(_load, architecture, weights, compute)
         self._network: Once[tuple[Any, PixelRecipe]] = Once(load, f"the image encoder {name}")
+
+    reentrant: Literal[True] = True
 
     def tokens_of(self, content: Picture) -> int:
         """Patches and the class token: every picture becomes the same square."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Wav2Vec2Sounds:
         )
         self.card = EncoderCard(version, Modality.AUDIO, compute.dtype, compute.device, licence_of(folder))
         self._network: Once[Any] = Once(partial(_load, folder, compute), f"the audio encoder {name}")
+
+    reentrant: Literal[True] = True
 
     def tokens_of(self, content: Sound) -> int:
         """Positions of 20 ms."""

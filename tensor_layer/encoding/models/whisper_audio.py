@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -67,6 +67,8 @@ class WhisperSounds:
         self.card = EncoderCard(version, Modality.AUDIO, compute.dtype, compute.device, licence_of(weights.parent))
         load = partial(_load, self._dims, weights, compute)
         self._network: Once[Any] = Once(load, f"the audio encoder {name}")
+
+    reentrant: Literal[True] = True
 
     def tokens_of(self, content: Sound) -> int:
         """Positions of 20 ms."""
@@ -167,7 +169,10 @@ def _load(dims: dict[str, int], weights: Path, compute: Compute) -> Any:  # noqa
         *(dims[f"n_{name}"] for name in ("mels", "audio_ctx", "audio_state", "audio_head")), dims["n_audio_layer"]
     )
     encoder.load_state_dict(own)
-    return encoder.eval().to(compute.device, dtype=getattr(torch, compute.dtype))
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.Linear | torch.nn.Conv1d):  # whisper's norms insist on float32
+            module.to(dtype=getattr(torch, compute.dtype))
+    return encoder.eval().to(compute.device)
 
 
 def _openai_name(name: str) -> str:

@@ -264,3 +264,17 @@ def test_a_config_that_lies_about_its_weights_is_found_out(tmp_path: Path):
 
     with pytest.raises(EncoderUnavailable, match="does not load"):
         Wav2Vec2Sounds(str(folder), CPU).encode([sound(0.2)])
+
+
+def test_bfloat16_points_the_same_way(clip: Path, tmp_path: Path):
+    whisper, wav2vec2 = tiny_whisper(tmp_path / "tiny.pt"), tiny_wav2vec2(tmp_path / "w2v")
+    half = Compute("cpu", "bfloat16")
+    makes: list[tuple[Callable[[str, Compute], Any], Path, Any]] = [
+        (OpenClipImages, clip, picture(50, 60)),
+        (WhisperSounds, whisper, sound(0.6)),
+        (Wav2Vec2Sounds, wav2vec2, sound(0.6)),
+    ]
+    for make, place, content in makes:
+        exact, rounded = make(str(place), CPU).encode([content]), make(str(place), half).encode([content])
+        assert float((exact * rounded).sum()) > 0.999
+        assert make(str(place), half).card.dtype == "bfloat16"
