@@ -74,7 +74,12 @@ class DigestFolder:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise MiningBusy(f"another process mines into {self._folder} now; try again when it is done") from error
-            yield
+            try:
+                yield
+            except OSError as error:  # a full disk above all
+                raise MiningStateUnusable(
+                    f"mining cannot write its digest to {self._folder}: {error}. What it had is still there"
+                ) from error
 
     def state(self) -> State:
         """What is kept; a fresh state when there is none, or none that this release can read."""

@@ -7,7 +7,7 @@ import json
 import logging
 import sqlite3
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 import orjson
 
-from evolution.errors import ColdFileDamaged
+from evolution.errors import ColdFileDamaged, ExperienceStoreUnavailable
 from evolution.mining.columns import Steps, steps_of
 from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
@@ -83,7 +83,7 @@ class SqliteSource:
         """One pass over the cold files that have something new, then one over the embedded file."""
         for file in self._files(tenant, after, since_us):
             yield from self._cold_rows(file, after, since_us)
-        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+        with self._opened() as connection:
             cursor = connection.execute(_ROWS, (after, tenant, since_us))
             while found := cursor.fetchmany(BATCH_ROWS):
                 *plain, vectors, said = zip(*found, strict=True)
@@ -92,13 +92,13 @@ class SqliteSource:
     def count(self, tenant: str, after: int, since_us: int) -> int:
         """Counts an index, and takes cold files as they are noted."""
         cold = sum(file.rows for file in self._files(tenant, after, since_us))
-        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+        with self._opened() as connection:
             sql = "SELECT count(*) FROM experience WHERE tenant = ? AND at_us >= ? AND seq > ?"
             return cold + int(connection.execute(sql, (tenant, since_us, after)).fetchone()[0])
 
     def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
         """Draws row numbers from an index, then reads those rows; the newest cold files add what is missing."""
-        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+        with self._opened() as connection:
             seqs = _seqs(connection, tenant, since_us)
             if len(seqs) > count:
                 seqs = np.sort(np.random.default_rng(seed).choice(seqs, count, replace=False))
@@ -114,14 +114,23 @@ class SqliteSource:
 
     def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
         """Looks up each task in the embedded file."""
-        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+        with self._opened() as connection:
             found = {task: connection.execute(_WORDS, (tenant, task)).fetchone() for task in tasks}
         return {task: row[0] for task, row in found.items() if row and row[0]}
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Raises ExperienceStoreUnavailable for a store that is not there, or does not read."""
+        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+            try:
+                yield connection
+            except sqlite3.Error as error:
+                raise ExperienceStoreUnavailable(f"experience store {self._path} cannot be mined: {error}") from error
 
     def _files(self, tenant: str, after: int, since_us: int) -> list[ColdFile]:
         if self._cold is None:
             return []
-        with closing(sqlite_schema.open_for_reading(self._path)) as connection:
+        with self._opened() as connection:
             [version] = connection.execute("PRAGMA user_version").fetchone()
             found = cold_files(connection, tenant) if version >= len(sqlite_schema.MIGRATIONS) else []
         return [f for f in found if f.problem is None and f.last_seq > after and f.last_us >= since_us]

@@ -165,3 +165,30 @@ async def test_many_small_increments_become_one_file(store, miner, tmp_path):
         report = miner().mine(ALL)
     assert report.tasks == 452
     assert len(list((tmp_path / "mining").glob("rows-*.arrow"))) <= 24
+
+
+async def test_a_store_that_does_not_read_is_named(tmp_path, miner):
+    (tmp_path / "experience.db").write_bytes(b"no database at all" * 500)
+    with pytest.raises(ExperienceStoreUnavailable, match="cannot be mined"):
+        miner().mine(ALL)
+
+
+async def test_a_digest_that_cannot_be_written_says_so_and_keeps_what_it_had(store, miner, tmp_path, monkeypatch):
+    await store.record(list(history(100)))
+    miner().mine(ALL)
+    await store.record(list(history(20, seed=2, first=100)))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pyarrow.feather.write_feather", full)
+        with pytest.raises(MiningStateUnusable, match="No space left"):
+            miner().mine(ALL)
+    report = miner().mine(ALL)
+    assert (report.tasks, report.read) == (120, 20)
+
+
+async def test_agents_that_no_registry_knows_are_mined_like_others(store, miner):
+    await store.record([r.model_copy(update={"chosen": (*r.chosen, "nobody-knows-me")}) for r in history(100)])
+    assert miner().mine(ALL).tasks == 100

@@ -83,3 +83,23 @@ async def test_a_store_that_is_down_is_no_verdict():
     with pytest.raises(ExperienceStoreUnavailable):
         await recorder(full).record([arrival(a_record("a")), arrival(a_record("b"))])
     assert await full.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("latency_ms", -1.0), ("cost", -0.5), ("propensity", 1.5), ("at", "yesterday")]
+)
+async def test_an_impossible_number_is_refused_by_its_name(field, value):
+    record = a_record().model_copy(update={field: value})
+    store = MemoryExperienceStore()
+    payload = record.model_dump_json(warnings=False).encode()
+    [verdict] = await recorder(store).record([Arrival(EXPERIENCE, payload)])
+    assert verdict.fate is Fate.REFUSED
+    assert field in verdict.reason
+    assert await store.count() == 0
+
+
+async def test_a_record_of_agents_that_nobody_knows_is_experience_too():
+    store = MemoryExperienceStore()
+    record = a_record(chosen=("agent-that-was-removed",))
+    assert await recorder(store).record([arrival(record)]) == (KEPT,)
+    assert await store.find(ExperienceQuery(agent_id="agent-that-was-removed")) == [record]
