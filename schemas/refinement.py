@@ -136,6 +136,7 @@ class PlanningPast(Message):
 
     tenant: Token
     tasks: int = Field(default=0, ge=0)
+    usual: tuple[float, float] = Field(default=(9.0, 1.0), description="steps of any skill that were done, that failed")
     skills: dict[str, SkillPast] = Field(default_factory=dict, description="by agent.skill")
     pairs: tuple[PairPast, ...] = ()
     forecasts: tuple[tuple[float, bool], ...] = Field(default=(), description="(uncalibrated chance, success)")

@@ -23,8 +23,11 @@ PAIRS_MAX = 2000
 LAST_STEPS = 32
 FADE = 0.98
 """What an outcome still counts after the next one of the same skill: about fifty steps are remembered."""
-PRIOR_DONE, PRIOR_FAILED = 4.5, 0.5
-"""The stated prior: nine of ten steps come to an answer, as sure as after five steps."""
+PRIOR_COUNT = 5.0
+"""A skill is judged as if it had so many steps before that went as the tenant's steps usually go."""
+USUAL_DONE, USUAL_FAILED = 9.0, 1.0
+"""And the stated prior of a tenant without experience: nine of ten steps come to an answer."""
+USUAL_FADE = 0.995
 UNMEASURED_MS = 200.0
 PRIOR_SPREAD = 1.0
 """Standard deviation of the logarithm of an unmeasured step's time: a factor of 3.6 either way in 8 of 10 cases."""
@@ -59,11 +62,12 @@ class _Steps:
     failed: float = 0.0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_STEPS))
     costs: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_STEPS))
-    forecast: StepForecast | None = None
+    measured: tuple[Spread, Spread | None] | None = None
+    """Latency and cost, until the next step changes them."""
 
     def add(self, *, ok: bool) -> None:
         self.done, self.failed = self.done * FADE + ok, self.failed * FADE + (not ok)
-        self.forecast = None
+        self.measured = None
 
 
 class StepPast:
@@ -72,7 +76,13 @@ class StepPast:
     def __init__(self) -> None:
         self._skills: OrderedDict[Skill, _Steps] = OrderedDict()
         self._pairs: OrderedDict[tuple[Skill, Skill], list[float]] = OrderedDict()
+        self._usual = [USUAL_DONE, USUAL_FAILED]
         self.tasks = 0
+
+    @property
+    def usual(self) -> float:
+        """The share of the tenant's steps that come to an answer: what is expected of a skill nobody has tried."""
+        return self._usual[0] / sum(self._usual)
 
     def learn(self, record: ExperienceRecord) -> None:
         """Take in one task's steps."""
@@ -82,6 +92,7 @@ class StepPast:
         for step in record.steps:
             past = self._of((step.agent_id, step.skill_id))
             past.add(ok=step.ok)
+            self._usual = [self._usual[0] * USUAL_FADE + step.ok, self._usual[1] * USUAL_FADE + (not step.ok)]
             if step.ok:
                 past.latencies_ms.append(max(step.latency_ms, 0.01))
                 past.costs.append(step.cost)
@@ -93,12 +104,18 @@ class StepPast:
 
     def step(self, agent_id: str, skill_id: str) -> StepForecast:
         """What the next step of that skill will be like: measured, or the prior where nothing was."""
-        past = self._skills.get((agent_id, skill_id))
-        if past is None:
-            return UNSEEN
-        if past.forecast is None:
-            past.forecast = _forecast(past)
-        return past.forecast
+        past = self._skills.get((agent_id, skill_id)) or _UNTRIED
+        if past.measured is None:
+            past.measured = _latency(np.asarray(past.latencies_ms)), _cost(past.costs)
+        done = past.done + PRIOR_COUNT * self.usual
+        failed = past.failed + PRIOR_COUNT * (1.0 - self.usual)
+        return StepForecast(
+            latency_ms=past.measured[0],
+            reliability=done / (done + failed),
+            doubt=1.0 / done + 1.0 / failed,
+            cost=past.measured[1],
+            seen=round(past.done + past.failed),
+        )
 
     def handover(self, source: Skill, target: Skill) -> float:
         """How much better (log odds, -1.5 to 1.5) the target's steps go when that source feeds them; 0 when unknown."""
@@ -119,6 +136,7 @@ class StepPast:
         return PlanningPast(
             tenant=tenant,
             tasks=self.tasks,
+            usual=(self._usual[0], self._usual[1]),
             skills={
                 f"{agent}.{skill}": SkillPast(
                     done=past.done,
@@ -137,7 +155,7 @@ class StepPast:
 
     def restore(self, stored: PlanningPast) -> None:
         """Take over what another worker wrote down; what is known here already is replaced."""
-        self.tasks = stored.tasks
+        self.tasks, self._usual = stored.tasks, list(stored.usual)
         self._skills.clear()
         for name, past in stored.skills.items():
             steps = _Steps(past.done, past.failed)
@@ -169,17 +187,11 @@ def log_odds(chance: float) -> float:
     return math.log(chance / (1.0 - chance))
 
 
-def _forecast(past: _Steps) -> StepForecast:
-    done, failed = past.done + PRIOR_DONE, past.failed + PRIOR_FAILED
-    costs = np.asarray(past.costs)
-    low, middle, high = np.quantile(costs, (0.1, 0.5, 0.9)) if len(costs) else (0.0, 0.0, 0.0)
-    return StepForecast(
-        latency_ms=_latency(np.asarray(past.latencies_ms)),
-        reliability=done / (done + failed),
-        doubt=1.0 / done + 1.0 / failed,
-        cost=Spread(float(low), float(middle), float(high)) if len(costs) else None,
-        seen=round(past.done + past.failed),
-    )
+def _cost(costs: "deque[float]") -> Spread | None:
+    if not costs:
+        return None
+    low, middle, high = np.quantile(np.asarray(costs), (0.1, 0.5, 0.9))
+    return Spread(float(low), float(middle), float(high))
 
 
 def _latency(latencies_ms: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Spread:
@@ -201,5 +213,5 @@ def _named(name: str) -> Skill:
     return agent, skill
 
 
-UNSEEN = _forecast(_Steps())
+_UNTRIED = _Steps()
 """The stated prior: nothing was measured."""

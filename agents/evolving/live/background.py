@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 WAITING_MAX = 64
 REPLY_TIMEOUT_S = 60.0
+SAME_QUALITY = 0.02
 
 Ask = Callable[[RefineRequest], Awaitable[RefineReply | None]]
 """A better network, or None when no refiner answers."""
@@ -162,12 +163,12 @@ def accepted(request: RefineRequest, reply: RefineReply, woven: Woven, preferenc
 
 
 def no_worse(present: Forecast, better: Forecast, preference: Preference) -> bool:
-    """In what the tenant puts first."""
+    """In what the tenant puts first; of qualities, differences within ``SAME_QUALITY`` are noise of the estimates."""
     if preference is Preference.COST:
         return better.cost <= present.cost
     if preference is Preference.LATENCY:
         return better.latency_ms <= present.latency_ms
-    return better.quality >= present.quality
+    return better.quality >= present.quality - SAME_QUALITY
 
 
 def errands_for(network: Network, goals: Mapping[str, tuple[int, ...]], before: PlanTemplate) -> dict[str, Errand]:

@@ -4,16 +4,25 @@ import numpy as np
 import pytest
 from planning_fleet import seen
 
-from agents.planning.past import LAST_STEPS, SKILLS_MAX, UNMEASURED_MS, UNSEEN, StepPast
+from agents.planning.past import LAST_STEPS, SKILLS_MAX, UNMEASURED_MS, StepPast
 from agents.planning.pasts import Pasts
 
 
 def test_an_unknown_skill_is_as_the_stated_prior_says() -> None:
     unknown = StepPast().step("nobody", "nothing")
-    assert unknown == UNSEEN
     assert unknown.reliability == pytest.approx(0.9)
     assert unknown.latency_ms.middle == pytest.approx(UNMEASURED_MS)
     assert unknown.latency_ms.low < UNMEASURED_MS / 3 < 3 * UNMEASURED_MS < unknown.latency_ms.high
+
+
+def test_a_newcomer_is_expected_to_be_as_reliable_as_the_fleet() -> None:
+    good, poor = StepPast(), StepPast()
+    for _ in range(200):
+        good.learn(seen([("a", "s", 10.0, True)]))
+        poor.learn(seen([("a", "s", 10.0, False)]))
+    assert good.step("newcomer", "s").reliability > 0.95
+    assert good.step("newcomer", "s").reliability > good.step("a", "s").reliability - 0.05
+    assert poor.step("newcomer", "s").reliability < 0.5
 
 
 def test_failures_lower_reliability_and_newer_outcomes_count_more() -> None:
@@ -50,7 +59,7 @@ def test_the_past_is_bounded() -> None:
     past = StepPast()
     for number in range(SKILLS_MAX + 20):
         past.learn(seen([(f"agent-{number}", "s", 1.0, False)]))
-    assert past.step("agent-0", "s") == UNSEEN
+    assert past.step("agent-0", "s").seen == 0
     assert past.step(f"agent-{SKILLS_MAX + 19}", "s").seen == 1
 
 
