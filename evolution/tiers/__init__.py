@@ -3,6 +3,7 @@
 ``cold_rows``     rows of the embedded store as Parquet, and back
 ``cold_files``    those files in the object store, each checked against its digest
 ``compaction``    moves old rows there, counts them by the hour, removes what is older still
+``summary``       what happened by the day, of records that are long gone too
 ``tiered_store``  the store's port over both tiers
 ``forgetting``    removes a task's or a person's traces from both tiers, and renews what is sealed
 """

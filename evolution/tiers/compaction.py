@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from evolution.errors import ColdTierUnavailable, ExperienceStoreUnavailable
 from evolution.store import sqlite_schema
@@ -98,10 +99,11 @@ def opened(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def query(connection: sqlite3.Connection, sql: str, *values: object) -> list[Row]:
-    """All rows of a statement. Raises ExperienceStoreUnavailable."""
+def query(connection: sqlite3.Connection, sql: str, *values: Any) -> list[Row]:  # noqa: ANN401 - what SQL can say
+    """All rows of a statement; ``values`` in order, or one mapping. Raises ExperienceStoreUnavailable."""
+    by_name = values[0] if len(values) == 1 and isinstance(values[0], dict) else values
     try:
-        return connection.execute(sql, values).fetchall()
+        return connection.execute(sql, by_name).fetchall()
     except sqlite3.Error as error:
         raise ExperienceStoreUnavailable(f"the experience store does not answer: {error}") from error
 

@@ -8,15 +8,17 @@ from typing import Annotated
 
 import typer
 
-from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable
+from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable, NotEmbedded
 from evolution.export import ExportFormat
 from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.store.moments import microseconds
 from evolution.wiring import build_store
 from gateway.cli import session
 from gateway.cli.bar import bar
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
+from gateway.cli.windows import since
 from gateway.roles.evolution import store_settings
 from gateway.settings import Settings
 from schemas.experience import ExperienceRecord
@@ -76,6 +78,31 @@ def export(
         session.print_json({"path": str(path), "records": count})
     else:
         session.print_line(f"{count} records in {path}")
+
+
+@app.command()
+def summary(
+    window: Annotated[str, typer.Option("--window", help="How far back: 24h, 30d, 52w.")] = "30d",
+    agent: Agent = None,
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """Tasks, success, latency and cost by day and agent; also of days whose records are long gone."""
+    from evolution.tiers.summary import by_day  # lazy: pyarrow, which --help need not pay
+
+    settings = session.settings_from({"tenant": tenant}).settings
+    with _reported():
+        if settings.influx.url is not None:
+            raise NotEmbedded(f"experience lies in InfluxDB at {settings.influx.url}: ask it there")
+        days = by_day(settings.experience_file, settings.tenant, microseconds(since(window)), agent)
+    if as_json:
+        session.print_json([{name: getattr(day, name) for name in day.__slots__} for day in days])
+        return
+    rows = [
+        (d.day, d.agent_id or "all", d.tasks, f"{d.successes / d.tasks:.1%}", f"{d.mean_latency_ms:.0f}", d.mean_cost)
+        for d in days
+    ]
+    session.print_table(("day", "agent", "tasks", "success", "latency ms", "cost"), rows, "nothing happened")
 
 
 @app.command()

@@ -50,6 +50,18 @@ def test_compact_then_export_finds_both_tiers(history, capsys, tmp_path):
     assert aos(capsys, "experience", "export", str(tmp_path / "all.jsonl"))[1]["records"] == 12
 
 
+def test_the_summary_is_the_same_before_and_after_compaction(history, capsys):
+    before = aos(capsys, "experience", "summary")
+    assert aos(capsys, "experience", "compact")[1]["moved"] == 5
+    assert aos(capsys, "experience", "summary") == before
+    code, days = before
+    assert code == 0
+    assert sum(day["tasks"] for day in days if day["agent_id"] == "") == 12
+    [*of_agent] = aos(capsys, "experience", "summary", "--agent", "ocr")[1]
+    assert {day["agent_id"] for day in of_agent} == {"ocr"}
+    assert sum(day["tasks"] for day in of_agent) == 12
+
+
 def test_forget_says_what_is_gone(history, capsys, tmp_path):
     code, gone = aos(capsys, "experience", "forget", "--task", "t1")
     assert (code, gone["records"], gone["feedback"], gone["patterns"]) == (0, 1, 1, None)
