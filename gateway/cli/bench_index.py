@@ -15,6 +15,7 @@ ENGINES = ("edge", "local")
 def index(
     skills: Annotated[int, typer.Option(help="How many skills are made up and indexed.", min=10)] = 10_000,
     engine: Annotated[str, typer.Option(help="edge: Qdrant in process. local: qdrant-client's stand-in.")] = "edge",
+    questions: Annotated[int, typer.Option(help="How many searches are measured.", min=10)] = 500,
     seed: Annotated[int, typer.Option(help="Same seed, same skills and questions.", min=0)] = 0,
     folder: Annotated[
         Path | None, typer.Option(help="Where the index lies meanwhile; default the system's.", file_okay=False)
@@ -30,7 +31,8 @@ def index(
         with tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder) as place:
             async with index_bench.opened(engine, Path(place), skills) as (opened, graphed):
                 say("making skills …")
-                figures = await index_bench.measure(skills, seed, opened, engine, graphed, bar("skills"))
+                made = index_bench.make(skills, seed, questions)
+                figures = await index_bench.measure(made, seed, opened, engine, graphed, bar("skills"))
         return figures.as_json()
 
     print_figures(run(work), as_json=as_json)

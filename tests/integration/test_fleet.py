@@ -16,6 +16,7 @@ from agents.ports import IndexFilter, Registry, SkillPoint
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.registry.skill_text import mark_of, points_of, texts_of
 from gateway.bus.connection import connect
 from gateway.embedded.nats_server import NatsServer
 from schemas import subjects
@@ -195,6 +196,44 @@ async def test_a_change_that_touches_no_skill_neither_encodes_nor_indexes_again(
     await registry.register(a_card("a", tags=("gpu",)))
     await becomes(lambda: len(index.replaced) == 2, "new tags are indexed")
     assert len(encoder.asked) == 1
+
+
+async def test_what_an_earlier_process_indexed_is_not_encoded_again_and_what_is_gone_leaves(
+    start: Start, registry: Registry, index: CountingIndex, encoder: CountingEncoder
+):
+    same, other = a_card("same"), a_card("changed", "Is about to change.")
+    for card in (same, other, a_card("gone")):
+        vectors = {text: vector_of(text) for text in texts_of(card)}
+        await index.inner.replace("default", card.id, points_of(card, vectors), mark_of(card))
+    await registry.register(same)
+    await registry.register(a_card("changed", "Has changed since."))
+    fleet = await start()
+    await ready(fleet)
+    assert set(fleet.cards("default")) == {"same", "changed"}
+    await becomes(lambda: "gone" in index.replaced, "the removed agent is taken out")
+    assert sorted(index.replaced) == ["changed", "gone"]
+    assert encoder.asked == ["changed\nHas changed since."]
+    async with until("only the present two are indexed"):
+        while await index.count() != 2:
+            await asyncio.sleep(0.01)
+
+
+async def test_the_index_is_told_who_is_dead_and_who_came_back(
+    start: Start, registry: Registry, index: CountingIndex, nc: Client
+):
+    await registry.register(a_card("a", endpoint=NatsEndpoint()))
+    fleet = await start(ttl_s=0.5)
+    await ready(fleet)
+    alive = IndexFilter("default", alive_only=True)
+    everything = vector_of("a\nAnswers questions.")
+    async with until("the silent agent is left out"):
+        while await index.search(everything, alive, 1):
+            await asyncio.sleep(0.01)
+    assert len(await index.search(everything, IndexFilter("default"), 1)) == 1
+    async with until("the agent is found again"):
+        while not await index.search(everything, alive, 1):
+            await beat(nc, "a")
+            await asyncio.sleep(0.05)
 
 
 async def test_a_snapshot_of_cards_does_not_change_under_its_reader(start: Start, registry: Registry):

@@ -27,7 +27,6 @@ SHARED_DIRECTIONS = 48
 SKILLS_PER_AGENT = 5
 WORDS_PER_SKILL, WORDS_PER_QUESTION = 12, 8
 VOCABULARY = 200_000
-QUESTIONS = 500
 FOUND = 10
 TENANT = "bench"
 GRAPH_WAIT_S = 3_600.0
@@ -71,7 +70,7 @@ class IndexFigures:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """``vectors`` (skills, 384) and ``questions`` (QUESTIONS, 384) float32, rows unit-norm; texts beside both."""
+    """``vectors`` (skills, 384) and ``questions`` (count, 384) float32, rows unit-norm; texts beside both."""
 
     vectors: Vector
     questions: Vector
@@ -79,7 +78,7 @@ class Made:
     asked: tuple[str, ...]
 
 
-def make(skills: int, seed: int) -> Made:
+def make(skills: int, seed: int, questions: int) -> Made:
     """The same skills for the same seed."""
     chance = np.random.default_rng(seed)
     centres = _unit(chance.standard_normal((max(1, skills // CLUSTER_SKILLS), DIMENSION), dtype=np.float32))
@@ -90,18 +89,18 @@ def make(skills: int, seed: int) -> Made:
         part = vectors[start : start + 100_000]
         part += chance.standard_normal((len(part), SHARED_DIRECTIONS), dtype=np.float32) @ shared
         part += _noise(chance, len(part), 0.3)
-    questions = _unit(vectors[chance.integers(0, skills, QUESTIONS)]) + _noise(chance, QUESTIONS, 0.5)
-    asked = tuple(_text(np.random.default_rng((seed, 1, n)), WORDS_PER_QUESTION) for n in range(QUESTIONS))
+    blurred = _unit(vectors[chance.integers(0, skills, questions)]) + _noise(chance, questions, 0.5)
+    asked = tuple(_text(np.random.default_rng((seed, 1, n)), WORDS_PER_QUESTION) for n in range(questions))
     return Made(
-        _unit(vectors), _unit(questions), lambda n: _text(np.random.default_rng((seed, 0, n)), WORDS_PER_SKILL), asked
+        _unit(vectors), _unit(blurred), lambda n: _text(np.random.default_rng((seed, 0, n)), WORDS_PER_SKILL), asked
     )
 
 
 async def measure(
-    skills: int, seed: int, index: SkillIndex, engine: str, graphed: Callable[[], int] | None, tell: Tell
+    made: Made, seed: int, index: SkillIndex, engine: str, graphed: Callable[[], int] | None, tell: Tell
 ) -> IndexFigures:
     """Fill the index, wait for its graph when it builds one (``graphed`` says of how many points), and ask."""
-    made = make(skills, seed)
+    skills = len(made.vectors)
     started = time.perf_counter()
     await _fill(index, made, tell)
     filled = time.perf_counter()

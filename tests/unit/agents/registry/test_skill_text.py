@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.registry.skill_text import TEXTS_PER_CALL, SkillVectors, skill_text
-from schemas.card import AgentCard, NatsEndpoint, Skill
+from agents.registry.skill_text import TEXTS_PER_CALL, SkillVectors, mark_of, points_of, skill_text, texts_of
+from schemas.card import AgentCard, Cost, NatsEndpoint, Skill
 from schemas.parts import Modality
 from tensor_layer.ports import Vector
 
@@ -51,3 +51,36 @@ async def test_memory_is_bounded_and_yet_every_answer_is_whole():
     await vectors.of(["c"])
     await vectors.of(["a"])
     assert encode.calls == [3, 1]
+
+
+def a_card(*examples: str, **more: object) -> AgentCard:
+    skill = Skill(
+        id="read", description="Reads texts.", examples=examples, inputs=(Modality.IMAGE,), outputs=(Modality.TEXT,)
+    )
+    values = {"id": "ocr", "version": "1.0.0", "description": "Reads pictures.", "skills": (skill,), **more}
+    return AgentCard(endpoint=NatsEndpoint(), **values)  # type: ignore[arg-type]
+
+
+async def test_a_card_becomes_a_point_for_each_skill_and_each_example_that_says_anything():
+    card = a_card("Read it", "", "  ", "Read it", "What does it say?", tags=("gpu",), cost=Cost(per_call=0.5))
+    points = points_of(card, await SkillVectors(Counting()).of(texts_of(card)))
+    assert [point.example for point in points] == [None, 0, 4]
+    assert [bool(point.words) for point in points] == [True, False, False]
+    assert [point.vector[0] for point in points] == [len(text) for text in texts_of(card)]
+    assert {(point.skill_id, point.inputs, point.tags, point.cost) for point in points} == {
+        ("read", frozenset({Modality.IMAGE}), frozenset({"gpu"}), 0.5)
+    }
+
+
+def test_what_an_agent_needs_is_on_its_points():
+    card = a_card(requires_modalities=(Modality.IMAGE,))
+    [point] = points_of(card, {text: np.ones(4, np.float32) for text in texts_of(card)})
+    assert point.needs == frozenset({Modality.IMAGE})
+
+
+def test_a_mark_changes_with_what_is_indexed_and_with_nothing_else():
+    card = a_card("Read it")
+    assert mark_of(card) == mark_of(card.model_copy(update={"version": "2.0.0", "concurrency": 9, "owner": "me"}))
+    changed = [a_card("Read that"), a_card("Read it", tags=("gpu",)), a_card("Read it", cost=Cost(per_call=1.0))]
+    changed += [a_card("Read it", name="Reader"), a_card("Read it", requires_modalities=(Modality.IMAGE,))]
+    assert len({mark_of(one) for one in (card, *changed)}) == 6
