@@ -52,7 +52,7 @@ async def register(door: httpx.AsyncClient, body: dict[str, Any]) -> None:
     assert answer.status_code in (200, 201), answer.text
 
 
-async def until_planned(door: httpx.AsyncClient, body: dict[str, Any], timeout_s: float = 10) -> dict[str, Any]:
+async def until_planned(door: httpx.AsyncClient, body: dict[str, Any], timeout_s: float = 60) -> dict[str, Any]:
     """Wait until every worker would plan the task: asked several times at once, as any of them may answer."""
     async with asyncio.timeout(timeout_s):
         while True:
