@@ -189,14 +189,6 @@ class Ranker(Protocol):
         ...
 
 
-class Matcher(Protocol):
-    """Finds who can do a goal."""
-
-    async def match(
-        self,
-        tenant: str,
-        goal: str,
-        vector: Vector,
 @dataclass(frozen=True, slots=True)
 class Lot:
     """What is drawn for one task: which policy decides it, and whether it may try somebody else than the best.
@@ -242,7 +234,8 @@ class PolicyRanker(Protocol):
     ) -> Ranked:  # fmt: skip
         """At most ``limit`` candidates, one for each agent.
 
-        ``threshold`` is the cosine below which a card alone is too far; None: nobody is.
+        ``bound`` is the share of tasks that may try another than the best. ``threshold`` is the
+        cosine below which a card alone is too far; None: nobody is.
         """
         ...
 
@@ -265,6 +258,14 @@ class Policies(Protocol):
         """The ranker of that lot's policy; None when it is gone meanwhile."""
         ...
 
+
+class Matcher(Protocol):
+    """Finds who can do a goal."""
+
+    def lot(self, task: TaskSubmitted) -> Lot | None:
+        """What is drawn for this task: part of what a decision depends on. None: the built-in order decides."""
+        ...
+
     async def match(
         self,
         tenant: str,
@@ -274,24 +275,20 @@ class Policies(Protocol):
         hints: RoutingHints,
         limit: int = 8,
         lot: Lot | None = None,
-
-class Matcher(Protocol):
-    """Finds who can do a goal."""
-
-    def lot(self, task: TaskSubmitted) -> Lot | None:
-        """What is drawn for this task: part of what a decision depends on. None: the built-in order decides."""
-        ...
-
     ) -> MatchReport:
         """Filters, then similarity, then rank; ``abstained`` when nobody is good enough. Never raises for that.
 
+        ``lot`` is what was drawn for the task; without one the policy in force decides and tries nobody.
         Skills whose inputs do not meet ``modalities`` stay in: the planner may bridge them with another agent.
         """
         ...
 
     async def search(self, tenant: str, text: str, vector: Vector, limit: int = 10) -> MatchReport:
-        lot: Lot | None = None,
         """The agents nearest to some words, best first, however far they are."""
+        ...
+
+    def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:
+        """The report with what the policy saw of each candidate; the same report when no policy made it."""
         ...
 
 
@@ -302,10 +299,6 @@ class Planner(Protocol):
         """Raises NoAgentFits, NoNetworkFits."""
         ...
 
-
-    def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:
-        """The report with what the policy saw of each candidate; the same report when no policy made it."""
-        ...
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -327,15 +320,6 @@ class Planned:
         return tuple(sorted(best.values(), key=lambda c: -c.score))
 
     @property
-    def excluded(self) -> tuple[Excluded, ...]:
-        """Who was not eligible."""
-        return tuple({e.agent_id: e for report in self.matches for e in report.excluded}.values())
-
-
-class Connector(Protocol):
-    """Reaches agents of one endpoint kind. One attempt; retries and breakers wrap it."""
-
-    @property
     def policy(self) -> str:
         """The version of the ranking policy that decided."""
         return self.matches[0].policy if self.matches else "cosine-1"
@@ -345,6 +329,15 @@ class Connector(Protocol):
         """Whether somebody else than the best known was put first, to learn."""
         found = (report.candidates for report in self.matches if not report.abstained)
         return any(few[0].probability < max(one.probability for one in few) for few in found if few)
+
+    @property
+    def excluded(self) -> tuple[Excluded, ...]:
+        """Who was not eligible."""
+        return tuple({e.agent_id: e for report in self.matches for e in report.excluded}.values())
+
+
+class Connector(Protocol):
+    """Reaches agents of one endpoint kind. One attempt; retries and breakers wrap it."""
 
     async def invoke(self, card: AgentCard, invocation: Invocation, timeout_s: float) -> InvocationReply:
         """Raises StepTimedOut, AgentUnreachable, BadReply. A reply that carries an error is returned, not raised."""
