@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.ports import IndexFilter, SkillIndex, SkillPoint, WordQuery
 from agents.registry.skill_index_growth import GRAPH_POINTS
@@ -51,6 +52,8 @@ class IndexFigures:
     engine: str
     seed: int
     recall_at_10: float
+    filtered_recall_at_10: float
+    """The same among the twentieth that has a tag and costs little enough."""
     latency_ms: Latency
     hybrid_ms: Latency
     filtered_ms: Latency
@@ -106,8 +109,10 @@ async def measure(
     filled = time.perf_counter()
     notes = await _await_graph(graphed, skills)
     built = time.perf_counter()
-    recall = await _recall(index, made)
     everyone, tagged = IndexFilter(TENANT), IndexFilter(TENANT, tags=frozenset({"t7"}), alive_only=True, cost_max=0.5)
+    recall = await _recall(index, made, everyone, np.arange(skills))
+    agents = np.arange(skills) // SKILLS_PER_AGENT
+    filtered_recall = await _recall(index, made, tagged, np.flatnonzero((agents % 10 == 7) & (agents % 100 <= 50)))
     plain = await _timed(index, made, everyone, worded=False)
     hybrid = await _timed(index, made, everyone, worded=True)
     filtered = await _timed(index, made, tagged, worded=False)
@@ -117,6 +122,7 @@ async def measure(
         engine=engine,
         seed=seed,
         recall_at_10=recall,
+        filtered_recall_at_10=filtered_recall,
         latency_ms=plain,
         hybrid_ms=hybrid,
         filtered_ms=filtered,
@@ -164,13 +170,16 @@ async def _await_graph(graphed: Callable[[], int] | None, skills: int) -> tuple[
     return ()
 
 
-async def _recall(index: SkillIndex, made: Made) -> float:
+async def _recall(index: SkillIndex, made: Made, where: IndexFilter, allowed: NDArray[np.intp]) -> float:
+    """``allowed`` are the skills that meet ``where``."""
+    vectors = made.vectors if len(allowed) == len(made.vectors) else made.vectors[allowed]
+    wanted = min(FOUND, len(allowed))
     found = 0
     for question in made.questions:
-        exact = np.argpartition(-(made.vectors @ question), min(FOUND, len(made.vectors) - 1))[:FOUND]
-        hits = await index.search(question, IndexFilter(TENANT), FOUND)
+        exact = allowed[np.argpartition(-(vectors @ question), wanted - 1)[:wanted]]
+        hits = await index.search(question, where, FOUND)
         found += len({hit.skill_id for hit in hits} & {f"s{n}" for n in exact})
-    return found / (len(made.questions) * min(FOUND, len(made.vectors)))
+    return found / max(1, len(made.questions) * wanted)
 
 
 async def _timed(index: SkillIndex, made: Made, where: IndexFilter, *, worded: bool) -> Latency:
