@@ -8,6 +8,7 @@ import typer
 from gateway.cli import session, views
 from gateway.cli.client import client
 from gateway.cli.failure import ExitCode
+from gateway.cli.plan_views import plan_lines
 from gateway.cli.session import Json, Tenant, Url
 
 app = typer.Typer(help="Who would be chosen for a task, and why, without doing it.")
@@ -49,5 +50,7 @@ def _show(explanation: dict[str, Any]) -> None:
             session.print_line(f"  not eligible: {excluded['agent_id']}: {excluded['reason']}")
     if explanation.get("drawing"):
         session.print_line("\n" + explanation["drawing"])
+    for line in plan_lines(explanation["plan"]) if explanation.get("plan") else ():
+        session.print_line(line)
     if failure := explanation.get("failure"):
         session.print_line(f"\n{failure['code']}: {failure['message']}")
