@@ -118,6 +118,8 @@ class PolicyLoop:
             return ""
         review = await self._registry.review(tenant, active)
         self._prior_asked[tenant] = now()
+        for finding in review.findings:
+            logger.info("%s: %s %s", tenant, active, finding.says)
         lost = [finding.says for finding in review.findings if finding.guard == f"beside {BUILT_IN}" and not finding.ok]
         if not lost:
             return ""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Floats = NDArray[np.float64]
 Gains = Callable[[float], tuple[Floats, float]]
@@ -76,7 +76,7 @@ def jackknife_interval(terms: Floats, weights: Floats, alpha: float) -> tuple[fl
     leverage = np.minimum(weights / max(float(weights.sum()), 1e-12), 0.5)
     deviation = (terms - centre) / (1.0 - leverage)
     error = float(np.sqrt(np.square(deviation).sum())) / count
-    reach = float(stats.t.ppf(1 - alpha / 2, max(effective_size(weights) - 1.0, 1.0))) * error
+    reach = float(stdtrit(max(effective_size(weights) - 1.0, 1.0), 1 - alpha / 2)) * error
     return centre - reach, centre + reach
 
 

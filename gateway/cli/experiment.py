@@ -10,7 +10,7 @@ from gateway.cli import session
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy import Name, Reason, opened, who
 from gateway.cli.session import Json, Tenant
-from schemas.base import is_token
+from schemas.base import is_token, new_id
 from schemas.policy_state import PolicyExperiment, PolicyState
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def start(
         raise Failed(f"{called!r} is no name for an experiment", exit_code=ExitCode.USAGE)
     if not 0.0 < share < 1.0:
         raise Failed(f"--share {share:g} compares nothing: it must lie between 0 and 1", exit_code=ExitCode.USAGE)
-    trial = PolicyExperiment(name=called, candidate=candidate, share=share, salt=called, automatic=automatic)
+    trial = PolicyExperiment(name=called, candidate=candidate, share=share, salt=new_id(), automatic=automatic)
 
     async def work() -> PolicyState:
         async with opened(settings) as (registry, _):

@@ -12,7 +12,6 @@ import typer
 from evolution.errors import EvolutionError, PolicyBucketUnavailable, PolicyNotFound, ReviewNeeded
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.changes import Who
-from evolution.policies.registry import Listed, PolicyRegistry
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli import session
@@ -25,6 +24,8 @@ from schemas.policy_state import PolicyState
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+
+    from evolution.policies.registry import Listed, PolicyRegistry
 
 BUS_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
@@ -40,7 +41,7 @@ def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
     """Every version, with what it learned from and what it is just now."""
     settings = session.settings_from({"tenant": tenant}).settings
 
-    async def work() -> tuple[PolicyState, tuple[Listed, ...]]:
+    async def work() -> "tuple[PolicyState, tuple[Listed, ...]]":
         async with opened(settings) as (registry, _):
             return await registry.state(settings.tenant), await registry.listed(settings.tenant)
 
@@ -222,7 +223,7 @@ def history(as_json: Json = False, tenant: Tenant = None) -> None:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]:
+async def opened(settings: Settings) -> "AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]":
     """The registry over the bus, and the experience store. Every EvolutionError becomes a Failed with a next step."""
     from gateway.policy_desk import registry_over  # lazy: rankers bring scipy, 0.3 s that --help need not pay
 
@@ -311,12 +312,12 @@ def _say(value: dict[str, Any], words: str, as_json: bool) -> None:
         session.print_line(words)
 
 
-def _listed_json(item: Listed) -> dict[str, Any]:
+def _listed_json(item: "Listed") -> dict[str, Any]:
     snapshot = item.snapshot.model_dump(mode="json", exclude={"standings"}) if item.snapshot else None
     return {"policy": item.name, "roles": item.roles, "damaged": item.damaged, "snapshot": snapshot}
 
 
-def _row(item: Listed) -> tuple[object, ...]:
+def _row(item: "Listed") -> tuple[object, ...]:
     if item.snapshot is None:
         note = "DAMAGED: " + item.damaged if item.damaged else "learned nothing: the nearest skill"
         return (item.name, ", ".join(item.roles), "", "", "", note)

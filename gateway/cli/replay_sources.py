@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from evolution.errors import EvolutionError, ExperienceStoreUnavailable
 from evolution.ports import ExperienceStore
-from evolution.replay.decision_log import Policy
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy import bus_of, failed
 from gateway.roles.evolution import store_settings
 from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from evolution.replay.decision_log import Policy
 
 
 @asynccontextmanager
@@ -35,7 +38,7 @@ async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
 @asynccontextmanager
 async def policies_and_store(
     settings: Settings, names: Sequence[str]
-) -> AsyncIterator[tuple[dict[str, Policy], ExperienceStore]]:
+) -> AsyncIterator["tuple[dict[str, Policy], ExperienceStore]"]:
     """How the named policies choose, and the store. The bus is asked only when a version is named."""
     from gateway.policy_desk import registry_over  # lazy: rankers bring scipy
     from gateway.replay.comparands import named, needs_registry
