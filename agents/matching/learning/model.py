@@ -27,6 +27,8 @@ RANKED_ROWS_MAX = 4_000
 ROWS_MIN = 20
 HIDDEN_SHARE = 0.2
 HIDDEN_IMPORTANCE = 0.07
+HIDDEN_BESIDE_FAILURES = 0.3
+"""Of that importance, where failures are known: they already speak for agents that nobody has tried."""
 NEIGHBOURS_HIDDEN = 8
 """Hidden together with an agent: those whose cards are nearest, as when a whole domain is new."""
 UNSOLVED_ENOUGH = 30
@@ -138,8 +140,10 @@ def _newcomers(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int
     if not len(rows):
         return []
     fitted = features.fit(cards, solved.pick(np.flatnonzero(~theirs)), seed)
-    ordinary = min(len(solved), RANKED_ROWS_MAX)
-    return [replace(_lesson(fitted, solved.pick(rows)), importance=HIDDEN_IMPORTANCE * ordinary / len(rows))]
+    importance = HIDDEN_IMPORTANCE * min(len(solved), RANKED_ROWS_MAX) / len(rows)
+    if len(solved.failures[0]):
+        importance *= HIDDEN_BESIDE_FAILURES
+    return [replace(_lesson(fitted, solved.pick(rows)), importance=importance)]
 
 
 def _hidden(cards: Cards, solved: Solved, rng: np.random.Generator) -> set[int]:
