@@ -1,7 +1,9 @@
 """What a redaction rule matches is never stored."""
 
 from evolution.privacy.guard import Guard
+from evolution.privacy.keys import UNREADABLE, KeyRing
 from evolution.privacy.redaction import Redaction
+from evolution.store.influx_points import feedback_point, record_point
 from tests.unit.evolution.experience_records import a_feedback, a_record
 
 RULES = Redaction((r"[\w.]+@[\w.]+", r"\b\d{4} \d{4} \d{4} \d{4}\b"))
@@ -19,3 +21,24 @@ def test_what_matches_nothing_stays_the_same_record():
     guard = Guard(redaction=RULES)
     assert guard.sealed(record) is record
     assert guard.sealed_feedback(feedback) is feedback
+
+
+def test_what_goes_to_influxdb_is_sealed_as_well(tmp_path):
+    keys = KeyRing(tmp_path / "keys")
+    keys.add("default")
+    guard = Guard(keys, RULES)
+    record, feedback = a_record(instruction="a secret"), a_feedback("t", comment="another secret")
+    lines = record_point(record, 1, guard).to_line_protocol() + feedback_point(feedback, guard).to_line_protocol()
+    assert "secret" not in lines
+    assert guard.opened(guard.sealed(record)) == record
+    assert guard.opened_feedback(guard.sealed_feedback(feedback).model_dump_json()) == feedback
+
+
+def test_tenants_without_a_key_of_their_own_share_the_one_for_all(tmp_path):
+    keys = KeyRing(tmp_path / "keys")
+    keys.add("acme")
+    assert keys.seal("other", "text") == "text"
+    keys.add("*")
+    assert keys.open("other", keys.seal("other", "text")) == "text"
+    assert keys.seal("other", "text") != "text"
+    assert keys.open("acme", keys.seal("other", "text")) == UNREADABLE

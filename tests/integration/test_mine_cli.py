@@ -1,0 +1,60 @@
+"""`aos mine` and `aos rules` as a person uses them: find, look, make a rule, take it back."""
+
+import asyncio
+import json
+
+import pytest
+
+from gateway.cli.main import main
+from tests.integration.test_mining_schedule import filled
+
+
+@pytest.fixture
+async def aos(js, nats_server, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AOS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("AOS_NATS_URL", nats_server.url)
+    await filled(tmp_path / "data" / "experience" / "experience.db")
+
+    async def run(*words, as_json=True):
+        code = 0
+        try:
+            await asyncio.to_thread(main, [*words, *(["--json"] if as_json else [])])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, json.loads(said.out or said.err) if as_json else said.out
+
+    return run
+
+
+async def test_a_pattern_is_found_listed_shown_applied_and_taken_back(aos):
+    code, found = await aos("mine", "--window", "1d")
+    assert (code, found["tasks"], found["kept"]) == (0, 400, True)
+    [pattern] = [p for p in found["patterns"] if p["consequent"] == "outcome=failure" and len(p["antecedent"]) == 2]
+    assert pattern["antecedent"] == ["agent=a1", "modality=image"]
+
+    assert (await aos("mine", "list"))[1] == (await aos("mine", "list"))[1] != []
+    assert (await aos("mine", "show", pattern["pattern_id"][:8]))[1] == pattern
+    _, shown = await aos("mine", "show", pattern["pattern_id"], as_json=False)
+    assert "aos mine apply" in shown
+    assert "modality=image" in shown
+
+    _, rule = await aos("mine", "apply", pattern["pattern_id"][:8])
+    assert (rule["effect"], rule["agents"], rule["modalities"]) == ("exclude", ["a1"], ["image"])
+    _, listed = await aos("rules", "list", as_json=False)
+    assert rule["rule_id"] in listed
+    assert "exclude" in listed
+    assert await aos("rules", "remove", rule["rule_id"]) == (0, {"removed": rule["rule_id"], "left": 0})
+    code, problem = await aos("rules", "remove", rule["rule_id"])
+    assert (code, problem["code"]) == (4, "pattern_not_found")
+
+
+async def test_forgetting_a_task_takes_the_patterns_that_name_it(aos):
+    _, found = await aos("mine", "--window", "1d")
+    task = found["patterns"][0]["examples"][0]
+    named = sum(task in pattern["examples"] for pattern in found["patterns"])
+    code, gone = await aos("experience", "forget", "--task", task)
+    assert (code, gone["records"], gone["patterns"]) == (0, 1, named)
+    assert not any(task in pattern["examples"] for pattern in (await aos("mine", "list"))[1])
+    assert (await aos("mine", "--window", "1d"))[1]["tasks"] == 399
