@@ -12,6 +12,7 @@ from typing import Any, Generic
 import numpy as np
 
 from schemas.percept import EncoderVersion
+from tensor_layer.encoding.devices import settle_thread
 from tensor_layer.errors import DeviceFull, EncoderUnavailable
 from tensor_layer.ports import Content, EncoderCard, Model, Vector
 
@@ -115,7 +116,7 @@ class DeviceBatcher:
             self._idle -= 1
             lane.under_way += 1
             contents = [request.content for request in batch]
-            work = asyncio.get_running_loop().run_in_executor(self._threads, encode_in_parts, lane.model, contents)
+            work = asyncio.get_running_loop().run_in_executor(self._threads, _encode, lane.model, contents)
             work.add_done_callback(partial(self._settle, lane, batch))
 
     def _next_batch(self, lane: _Lane) -> list[_Request]:
@@ -183,6 +184,11 @@ class BatchingEncoder(Generic[Content]):
     def close(self) -> None:
         """Close the device's queue, for all of its encoders."""
         self._batcher.close()
+
+
+def _encode(model: Model[Any], contents: Sequence[Any]) -> list[Row]:
+    settle_thread()
+    return encode_in_parts(model, contents)
 
 
 def encode_in_parts(model: Model[Any], contents: Sequence[Any]) -> list[Row]:

@@ -63,36 +63,43 @@ class Bert:
 
     @torch.inference_mode()
     def pooled_sums(self, windows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """(len(windows), dimension) float32: the sum of each window's token vectors. Windows are padded together."""
-        length = max(map(len, windows))
-        ids = torch.zeros((len(windows), length), dtype=torch.long)
-        mask = torch.zeros((len(windows), length), dtype=torch.bool)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)] = torch.as_tensor(window)
-            mask[row, : len(window)] = True
-        hidden = self._embed(ids)
-        attend = None if bool(mask.all()) else mask[:, None, None, :]
+        """(len(windows), dimension) float32: the sum of each window's token vectors.
+
+        Padding is only there where tokens meet, in attention; all else is computed for real tokens alone.
+        """
+        lengths = torch.tensor([len(window) for window in windows])
+        real = torch.arange(int(lengths.max())) < lengths[:, None]
+        ids = torch.tensor([token for window in windows for token in window])
+        hidden = self._embed(ids, real.nonzero()[:, 1])
+        places = None if bool(real.all()) else real
         for layer in self._layers:
-            hidden = self._block(hidden, attend, layer)
-        pooled: NDArray[np.float32] = (hidden * mask[..., None]).sum(1).numpy()
-        return pooled
+            hidden = self._block(hidden, real.shape, places, layer)
+        owners = torch.repeat_interleave(torch.arange(len(windows)), lengths)
+        sums: NDArray[np.float32] = torch.zeros(len(windows), self.dimension).index_add_(0, owners, hidden).numpy()
+        return sums
 
-    def _embed(self, ids: Tensor) -> Tensor:
-        hidden = functional.embedding(ids, self._words) + self._positions[: ids.shape[1]]
-        return self._normalised(hidden, self._norm)
+    def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
+        """(tokens, dimension)."""
+        return self._normalised(functional.embedding(ids, self._words) + self._positions[positions], self._norm)
 
-    def _block(self, hidden: Tensor, attend: Tensor | None, layer: _Layer) -> Tensor:
-        mixed = layer.attention_out(self._attention(hidden, attend, layer))
+    def _block(self, hidden: Tensor, shape: torch.Size, real: Tensor | None, layer: _Layer) -> Tensor:
+        mixed = layer.attention_out(self._attention(hidden, shape, real, layer))
         hidden = self._normalised(hidden + mixed, layer.attention_norm)
         return self._normalised(hidden + layer.narrow(layer.widen(hidden)), layer.out_norm)
 
-    def _attention(self, hidden: Tensor, attend: Tensor | None, layer: _Layer) -> Tensor:
-        count, length, width = hidden.shape
+    def _attention(self, hidden: Tensor, shape: torch.Size, real: Tensor | None, layer: _Layer) -> Tensor:
+        """(tokens, dimension). ``shape`` is (windows, longest); ``real`` marks tokens in it when some are padding."""
         projected = layer.query_key_value(hidden)
-        shape = (count, length, 3, self._heads, width // self._heads)
-        query, key, value = projected.view(shape).permute(2, 0, 3, 1, 4)
+        width = hidden.shape[1]
+        if real is not None:
+            padded = projected.new_zeros(*shape, 3 * width)
+            padded[real] = projected
+            projected = padded
+        query, key, value = projected.view(*shape, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
+        attend = None if real is None else real[:, None, None, :]
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend)
-        return mixed.transpose(1, 2).reshape(count, length, width)
+        joined = mixed.transpose(1, 2).reshape(*shape, width)
+        return joined.reshape(-1, width) if real is None else joined[real]
 
     def _normalised(self, hidden: Tensor, norm: Weight) -> Tensor:
         return functional.layer_norm(hidden, (self.dimension,), norm[0], norm[1], self._epsilon)

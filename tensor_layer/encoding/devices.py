@@ -4,6 +4,7 @@ Every module that needs torch with a library that may import torchvision calls `
 imports no torch.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +31,18 @@ def ready(threads: int = 1) -> None:
     for name in _OPERATORS:
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")  # type: ignore[no-untyped-call]
     _kept.append(library)
+
+
+def settle_thread() -> None:
+    """Let this thread compute with as many threads as the process has set. Nothing happens before torch is imported.
+
+    torch's number holds at first only for the thread that set it; any other starts with all cores (measured), and two
+    of them at once with twice as many threads as there are cores.
+    """
+    if "torch" in sys.modules:
+        import torch  # waits where another thread is still importing it
+
+        torch.get_num_threads()  # applies it, beside telling it
 
 
 def choose_device(wanted: str) -> str:
