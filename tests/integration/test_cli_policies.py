@@ -7,11 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from agents.registry.kv_registry import KvRegistry
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.cli.main import main
+from gateway.replay.shadow import HARMLESS
+from schemas import subjects
+from schemas.invocation import Invocation, InvocationReply
+from schemas.parts import text_part
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
 from schemas.task import TaskEvent, TaskEventKind
+from tests.integration.test_shadow_lane import a_card
 from tests.unit.evolution.a_week import a_week
 
 Aos = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -132,7 +138,7 @@ async def test_an_experiment_is_started_looked_at_and_stopped(aos, bucket, week)
 
 
 async def test_tasks_are_listed_shown_and_compared(aos, js, week):
-    code, out, _ = await aos("replay", "list", "--limit", "3", "--policy", "learned-2", "--json")
+    _, out, _ = await aos("replay", "list", "--limit", "3", "--policy", "learned-2", "--json")
     first, second, _ = (record["task_id"] for record in json.loads(out))
     event = TaskEvent(task_id=first, tenant="default", kind=TaskEventKind.SUCCEEDED, at=week[-1].at)
     await js.publish(f"aos.default.task.event.{first}", event.model_dump_json().encode())
@@ -148,7 +154,7 @@ async def test_tasks_are_listed_shown_and_compared(aos, js, week):
 
 async def test_policies_are_evaluated_on_the_log_and_missing_support_is_said(aos, bucket, week):
     asked = ("--policy", "cosine-1", "--policy", "bold", "--policy", "always:solver")
-    code, out, _ = await aos("replay", "evaluate", "--window", "7d", *asked, "--json")
+    _, out, _ = await aos("replay", "evaluate", "--window", "7d", *asked, "--json")
     found = json.loads(out)["evaluations"]
     assert list(found) == ["logged", "cosine-1", "bold", "always:solver"]
     for evaluation in found.values():
@@ -173,9 +179,29 @@ async def test_tasks_are_done_again_and_the_same_command_says_the_same(aos, week
     assert found["tasks"] == 600
     assert found["changed"] > 300
     assert found["after"]["success"] < found["before"]["success"]
-    code, out, _ = await aos("replay", "run", "--window", "7d", "--policy", "cosine-1", "--agents", "live")
+
+
+async def test_live_agents_without_effects_do_the_tasks_again_and_the_others_are_refused(aos, nc, js, week):
+    asked = []
+
+    async def answer(message) -> None:
+        asked.append(Invocation.model_validate_json(message.data))
+        reply = InvocationReply(step_id=asked[-1].step_id, outputs=(text_part("done"),))
+        await message.respond(reply.model_dump_json().encode())
+
+    for agent, tags in (("poet", (HARMLESS,)), ("clerk", ())):
+        await nc.subscribe(subjects.invoke("default", agent), cb=answer)
+        await KvRegistry(js).register(a_card(agent, *tags))
+    command = ("replay", "run", "--window", "7d", "--limit", "5", "--agents", "live", "--policy")
+    code, out, _ = await aos(*command, "always:poet", "--json")
     assert code == 0
-    assert "is not registered any more" in out
+    found = json.loads(out)
+    assert (found["after"]["tasks"], found["after"]["success"], found["left_out"]) == (5, 1.0, {})
+    assert sorted(one.goal for one in asked) == sorted(record.instruction for record in week[-5:])
+    said = (await aos(*command, "always:clerk"))[1]
+    assert "left out: 5 because clerk does not promise to have no effects" in said
+    assert "is not registered any more" in (await aos(*command, "always:solver"))[1]
+    assert len(asked) == 5
 
 
 async def test_the_report_is_written_whole_or_not_at_all(aos, week, bucket, tmp_path):
