@@ -82,7 +82,8 @@ class KindPlanner:
         self._digests = digests
         self._fresh_share = fresh_share
         self._policy_of = policy_of
-        self._woven: Remembered[Woven] = Remembered(WOVEN_KEPT)
+        self._woven: Remembered[tuple[int, Woven]] = Remembered(WOVEN_KEPT)
+        """What this worker wove for each kind, and under which version of the fleet."""
         self._uses: Remembered[list[int]] = Remembered(WOVEN_KEPT)
         self._skills: Remembered[Vector] = Remembered(SKILL_VECTORS_KEPT)
         self._writing: set[asyncio.Task[None]] = set()
@@ -112,7 +113,9 @@ class KindPlanner:
         cards = self._fleet.cards(asked.task.tenant)
         if template.fleet != self._digests.fleet(asked.task.tenant, cards):
             return None
-        if not self._all_alive(template, asked.task.tenant):
+        version, woven = self._woven.get((template.tenant, template.kind)) or (self._fleet.version, None)
+        # Somebody came back to life or fell silent: who is a candidate, and who is not and why, has to be said anew.
+        if version != self._fleet.version or not self._all_alive(template, asked.task.tenant):
             return None
         if not fits_fleet(template, asked.analysis, cards, self._digests):
             return None
@@ -120,20 +123,18 @@ class KindPlanner:
         if not met.word_for_word and len(asked.analysis.goals) == 1 and near is None:
             return None
         try:
-            plan = self._plan(asked, template)
+            plan = self._plan(asked, template, woven)
         except NoNetworkGoodEnough:
             # Woven anew, the task may have a better one; if not, that is what its sender hears.
             return None
         if asked.task.max_cost is not None and plan.estimated_cost > asked.task.max_cost:
             return None
-        self._count(asked, template)
-        woven = self._woven.get((template.tenant, template.kind)) if met.word_for_word else None
-        reports = _reports(asked.analysis, template, woven, near)
+        self._count(asked, template, woven)
+        reports = _reports(asked.analysis, template, woven if met.word_for_word else None, near)
         return Planned(plan, reports, 0.0, _since_ms(asked.started))
 
-    def _plan(self, asked: _Question, template: PlanTemplate) -> Plan:
+    def _plan(self, asked: _Question, template: PlanTemplate, woven: Woven | None) -> Plan:
         plan = self._greedy.plan_for(asked.task, bound(template, asked.analysis), template.fits)
-        woven = self._woven.get((template.tenant, template.kind))
         spare = woven.planned.plan.substitutes if woven is not None and not template.refined else {}
         return plan.model_copy(update={**_said_of(template), "substitutes": spare})
 
@@ -151,25 +152,25 @@ class KindPlanner:
         near = {label: float(vector @ asked.vector) for label, vector in vectors.items() if vector is not None}
         return near if near[template.rivals[0]] >= max(near.values()) - NEARLY else None
 
-    def _count(self, asked: _Question, template: PlanTemplate) -> None:
+    def _count(self, asked: _Question, template: PlanTemplate, woven: Woven | None) -> None:
         """After 2, 4, 8, 16 … uses there is more experience: the network is looked at again."""
         key = (template.tenant, template.kind)
         uses = self._uses.get(key) or [0]
         uses[0] += 1
         self._uses.keep(key, uses)
-        woven = self._woven.get(key)
         if woven is not None and uses[0] & (uses[0] - 1) == 0:
             self._background.wish(template, woven, asked.vector)
 
     async def _anew(self, asked: _Question, perceived: Perceived, found: tuple[PlanTemplate, Met] | None) -> Planned:
         """Weave the task's own network, and make or renew its kind."""
+        version = self._fleet.version  # read before anything it covers: a change meanwhile only wastes this entry
         woven = await self._greedy.weave(asked.task, perceived)
         if woven.analysis.goals != asked.analysis.goals:
             return woven.planned  # it could only be read as a whole: nothing to say of others like it
         template = await self._renewed(asked, woven, found)
         if template is None:
             return woven.planned
-        self._woven.keep((template.tenant, template.kind), woven)
+        self._woven.keep((template.tenant, template.kind), (version, woven))
         self._background.wish(template, woven, asked.vector)
         evolved = template.refined > 0 and not self._is_fresh(asked.task)
         word_for_word = Met(template.kind, 1.0, word_for_word=True)

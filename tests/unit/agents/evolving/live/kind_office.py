@@ -79,7 +79,7 @@ class Fleet:
 
     @property
     def version(self) -> int:
-        return id(self.present)
+        return hash((id(self.present), frozenset(self.dead)))
 
     def load(self, tenant: str, agent_id: str) -> float:
         return 0.0

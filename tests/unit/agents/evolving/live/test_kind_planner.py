@@ -91,6 +91,15 @@ async def test_a_kind_whose_agent_changed_or_died_is_woven_again():
     assert office.matcher.calls > calls
 
 
+async def test_who_fell_silent_is_no_candidate_of_a_known_kind():
+    office = Office(SUMMARY, TWIN)
+    first = await office.plan("Summarise a text briefly")
+    office.fleet.dead.add("twin")
+    again = await office.plan("Summarise a text briefly")
+    assert [one.agent_id for one in first.matches[0].candidates] == ["summary", "twin"]
+    assert [one.agent_id for one in again.matches[0].candidates] == ["summary"]
+
+
 async def test_a_newcomer_that_is_nearer_is_chosen_at_once():
     office = Office(SUMMARY)
     await office.plan("Summarise a text briefly for lawyers")
