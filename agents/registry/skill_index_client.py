@@ -1,5 +1,6 @@
 """The skill index on a Qdrant server, shared by all workers. Called by the fleet and by matching when scaled out."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,11 @@ _RESCORED = models.SearchParams(quantization=models.QuantizationSearchParams(res
 Answer = list[tuple[Mapping[str, Any], float]]
 
 
+def collection_of(encoder: str) -> str:
+    """The collection that holds the vectors of an encoder."""
+    return f"{COLLECTION}_{re.sub(r'[^A-Za-z0-9_.-]+', '-', encoder)}" if encoder else COLLECTION
+
+
 class ClientSkillIndex:
     """ports.SkillIndex over qdrant-client. Every worker writes the same points under the same ids, so all may write.
 
@@ -51,11 +57,9 @@ class ClientSkillIndex:
         client: AsyncQdrantClient,
         collection: str,
         dimension: int,
-        encoder: str = "",
         params: models.SearchParams | None = None,
     ) -> None:
         self._client = client
-        self._by = f"{encoder}\x00"
         self._params = params
         self._collection = collection
         self._dimension = dimension
@@ -69,20 +73,22 @@ class ClientSkillIndex:
         url: str,
         *,
         api_key: str | None = None,
-        collection: str = COLLECTION,
+        collection: str | None = None,
         dimension: int = 384,
         encoder: str = "",
     ) -> "ClientSkillIndex":
         """The index on the server at ``url``; its collection and payload indexes are made when they are missing.
 
-        Marks of vectors by another ``encoder`` do not count.
+        Each ``encoder`` has a collection of its own, so that vectors of different ones never meet, not even while
+        workers are changed over one by one. The old collection stays until somebody drops it.
         """
+        collection = collection or collection_of(encoder)
         client = AsyncQdrantClient(url=url, api_key=api_key, timeout=TIMEOUT_S, check_compatibility=False)
         await cls.over(client, collection=collection, dimension=dimension)
         with _server_errors():
             for field, schema in _payload_indexes():
                 await client.create_payload_index(collection, field, field_schema=schema)
-        return cls(client, collection, dimension, encoder, _RESCORED)
+        return cls(client, collection, dimension, _RESCORED)
 
     @classmethod
     async def over(
@@ -96,7 +102,7 @@ class ClientSkillIndex:
 
     async def replace(self, tenant: str, agent_id: str, points: Sequence[SkillPoint], mark: str = "") -> None:
         """Make these the agent's only points; a search meanwhile sees the old, the new or both, never neither."""
-        payloads = payloads_of(points, dead=(tenant, agent_id) in self._dead, mark=self._by + mark)
+        payloads = payloads_of(points, dead=(tenant, agent_id) in self._dead, mark=mark)
         stored = [
             models.PointStruct(id=id_of(point), vector=self._vectors(point), payload=payload)
             for point, payload in zip(points, payloads, strict=True)
@@ -120,9 +126,7 @@ class ClientSkillIndex:
                     self._collection, limit=SCROLLED, offset=offset, with_payload=["tenant", "agent", "mark"]
                 )
                 for payload in (record.payload or {} for record in records):
-                    mark = payload["mark"]
-                    right = mark.removeprefix(self._by) if mark.startswith(self._by) else ""
-                    found[payload["tenant"], payload["agent"]] = right
+                    found[payload["tenant"], payload["agent"]] = payload["mark"]
                 if offset is None:
                     return found
 

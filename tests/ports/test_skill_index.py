@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from qdrant_client import AsyncQdrantClient
 
 from agents.errors import FilterContradiction, IndexUnavailable
 from agents.ports import IndexFilter, SkillIndex, SkillPoint, WordQuery
-from agents.registry.skill_index_client import ClientSkillIndex
+from agents.registry.skill_index_client import ClientSkillIndex, collection_of
 from agents.registry.skill_index_edge import INLINE_SEARCH_POINTS, INLINE_WRITE_POINTS, EdgeSkillIndex
 from schemas.parts import Modality
 from tensor_layer.ports import Vector
@@ -403,3 +404,19 @@ async def test_two_indexes_share_a_parent_folder_and_leave_nothing_there(tmp_pat
 async def test_a_server_that_does_not_answer_is_said_to_be_unavailable(unused_tcp_port: int):
     with pytest.raises(IndexUnavailable):
         await ClientSkillIndex.connect(f"http://127.0.0.1:{unused_tcp_port}", dimension=DIMENSION)
+
+
+def test_each_encoder_has_a_collection_of_its_own_on_a_server():
+    names = {collection_of(encoder) for encoder in ("", "minilm-1", "minilm-2", "org/model:v 2-1")}
+    assert len(names) == 4
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in names)
+
+
+async def test_a_second_worker_finds_what_the_first_one_wrote():
+    client = AsyncQdrantClient(":memory:")
+    one = await ClientSkillIndex.over(client, dimension=DIMENSION)
+    await one.replace("default", "a", [a_point("a", "s", EAST, words="drug dosage")], "mark")
+    two = await ClientSkillIndex.over(client, dimension=DIMENSION)
+    assert await two.marks() == {("default", "a"): "mark"}
+    assert (await two.search(NORTH, IndexFilter("default"), 1, WordQuery("dosage")))[0].lexical > 0
+    await client.close()
