@@ -120,6 +120,11 @@ class PolicyBucket:
                     ) from error
         return snapshot
 
+    async def forget(self, tenant: str, policy: str) -> None:
+        """Take a version out for good, without a marker. Whether anybody still needs it is the caller's to know."""
+        with _reported("forget the policy"):
+            await self._js.purge_stream(_STREAM, subject=_SUBJECT + subjects.policy_version_key(tenant, policy))
+
     async def _bucket(self) -> KeyValue:
         if self._opened is None:
             self._opened = await self._js.key_value(subjects.BUCKET_POLICY)

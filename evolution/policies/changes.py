@@ -121,6 +121,13 @@ def running(state: PolicyState) -> PolicyExperiment:
     return state.experiment
 
 
+def needed(state: PolicyState) -> frozenset[str]:
+    """Every version that the state names: in force, to go back to, measured beside, on trial, or awaiting review."""
+    trial = (state.experiment.candidate,) if state.experiment is not None else ()
+    named = (active_name(state), reference_name(state), *state.previous, *state.awaiting_review, *trial)
+    return frozenset(named)
+
+
 def _thawed(state: PolicyState) -> None:
     if state.frozen:
         why = f" ({state.reason})" if state.reason else ""

@@ -11,6 +11,7 @@ from evolution.errors import (
     EvolutionError,
     ExperienceStoreUnavailable,
     PolicyDamaged,
+    PolicyNotFound,
     PolicyRefused,
     ReviewNeeded,
 )
@@ -85,6 +86,8 @@ class PolicyRegistry:
         for name in await self._bucket.names(tenant):
             try:
                 found.append(Listed(name, await self._bucket.version(tenant, name), roles_of(state, name)))
+            except PolicyNotFound:
+                continue  # deleted by hand: its marker is still in the bucket
             except PolicyDamaged as error:
                 found.append(Listed(name, None, roles_of(state, name), str(error)))
         found.sort(key=lambda item: (item.snapshot.at.timestamp() if item.snapshot else 0.0, item.name))

@@ -76,6 +76,14 @@ async def test_the_same_file_may_be_stored_twice_and_another_one_may_not_take_it
     assert await registry.bucket.version("default", "learned-1") == snapshot
 
 
+async def test_a_version_deleted_by_hand_is_gone(registry, js):
+    await put(registry, a_policy("one"), a_policy("two"))
+    await (await js.key_value(subjects.BUCKET_POLICY)).delete(subjects.policy_version_key("default", "one"))
+    assert [item.name for item in await registry.listed("default")] == [BUILT_IN, "two"]
+    with pytest.raises(PolicyNotFound):
+        await registry.promote("default", "one", ME, reviewed=True)
+
+
 async def test_one_tenants_versions_are_not_anothers(registry):
     await put(registry, a_policy())
     assert len(await registry.listed("other")) == 1
