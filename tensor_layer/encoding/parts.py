@@ -19,8 +19,10 @@ from tensor_layer.inspection.content import Damaged
 from tensor_layer.ports import Blobs, Content, EncoderCard, Vector
 
 ENTRIES_MAX = 8_192
-DECODED_MAX = 8
-"""So many contents of one modality are in memory decoded: a picture may be 150 MB. Others wait as bytes."""
+DECODED_MAX = 32
+"""So many contents of one modality wait decoded for the device; the others wait as bytes."""
+DECODING_MAX = 2
+"""So many are decoded at once: in between, a picture of 50 million pixels may take half a gigabyte."""
 
 
 class LocalPartEncoder(Generic[Content]):
@@ -43,6 +45,7 @@ class LocalPartEncoder(Generic[Content]):
         self._decode = decode
         self._entries = entries
         self._room = asyncio.Semaphore(decoded)
+        self._turns = asyncio.Semaphore(DECODING_MAX)
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[Vector]] = {}
 
@@ -84,7 +87,8 @@ class LocalPartEncoder(Generic[Content]):
         if part.ref is not None:
             source = await self._blobs.local_path(part.ref)
         async with self._room:
-            decoded = await asyncio.to_thread(self._decode, source)
+            async with self._turns:
+                decoded = await asyncio.to_thread(self._decode, source)
             row: Vector = (await self._encoder.encode([decoded]))[0].copy()
         row.setflags(write=False)
         self._vectors[digest] = row

@@ -16,8 +16,12 @@ SIDE_RATIO_MAX = 200
 """A strip that is longer is nothing to look at, and resizing its short side to a model's would take gigabytes."""
 
 
+SHORT_SIDE_PX = 1024
+"""No encoder looks at more of a short side. Larger pictures are reduced by a whole factor while they wait."""
+
+
 def decode_picture(content: bytes | Path, pixels_max: int = PIXELS_MAX) -> Picture:
-    """The first frame, turned by its EXIF orientation, on white, in RGB.
+    """The first frame, turned by its EXIF orientation, on white, in RGB; very large ones reduced.
 
     Raises Damaged for what is no picture, is cut off, or has more than ``pixels_max`` pixels; sizes are checked before
     anything is decoded.
@@ -26,7 +30,7 @@ def decode_picture(content: bytes | Path, pixels_max: int = PIXELS_MAX) -> Pictu
     try:
         with Image.open(source, formats=FORMATS) as image:
             _check_shape(image, pixels_max)
-            return _opaque(ImageOps.exif_transpose(image))
+            return _reduced(_opaque(ImageOps.exif_transpose(image)))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Damaged(f"the image has far more than {pixels_max} pixels.", "Send it scaled down.") from error
     except BROKEN as error:
@@ -51,6 +55,11 @@ def _opaque(image: Image.Image) -> Picture:
         page = Image.new("RGBA", layer.size, (*PAPER, 255))
         return Image.alpha_composite(page, layer).convert("RGB")
     return image.convert("RGB")
+
+
+def _reduced(picture: Picture) -> Picture:
+    factor = min(picture.size) // SHORT_SIDE_PX
+    return picture.reduce(factor) if factor >= 2 else picture
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

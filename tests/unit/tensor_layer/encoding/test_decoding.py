@@ -102,6 +102,13 @@ def test_the_pixel_limit_is_heard_before_anything_is_decoded():
         decode_picture(saved(two_halves()), pixels_max=100)
 
 
+def test_a_huge_picture_is_reduced_to_what_encoders_look_at():
+    picture = decode_picture(saved(two_halves().resize((5000, 2500)), "JPEG"))
+
+    assert picture.size == (2500, 1250)
+    assert np.asarray(picture)[600, 600, 0] > 200
+
+
 def wav(samples: np.ndarray, rate_hz: int, subtype: str = "FLOAT") -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, rate_hz, subtype=subtype, format="WAV")
