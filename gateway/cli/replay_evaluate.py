@@ -33,10 +33,11 @@ def evaluate(
 
     settings = session.settings_from({"tenant": tenant}).settings
     names = list(dict.fromkeys([LOGGED, *(policy or ("cosine-1", "active", "reference"))]))
-    query = ExperienceQuery(tenant=settings.tenant, since=windows.since(window), agent_id=agent)
+    since = windows.since(window)
+    query = ExperienceQuery(tenant=settings.tenant, since=since, agent_id=agent)
 
     async def work() -> Any:  # noqa: ANN401 - a Comparison, whose module is loaded lazily
-        async with policies_and_store(settings, names) as (policies, store):
+        async with policies_and_store(settings, names, since) as (policies, store):
             say(f"evaluating {', '.join(policies)} on the last {window} …")
             return await PolicyEvaluation(store).compare(query, policies)
 

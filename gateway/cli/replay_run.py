@@ -46,10 +46,11 @@ def run(
     without effects: only agents with the tag side_effects:none are asked, and nothing is stored or learned.
     """
     settings = session.settings_from({"tenant": tenant}).settings
-    query = ExperienceQuery(tenant=settings.tenant, since=windows.since(window), limit=limit)
+    since = windows.since(window)
+    query = ExperienceQuery(tenant=settings.tenant, since=since, limit=limit)
 
     async def work() -> "ShadowReport":
-        async with policies_and_store(settings, [policy]) as (policies, store):
+        async with policies_and_store(settings, [policy], since) as (policies, store):
             [chosen] = policies.values()
             return await _again(settings, store, query, chosen, agents, alike)
 

@@ -1,6 +1,7 @@
 """The policies that a person names on the command line: built-in ones, fixed agents, any version. Called by replay."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.changes import active_name, reference_name
@@ -28,10 +29,30 @@ async def named(registry: PolicyRegistry | None, tenant: str, names: Iterable[st
         elif name in (BUILT_IN, "cosine"):
             found[BUILT_IN] = await WorkerChoices()(None)
         elif registry is not None:
-            state = await registry.state(tenant)
-            version = {ACTIVE: active_name(state), REFERENCE: reference_name(state)}.get(name, name)
+            version = await _version(registry, tenant, name)
             found[version if version == name else f"{version} ({name})"] = await registry.policy(tenant, version)
     return found
+
+
+async def seen_before(registry: PolicyRegistry, tenant: str, names: Iterable[str], since: datetime) -> list[str]:
+    """Which of the named versions learned from experience that is newer than ``since``, in words."""
+    warnings = []
+    for name in names:
+        if not needs_registry([name]):
+            continue
+        snapshot = await registry.snapshot(tenant, await _version(registry, tenant, name))
+        lineage = snapshot.lineage if snapshot else None
+        if snapshot is not None and lineage is not None and lineage.until is not None and lineage.until > since:
+            warnings.append(
+                f"{snapshot.policy} learned from experience up to {lineage.until:%Y-%m-%d %H:%M}, part of this "
+                "window: its weights have seen it. An experiment judges it better"
+            )
+    return warnings
+
+
+async def _version(registry: PolicyRegistry, tenant: str, name: str) -> str:
+    state = await registry.state(tenant)
+    return {ACTIVE: active_name(state), REFERENCE: reference_name(state)}.get(name, name)
 
 
 def needs_registry(names: Iterable[str]) -> bool:

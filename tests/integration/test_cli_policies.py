@@ -167,6 +167,9 @@ async def test_policies_are_evaluated_on_the_log_and_missing_support_is_said(aos
     assert any("effective decisions" in warning for warning in found["always:solver"]["warnings"])
     _code, out, _ = await aos("replay", "evaluate", "--policy", "always:solver")
     assert "! always:solver: only" in out
+    fresh = PolicySnapshot(policy="fresh", encoder="e", events=9, weights={}, lineage=Lineage(until=week[-1].at))
+    await bucket.put("default", dumps(fresh))
+    assert "! fresh learned from experience up to" in (await aos("replay", "evaluate", "--policy", "fresh"))[2]
     assert (await aos("replay", "evaluate", "--policy", "nobody"))[0] == 4
     assert (await aos("replay", "evaluate", "--tenant", "empty", "--policy", "cosine-1"))[0] == 1
 
