@@ -9,6 +9,7 @@ import typer
 from gateway.cli import session
 from gateway.cli.failure import ExitCode, Failed
 from gateway.roles.running import Role, run_role
+from tensor_layer.errors import EncoderUnavailable
 
 app = typer.Typer(help="Run one role in this process.")
 
@@ -33,4 +34,10 @@ def serve(
             code="bus_unavailable",
             detail=str(error) or type(error).__name__,
             next_step="start a NATS server with JetStream there, or set AOS_NATS_URL; `aos up` brings its own",
+        ) from error
+    except EncoderUnavailable as error:
+        raise Failed(
+            f"the {role} role cannot work: {error}",
+            code=error.code,
+            next_step="correct [perception] in aos.toml; `aos config show` says where each value comes from",
         ) from error
