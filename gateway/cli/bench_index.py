@@ -25,13 +25,13 @@ def index(
     """Recall against exact search, latency, build time and memory of the agent index at a size."""
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is none of {', '.join(ENGINES)}", param_hint="--engine")
-    from agents.matching.evaluation import index_bench  # lazy: numpy and the engine
+    from agents.matching.evaluation import index_bench, index_made  # lazy: numpy and the engine
 
     async def work() -> dict[str, object]:
         with tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder) as place:
             async with index_bench.opened(engine, Path(place), skills) as (opened, graphed):
                 say("making skills …")
-                made = index_bench.make(skills, seed, questions)
+                made = index_made.make(skills, seed, questions)
                 figures = await index_bench.measure(made, seed, opened, engine, graphed, bar("skills"))
         return figures.as_json()
 

@@ -1,35 +1,24 @@
-"""How fast and how exact the skill index is at a size. Called by ``aos bench index``.
-
-The skills are made up: unit vectors in clusters of about 50, as cards of alike agents lie, with a few strong shared
-directions and noise; words drawn as in texts, a few often and most seldom. Questions are skills, blurred.
-"""
+"""How fast and how exact the skill index is at a size. Called by ``aos bench index`` with skills of ``index_made``."""
 
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.evaluation.index_made import DIMENSION, SKILLS_PER_AGENT, TENANT, Made, points_of, unit
 from agents.ports import IndexFilter, SkillIndex, SkillPoint, WordQuery
 from agents.registry.skill_index_growth import GRAPH_POINTS
 from schemas.parts import Modality
-from tensor_layer.ports import Vector
 
 Tell = Callable[[int, int], None]
 
-DIMENSION = 384
-CLUSTER_SKILLS = 50
-SHARED_DIRECTIONS = 48
-SKILLS_PER_AGENT = 5
-WORDS_PER_SKILL, WORDS_PER_QUESTION = 12, 8
-VOCABULARY = 200_000
 FOUND = 10
-TENANT = "bench"
 GRAPH_WAIT_S = 3_600.0
 SEARCHES_MOST = 1_000
 
@@ -40,8 +29,9 @@ class Latency:
 
     p50: float
     p99: float
-    cpu: float
-    """Mean CPU time of a call: what to trust when the machine is busy."""
+    cpu_p50: float
+    cpu_p99: float
+    """CPU time of all threads during a call: what to trust when the machine is busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +59,6 @@ class IndexFigures:
     def as_json(self) -> dict[str, object]:
         """As printed."""
         return asdict(self)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Made:
-    """``vectors`` (skills, 384) and ``questions`` (count, 384) float32, rows unit-norm; texts beside both."""
-
-    vectors: Vector
-    questions: Vector
-    words: Callable[[int], str]
-    asked: tuple[str, ...]
-
-
-def make(skills: int, seed: int, questions: int) -> Made:
-    """The same skills for the same seed."""
-    chance = np.random.default_rng(seed)
-    centres = _unit(chance.standard_normal((max(1, skills // CLUSTER_SKILLS), DIMENSION), dtype=np.float32))
-    shared = chance.standard_normal((SHARED_DIRECTIONS, DIMENSION), dtype=np.float32)
-    shared *= np.float32(0.7 / np.sqrt(DIMENSION * SHARED_DIRECTIONS))
-    vectors = centres[chance.integers(0, len(centres), skills)]
-    for start in range(0, skills, 100_000):
-        part = vectors[start : start + 100_000]
-        part += chance.standard_normal((len(part), SHARED_DIRECTIONS), dtype=np.float32) @ shared
-        part += _noise(chance, len(part), 0.3)
-    blurred = _unit(vectors[chance.integers(0, skills, questions)]) + _noise(chance, questions, 0.5)
-    asked = tuple(_text(np.random.default_rng((seed, 1, n)), WORDS_PER_QUESTION) for n in range(questions))
-    return Made(
-        _unit(vectors), _unit(blurred), lambda n: _text(np.random.default_rng((seed, 0, n)), WORDS_PER_SKILL), asked
-    )
 
 
 async def measure(
@@ -140,20 +102,11 @@ async def _fill(index: SkillIndex, made: Made, tell: Tell) -> None:
     total = len(made.vectors)
     for start in range(0, total, SKILLS_PER_AGENT):
         agent = start // SKILLS_PER_AGENT
-        await index.replace(TENANT, f"a{agent}", _points(made, agent))
+        await index.replace(TENANT, f"a{agent}", points_of(made, agent))
         if agent % 200 == 0:
             tell(start, total)
             await asyncio.sleep(0)
     tell(total, total)
-
-
-def _points(made: Made, agent: int) -> list[SkillPoint]:
-    first = agent * SKILLS_PER_AGENT
-    about = {"inputs": frozenset({Modality.TEXT}), "tags": frozenset({f"t{agent % 10}"}), "cost": (agent % 100) / 100}
-    return [
-        SkillPoint(TENANT, f"a{agent}", f"s{n}", made.vectors[n], words=made.words(n), **about)  # type: ignore[arg-type]
-        for n in range(first, min(first + SKILLS_PER_AGENT, len(made.vectors)))
-    ]
 
 
 async def _await_graph(graphed: Callable[[], int] | None, skills: int) -> tuple[str, ...]:
@@ -183,35 +136,32 @@ async def _recall(index: SkillIndex, made: Made, where: IndexFilter, allowed: ND
 
 
 async def _timed(index: SkillIndex, made: Made, where: IndexFilter, *, worded: bool) -> Latency:
-    taken = []
-    cpu = time.process_time()
+    watch = _Watch()
     for question, text in zip(made.questions, made.asked, strict=True):
         words = WordQuery(text) if worded else None
-        started = time.perf_counter()
-        await index.search(question, where, FOUND, words)
-        taken.append(time.perf_counter() - started)
-    return _latency(taken, time.process_time() - cpu)
+        with watch.call():
+            await index.search(question, where, FOUND, words)
+    return watch.latency()
 
 
 async def _changes(index: SkillIndex, made: Made, seed: int) -> tuple[Latency, float]:
     """Cards that change: how long a replacement takes, and the longest until a search finds what changed."""
     chance = np.random.default_rng((seed, 2))
-    writing, finding = [], []
-    cpu = time.process_time()
+    watch, finding = _Watch(), []
     for turn in range(50):
         agent = int(chance.integers(0, max(1, len(made.vectors) // SKILLS_PER_AGENT)))
-        vector = _unit(chance.standard_normal((1, DIMENSION), dtype=np.float32))[0]
+        vector = unit(chance.standard_normal((1, DIMENSION), dtype=np.float32))[0]
         point = SkillPoint(TENANT, f"a{agent}", f"changed{turn}", vector, frozenset({Modality.TEXT}))
         started = time.perf_counter()
-        await index.replace(TENANT, f"a{agent}", [point])
-        writing.append(time.perf_counter() - started)
+        with watch.call():
+            await index.replace(TENANT, f"a{agent}", [point])
         for _ in range(SEARCHES_MOST):
             if (await index.search(vector, IndexFilter(TENANT), 1))[0].skill_id == point.skill_id:
                 break
         else:
             raise RuntimeError(f"{point.skill_id} of {point.agent_id} was not found in {SEARCHES_MOST} searches")
         finding.append(time.perf_counter() - started)
-    return _latency(writing, time.process_time() - cpu), 1e3 * max(finding)
+    return watch.latency(), 1e3 * max(finding)
 
 
 @asynccontextmanager
@@ -238,27 +188,23 @@ async def opened(engine: str, folder: Path, skills: int) -> AsyncIterator[tuple[
         await index.close()
 
 
-def _unit(rows: Vector) -> Vector:
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows
+class _Watch:
+    """Times calls: on the clock, and in CPU time."""
 
+    def __init__(self) -> None:
+        self._taken: list[tuple[float, float]] = []
 
-def _noise(chance: np.random.Generator, rows: int, length: float) -> Vector:
-    noise: Vector = chance.standard_normal((rows, DIMENSION), dtype=np.float32)
-    noise *= np.float32(length / np.sqrt(DIMENSION))
-    return noise
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Times what happens within."""
+        started, cpu = time.perf_counter(), time.process_time()
+        yield
+        self._taken.append((time.perf_counter() - started, time.process_time() - cpu))
 
-
-def _text(chance: np.random.Generator, words: int) -> str:
-    return " ".join(f"w{number}" for number in chance.zipf(1.3, words) % VOCABULARY)
-
-
-def _latency(taken: list[float], cpu_s: float) -> Latency:
-    return Latency(
-        p50=1e3 * float(np.percentile(taken, 50)),
-        p99=1e3 * float(np.percentile(taken, 99)),
-        cpu=1e3 * cpu_s / len(taken),
-    )
+    def latency(self) -> Latency:
+        """Of all calls so far."""
+        wall, cpu = (1e3 * np.array(column) for column in zip(*self._taken, strict=True))
+        return Latency(*(float(np.percentile(column, share)) for column in (wall, cpu) for share in (50, 99)))
 
 
 def _rss_mb() -> float:

@@ -5,7 +5,7 @@ import json
 import pytest
 import typer
 
-from agents.matching.evaluation.index_bench import make
+from agents.matching.evaluation.index_made import make
 from gateway.cli import bench_index
 
 
