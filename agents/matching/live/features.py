@@ -14,11 +14,11 @@ from agents.matching.live.standings import Standings
 
 Floats = NDArray[np.float32]
 
-ALIKE = Kernel(sharpness=30.0, memory=10.0)
+ALIKE = Kernel(sharpness=30.0, memory=8.0)
 """Tasks that say nearly the same."""
-KINDRED = Kernel(sharpness=12.0, memory=20.0)
+KINDRED = Kernel(sharpness=12.0, memory=12.0)
 """Tasks of the same kind."""
-WIDE = Kernel(sharpness=5.0, memory=40.0)
+WIDE = Kernel(sharpness=5.0, memory=25.0)
 """Tasks of the same field."""
 
 NAMES = (

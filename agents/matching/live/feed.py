@@ -39,6 +39,7 @@ APPLY_EVERY_S = 1.0
 """Outcomes count in batches: what is remembered of matches stays valid in between, so that a warm one stays warm."""
 RECENT_OUTCOMES = 2_048
 RETRY_S = 5.0
+CANCEL_AGAIN_S = 0.2
 
 Cards = Callable[[str], Mapping[str, AgentCard]]
 Encode = Callable[[Sequence[str]], Awaitable[Vector]]
@@ -79,9 +80,13 @@ class PolicyFeed:
 
     async def stop(self) -> None:
         """Stop following."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        pending = set(self._tasks)
+        self._tasks = []
+        while pending:
+            for task in pending:
+                task.cancel()
+            # Until 3.12, asyncio.wait_for (in every request of nats-py) loses a cancellation that meets its answer.
+            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     def lot(self, tenant: str, task_id: str | None) -> Lot | None:
         """What is drawn for the task; None while nothing that was learned is in force."""

@@ -6,6 +6,8 @@ made of the tasks, and by whom, lies in one blob of its own, because people may 
 """
 
 import io
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +24,7 @@ CHUNK_ROWS = 1_024
 OUTCOMES = "past-outcomes"
 _VECTORS = "past-vectors-"
 _ID_BYTES = 64
+_DAMAGES = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ def _packed_many(**arrays: NDArray[Any]) -> bytes:
 def _unpacked(content: bytes) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except _DAMAGES as error:
         raise PolicyUnreadable(f"an artefact of the policy is damaged: {error}") from error
     return array
 
@@ -116,5 +119,5 @@ def _unpacked_many(content: bytes) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in ("agents", "outcomes", "ids")}
-    except (ValueError, OSError, EOFError, KeyError) as error:
+    except (*_DAMAGES, KeyError) as error:
         raise PolicyUnreadable(f"an artefact of the policy is damaged: {error}") from error

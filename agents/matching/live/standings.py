@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-MEMORY_STEPS = 60.0
+MEMORY_STEPS = 30.0
 """After so many later steps of the agent an outcome counts e-fold less."""
 FIRST_AGENTS = 32
 _COLUMNS = 4  # successes, failures, latency in ms, cost

@@ -32,7 +32,7 @@ PRIOR = {
     "load": -0.3,
 }
 PRIOR_WEIGHTS: Weights = np.array([PRIOR.get(name, 0.0) for name in NAMES])
-PULL = 5.0
+PULL = 10.0
 """As strong as so many outcomes, for a feature of size one."""
 NEVER_AGAINST = (
     "nearness", "alike", "kindred", "wide", "alike votes", "kindred votes", "wide votes", "reputation",

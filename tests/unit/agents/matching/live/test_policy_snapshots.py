@@ -1,0 +1,90 @@
+"""A policy through its file: what comes back judges alike, and what is damaged is refused with clear words."""
+
+import numpy as np
+import pytest
+
+from agents.matching.live.features import Shown
+from agents.matching.live.past import PastTasks
+from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.snapshots import CHUNK_ROWS, OUTCOMES, Title, artefacts_of, policy_of, snapshot_of
+from agents.matching.live.standings import Standings
+from schemas.policy import Lineage, PolicyUnreadable, dumps, loads
+
+DIMENSION = 8
+TITLE = Title("learned-1", None, "test-1", Lineage())
+
+
+def unit(rng: np.random.Generator) -> np.ndarray:
+    vector = rng.normal(size=DIMENSION).astype(np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def learned(outcomes: int = 40) -> LivePolicy:
+    rng = np.random.default_rng(0)
+    learner = Learner(LivePolicy.blank(DIMENSION))
+    for number in range(outcomes):
+        learner.learn(Outcome(f"t{number}", f"a{number % 3}", unit(rng), float(number % 2), 0.5, latency_ms=20.0))
+    learner.fit()
+    return learner.policy
+
+
+def through_the_file(policy: LivePolicy) -> LivePolicy:
+    parts = artefacts_of(policy)
+    snapshot = snapshot_of(policy, TITLE, {name: f"sha256:{'0' * 64}" for name in parts})
+    return policy_of(loads(dumps(snapshot)), parts, DIMENSION)
+
+
+def test_what_comes_back_judges_alike():
+    before = learned()
+    after = through_the_file(before)
+    zeros = np.zeros(3, np.float32)
+    shown = Shown(np.full(3, 0.5, np.float32), zeros, zeros)
+    vector = unit(np.random.default_rng(1))
+    ids = ("a0", "a1", "a2")
+    assert after.judge(vector, ids, shown).chances == pytest.approx(before.judge(vector, ids, shown).chances, abs=2e-3)
+    assert (after.events, after.past.task_ids) == (before.events, before.past.task_ids)
+
+
+def test_a_policy_without_a_past_comes_back_too():
+    assert through_the_file(LivePolicy.blank(DIMENSION)).past.count == 0
+
+
+def test_chunks_that_are_full_never_change():
+    rng = np.random.default_rng(0)
+    standings = Standings()
+    standings.met("a0")
+    policy = LivePolicy(PastTasks(DIMENSION), standings)
+    for number in range(CHUNK_ROWS + 5):
+        policy.past.add(f"t{number}", unit(rng), 0, 1.0)
+    before = artefacts_of(policy)
+    policy.past.add("one more", unit(rng), 0, 0.0)
+    after = artefacts_of(policy)
+    assert [name for name in before if before[name] == after[name]] == ["past-vectors-000"]
+
+
+@pytest.mark.parametrize("cut", [0, 10, -10])
+@pytest.mark.parametrize("name", [OUTCOMES, "past-vectors-000"])
+def test_a_damaged_artefact_is_refused(name, cut):
+    policy = learned()
+    parts = artefacts_of(policy)
+    parts[name] = parts[name][:cut]
+    with pytest.raises(PolicyUnreadable, match="damaged"):
+        policy_of(snapshot_of(policy, TITLE, {}), parts, DIMENSION)
+
+
+def test_a_past_of_another_encoder_or_of_unnamed_agents_is_refused():
+    policy = learned()
+    parts = artefacts_of(policy)
+    snapshot = snapshot_of(policy, TITLE, {})
+    with pytest.raises(PolicyUnreadable, match="the encoder makes 9"):
+        policy_of(snapshot, parts, DIMENSION + 1)
+    with pytest.raises(PolicyUnreadable, match="does not name"):
+        policy_of(snapshot.model_copy(update={"standings": {}}), parts, DIMENSION)
+
+
+def test_missing_vectors_are_refused():
+    policy = learned()
+    parts = artefacts_of(policy)
+    del parts["past-vectors-000"]
+    with pytest.raises(PolicyUnreadable, match="0 vectors for 40 outcomes"):
+        policy_of(snapshot_of(policy, TITLE, {}), parts, DIMENSION)
