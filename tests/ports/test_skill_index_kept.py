@@ -97,6 +97,10 @@ async def test_a_graph_grows_in_another_process_while_the_index_is_changed_and_s
         worded = await index.search(vectors_of(7)[0], EVERYBODY, SKILLS, WordQuery("word400", weight=1.0))
         assert {hit.agent_id for hit in worded} == {"a400"}
         await becomes(lambda: len(list(tmp_path.glob("*/graph-*"))) == 1)
+    async with opened(tmp_path) as index:
+        assert index.graphed == AGENTS * SKILLS, "the next process has the graph as well"
+        assert await nearest(index, changed) == ("a1", "s0")
+        assert await nearest(index, vectors_of(3)[0], IndexFilter("default", alive_only=True)) == ("a3", "s0")
 
 
 async def test_a_graph_that_cannot_be_built_is_said(folder: Path):
