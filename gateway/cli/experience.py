@@ -181,7 +181,7 @@ def rotate_keys(
 async def _forget_patterns(settings: Settings, tasks: Sequence[str]) -> int | None:
     """How many patterns named these tasks and are gone; None when the bus does not answer."""
     from evolution.rules.keeping import Patterns
-    from gateway.cli.policy import BUS_TIMEOUT_S, bus_of
+    from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
 
     try:
         async with bus_of(settings) as nc:

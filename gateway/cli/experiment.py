@@ -8,7 +8,8 @@ import typer
 from evolution.errors import NoExperiment
 from gateway.cli import session
 from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.policy import Name, Reason, opened, who
+from gateway.cli.policy import Name, Reason
+from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
 from schemas.base import is_token, new_id
 from schemas.policy_state import PolicyExperiment, PolicyState

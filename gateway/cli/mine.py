@@ -11,7 +11,7 @@ from evolution.rules.making import rule_of
 from gateway.cli import session
 from gateway.cli.bar import bar
 from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.policy import BUS_TIMEOUT_S, bus_of, who
+from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, who
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import length_of
 from gateway.settings import Settings

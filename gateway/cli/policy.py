@@ -1,34 +1,19 @@
 """``aos policy``: which learned policy routes, what it learned from, and changing it. Talks straight to the bus."""
 
-import asyncio
-import getpass
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolution.errors import EvolutionError, PolicyBucketUnavailable, PolicyNotFound, ReviewNeeded
 from evolution.policies.bucket import BUILT_IN
-from evolution.policies.changes import Who
-from evolution.ports import ExperienceStore
-from evolution.wiring import build_store
-from gateway.cli import session
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli import policy_views, session
+from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
-from gateway.roles.evolution import store_settings
-from gateway.settings import Settings
 from schemas.policy import PolicySnapshot
 from schemas.policy_state import PolicyState
 
 if TYPE_CHECKING:
-    from nats.aio.client import Client
-
-    from evolution.policies.registry import Listed, PolicyRegistry
-
-BUS_TIMEOUT_S = 10.0
-CONNECT_TIMEOUT_S = 5.0
+    from evolution.policies.registry import Listed
 
 app = typer.Typer(help="Which learned policy routes, what it learned from, and changing it.")
 
@@ -47,9 +32,11 @@ def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
 
     state, found = session.run(work())
     if as_json:
-        session.print_json({"state": state.model_dump(mode="json"), "policies": [_listed_json(item) for item in found]})
+        session.print_json(
+            {"state": state.model_dump(mode="json"), "policies": [policy_views.listed_json(item) for item in found]}
+        )
         return
-    rows = [_row(item) for item in found]
+    rows = [policy_views.row(item) for item in found]
     session.print_table(("policy", "is", "parent", "made", "records", "metrics"), rows, "no policies")
     if state.frozen:
         session.print_line(f"\nfrozen by {state.actor}: {state.reason or 'no reason given'}")
@@ -78,7 +65,7 @@ def show(
     elif as_json:
         session.print_json(snapshot.model_dump(mode="json"))
     else:
-        _show(snapshot)
+        policy_views.show(snapshot)
 
 
 @app.command()
@@ -111,8 +98,8 @@ def diff(before: Name, after: Name, as_json: Json = False, tenant: Tenant = None
     if as_json:
         session.print_json({name: getattr(found, name) for name in found.__slots__})
         return
-    rows = [("weight", name, *_numbers(pair)) for name, pair in found.weights.items()]
-    rows += [("success of", name, *_numbers(pair)) for name, pair in found.standings.items()]
+    rows = [("weight", name, *policy_views.numbers(pair)) for name, pair in found.weights.items()]
+    rows += [("success of", name, *policy_views.numbers(pair)) for name, pair in found.standings.items()]
     rows += [("artefact", name, *(str(one)[:19] for one in pair)) for name, pair in found.artefacts.items()]
     session.print_table(("what", "name", before, after), rows, "they say the same")
     if found.encoders:
@@ -222,77 +209,6 @@ def history(as_json: Json = False, tenant: Tenant = None) -> None:
     session.print_table(("at", "by", "active", "experiment", "", "why"), rows, "nothing was ever changed")
 
 
-@asynccontextmanager
-async def opened(settings: Settings) -> "AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]":
-    """The registry over the bus, and the experience store. Every EvolutionError becomes a Failed with a next step."""
-    from gateway.policy_desk import registry_over  # lazy: rankers bring scipy, 0.3 s that --help need not pay
-
-    store = build_store(store_settings(settings, read_only=True))
-    try:
-        async with bus_of(settings) as nc:
-            yield registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings), store
-    except EvolutionError as error:
-        raise failed(error) from error
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def bus_of(settings: Settings) -> AsyncIterator["Client"]:
-    """One connection for one command; streams and buckets are the roles' to create, not the command line's."""
-    import nats  # lazy, as above
-    from nats.errors import Error
-
-    try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
-            nc = await nats.connect(
-                settings.nats_url.split(","),
-                name="aos-cli",
-                user_credentials=settings.nats_credentials,
-                reconnect_time_wait=0.2,
-                error_cb=_silent,
-            )
-    except (Error, OSError) as error:
-        raise Failed(
-            f"no bus answers at {settings.nats_url}: {error or type(error).__name__}",
-            exit_code=ExitCode.UNREACHABLE,
-            code="bus_unavailable",
-            next_step="start one with `aos up`, or set AOS_NATS_URL",
-        ) from error
-    try:
-        yield nc
-    finally:
-        await nc.close()
-
-
-async def _silent(error: Exception) -> None:
-    """The error is raised as well; said twice it would only confuse."""
-
-
-def failed(error: EvolutionError) -> Failed:
-    """The error in the command line's words."""
-    if isinstance(error, ReviewNeeded):
-        return Failed(
-            "the guards ask for a person's review",
-            code=error.code,
-            detail="\n  ".join(error.problems),
-            next_step="look at it (aos policy diff, aos policy review), then promote with --reviewed --reason …",
-        )
-    exit_code: dict[type[EvolutionError], ExitCode] = {
-        PolicyNotFound: ExitCode.NOT_FOUND,
-        PolicyBucketUnavailable: ExitCode.UNREACHABLE,
-    }
-    return Failed(str(error), exit_code=exit_code.get(type(error), ExitCode.FAILED), code=error.code)
-
-
-def who(reason: str) -> Who:
-    """The person at this terminal."""
-    try:
-        return Who(getpass.getuser(), reason)
-    except (KeyError, OSError):  # a container without a user database
-        return Who("somebody at the command line", reason)
-
-
 def _change(done: str, tenant: str | None, as_json: bool, change: Any) -> None:  # noqa: ANN401 - a coroutine function
     settings = session.settings_from({"tenant": tenant}).settings
 
@@ -310,39 +226,3 @@ def _say(value: dict[str, Any], words: str, as_json: bool) -> None:
         session.print_json(value)
     else:
         session.print_line(words)
-
-
-def _listed_json(item: "Listed") -> dict[str, Any]:
-    snapshot = item.snapshot.model_dump(mode="json", exclude={"standings"}) if item.snapshot else None
-    return {"policy": item.name, "roles": item.roles, "damaged": item.damaged, "snapshot": snapshot}
-
-
-def _row(item: "Listed") -> tuple[object, ...]:
-    if item.snapshot is None:
-        note = "DAMAGED: " + item.damaged if item.damaged else "learned nothing: the nearest skill"
-        return (item.name, ", ".join(item.roles), "", "", "", note)
-    snapshot, lineage = item.snapshot, item.snapshot.lineage
-    metrics = " ".join(f"{name} {value:.3g}" for name, value in (lineage.metrics if lineage else {}).items())
-    records = lineage.records if lineage else snapshot.events
-    return (item.name, ", ".join(item.roles), snapshot.parent, f"{snapshot.at:%Y-%m-%d %H:%M}", records, metrics)
-
-
-def _show(snapshot: PolicySnapshot) -> None:
-    lineage = snapshot.lineage
-    session.print_line(f"{snapshot.policy}, made {snapshot.at:%Y-%m-%d %H:%M:%S} from {snapshot.events} outcomes")
-    session.print_line(f"  parent   {snapshot.parent or 'none'}\n  encoder  {snapshot.encoder}")
-    if lineage is not None:
-        since, until = (f"{one:%Y-%m-%d %H:%M}" if one else "?" for one in (lineage.since, lineage.until))
-        session.print_line(f"  window   {since} to {until}, {lineage.records} records; code {lineage.code or '?'}")
-        for name, value in lineage.metrics.items():
-            session.print_line(f"  metric   {name} {value:.4g}")
-    session.print_table(("weight", "value"), [(n, f"{v:.4g}") for n, v in snapshot.weights.items()], "no weights")
-    rows = [(agent, f"{one.successes:.0f}", f"{one.failures:.0f}") for agent, one in snapshot.standings.items()]
-    session.print_table(("agent", "succeeded", "failed"), rows, "nothing known of any agent")
-    for name, digest in snapshot.artefacts.items():
-        session.print_line(f"  artefact {name}: {digest}")
-
-
-def _numbers(pair: tuple[float | None, float | None]) -> tuple[str, str]:
-    before, after = ("—" if value is None else f"{value:.4g}" for value in pair)
-    return before, after

@@ -8,7 +8,7 @@ import typer
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.cli import session, windows
 from gateway.cli.bench_screen import say
-from gateway.cli.policy import bus_of
+from gateway.cli.policy_source import bus_of
 from gateway.cli.replay_sources import policies_and_store
 from gateway.cli.session import Json, Tenant
 from gateway.settings import Settings

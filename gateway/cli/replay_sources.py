@@ -10,7 +10,7 @@ from evolution.errors import EvolutionError, ExperienceStoreUnavailable
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.policy import bus_of, failed
+from gateway.cli.policy_source import bus_of, failed
 from gateway.roles.evolution import store_settings
 from gateway.settings import Settings
 

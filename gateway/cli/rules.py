@@ -8,7 +8,7 @@ from evolution.errors import EvolutionError
 from evolution.rules.keeping import Rules
 from gateway.cli import session
 from gateway.cli.mine import failed
-from gateway.cli.policy import BUS_TIMEOUT_S, bus_of
+from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
 from gateway.cli.session import Json, Tenant
 from schemas.routing_rule import RoutingRule, RoutingRules
 

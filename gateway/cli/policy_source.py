@@ -1,0 +1,94 @@
+"""The bus and the registry of policies for one command; every failure becomes Failed. Used by policy and replay."""
+
+import asyncio
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from evolution.errors import EvolutionError, PolicyBucketUnavailable, PolicyNotFound, ReviewNeeded
+from evolution.policies.changes import Who
+from evolution.ports import ExperienceStore
+from evolution.wiring import build_store
+from gateway.cli.failure import ExitCode, Failed
+from gateway.roles.evolution import store_settings
+from gateway.settings import Settings
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+    from evolution.policies.registry import PolicyRegistry
+
+BUS_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 5.0
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> "AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]":
+    """The registry over the bus, and the experience store. Every EvolutionError becomes a Failed with a next step."""
+    from gateway.policy_desk import registry_over  # lazy: rankers bring scipy, 0.3 s that --help need not pay
+
+    store = build_store(store_settings(settings, read_only=True))
+    try:
+        async with bus_of(settings) as nc:
+            yield registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings), store
+    except EvolutionError as error:
+        raise failed(error) from error
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def bus_of(settings: Settings) -> AsyncIterator["Client"]:
+    """One connection for one command; streams and buckets are the roles' to create, not the command line's."""
+    import nats  # lazy, as above
+    from nats.errors import Error
+
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
+            nc = await nats.connect(
+                settings.nats_url.split(","),
+                name="aos-cli",
+                user_credentials=settings.nats_credentials,
+                reconnect_time_wait=0.2,
+                error_cb=_silent,
+            )
+    except (Error, OSError) as error:
+        raise Failed(
+            f"no bus answers at {settings.nats_url}: {error or type(error).__name__}",
+            exit_code=ExitCode.UNREACHABLE,
+            code="bus_unavailable",
+            next_step="start one with `aos up`, or set AOS_NATS_URL",
+        ) from error
+    try:
+        yield nc
+    finally:
+        await nc.close()
+
+
+async def _silent(error: Exception) -> None:
+    """The error is raised as well; said twice it would only confuse."""
+
+
+def failed(error: EvolutionError) -> Failed:
+    """The error in the command line's words."""
+    if isinstance(error, ReviewNeeded):
+        return Failed(
+            "the guards ask for a person's review",
+            code=error.code,
+            detail="\n  ".join(error.problems),
+            next_step="look at it (aos policy diff, aos policy review), then promote with --reviewed --reason …",
+        )
+    exit_code: dict[type[EvolutionError], ExitCode] = {
+        PolicyNotFound: ExitCode.NOT_FOUND,
+        PolicyBucketUnavailable: ExitCode.UNREACHABLE,
+    }
+    return Failed(str(error), exit_code=exit_code.get(type(error), ExitCode.FAILED), code=error.code)
+
+
+def who(reason: str) -> Who:
+    """The person at this terminal."""
+    try:
+        return Who(getpass.getuser(), reason)
+    except (KeyError, OSError):  # a container without a user database
+        return Who("somebody at the command line", reason)
