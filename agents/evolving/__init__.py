@@ -5,5 +5,6 @@ story: ``space`` (the fleet as arrays) -> ``genome`` (a whole population as two 
 and ``objectives`` (what a network is worth to this tenant) -> ``variation`` and ``survival`` (one generation) ->
 ``genetic`` (the search, with DEAP's toolbox, hall of fame and statistics). ``policy_gradient``, ``baselines`` and
 ``exhaustive`` are other searches behind the same port. ``decoding`` turns genomes into networks and back, ``archive``
-remembers past winners. ``evaluation`` measures all of it. Numpy on arrays: no bus, no clock, no files.
+remembers past winners. ``evaluation`` measures all of it. Numpy on arrays: no bus, no clock, no files; those are in
+``live``, which brings the search into the running gateway.
 """

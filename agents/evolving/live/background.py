@@ -6,6 +6,7 @@ judged again here, and replaces the present network only when it is type-correct
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 WAITING_MAX = 64
 REPLY_TIMEOUT_S = 60.0
 SAME_QUALITY = 0.02
+REST = 4.0
+"""After a search so many times its length of rest: one worker keeps a refiner busy for a fifth of the time at most."""
 
 Ask = Callable[[RefineRequest], Awaitable[RefineReply | None]]
 """A better network, or None when no refiner answers."""
@@ -97,17 +100,23 @@ class Background:
     async def drain(self) -> None:
         """Work off what waits now."""
         while self._wishes:
-            _, wish = self._wishes.popitem(last=False)
-            try:
-                await self._better(wish)
-            except Exception:
-                logger.exception("the network of kind %s could not be bettered", wish.template.kind)
+            await self._better_next()
+
+    async def _better_next(self) -> None:
+        _, wish = self._wishes.popitem(last=False)
+        try:
+            await self._better(wish)
+        except Exception:
+            logger.exception("the network of kind %s could not be bettered", wish.template.kind)
 
     async def _work(self) -> None:
         while True:
             await self._wished.wait()
             self._wished.clear()
-            await self.drain()
+            while self._wishes:
+                started = time.monotonic()
+                await self._better_next()
+                await asyncio.sleep(REST * (time.monotonic() - started))
 
     async def _better(self, wish: _Wish) -> None:
         template, woven = wish.template, wish.woven

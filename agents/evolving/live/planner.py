@@ -15,6 +15,7 @@ from agents.evolving.live.background import Background
 from agents.evolving.live.binding import CardDigests, bound, fits_fleet, labels_of, skill_words, template_of
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.kinds import Goals, Met
+from agents.evolving.live.reports import reports_of
 from agents.evolving.live.shape import shape_of
 from agents.matching.remembered import Remembered
 from agents.planning.complexity import TaskAnalysis, analyse
@@ -22,7 +23,6 @@ from agents.planning.nearness import EncodeTexts
 from agents.planning.planner import GreedyPlanner, Woven
 from agents.ports import Fleet, Planned
 from schemas.base import new_id, now
-from schemas.candidate import Candidate, MatchReport
 from schemas.card import Liveness
 from schemas.network import Plan
 from schemas.refinement import PlanTemplate
@@ -130,7 +130,7 @@ class KindPlanner:
         if asked.task.max_cost is not None and plan.estimated_cost > asked.task.max_cost:
             return None
         self._count(asked, template, woven)
-        reports = _reports(asked.analysis, template, woven if met.word_for_word else None, near)
+        reports = reports_of(asked.analysis, template, woven if met.word_for_word else None, near)
         return Planned(plan, reports, 0.0, _since_ms(asked.started))
 
     def _plan(self, asked: _Question, template: PlanTemplate, woven: Woven | None) -> Plan:
@@ -153,7 +153,7 @@ class KindPlanner:
         return near if near[template.rivals[0]] >= max(near.values()) - NEARLY else None
 
     def _count(self, asked: _Question, template: PlanTemplate, woven: Woven | None) -> None:
-        """After 2, 4, 8, 16 … uses there is more experience: the network is looked at again."""
+        """When it is met again, and after 2, 4, 8, 16 … uses, there is more experience: a better one is looked for."""
         key = (template.tenant, template.kind)
         uses = self._uses.get(key) or [0]
         uses[0] += 1
@@ -171,7 +171,9 @@ class KindPlanner:
         if template is None:
             return woven.planned
         self._woven.keep((template.tenant, template.kind), (version, woven))
-        self._background.wish(template, woven, asked.vector)
+        if found is not None:
+            # Most tasks are never met again: what is met for the first time is not worth a search yet.
+            self._background.wish(template, woven, asked.vector)
         evolved = template.refined > 0 and not self._is_fresh(asked.task)
         word_for_word = Met(template.kind, 1.0, word_for_word=True)
         served = self._as_known(asked, template, word_for_word) if evolved else None
@@ -225,50 +227,6 @@ class KindPlanner:
 
 def _said_of(template: PlanTemplate) -> dict[str, object]:
     return {"planner": template.planner, "kind": template.kind, "refined": template.refined}
-
-
-def _reports(
-    analysis: TaskAnalysis, template: PlanTemplate, woven: Woven | None, near: dict[str, float] | None
-) -> tuple[MatchReport, ...]:
-    """Who does each goal, and that the kind's network decided it; beside whom else matching named for these words."""
-    if woven is not None and not template.refined:
-        return woven.reports
-    reports = []
-    for place, goal in enumerate(analysis.goals):
-        node = next(node for node in template.network.nodes if place in template.errands[node.id].goals)
-        chosen = (node.agent_id, node.skill_id)
-        named = woven.reports[place].candidates if woven else _by_cosine(near)
-        others = tuple(
-            one.model_copy(update={"probability": 0.0}) for one in named if (one.agent_id, one.skill_id) != chosen
-        )
-        present = next((one for one in named if (one.agent_id, one.skill_id) == chosen), None)
-        fit = template.fits.get(node.id, 0.0)
-        first = present or Candidate(agent_id=node.agent_id, skill_id=node.skill_id, score=fit)
-        first = first.model_copy(
-            update={
-                "scores": first.scores | {"kind": fit},
-                "probability": 1.0,
-                "reasons": (_reason(template), *first.reasons),
-            }
-        )
-        reports.append(MatchReport(goal=goal.text, candidates=(first, *others), policy="kind-1"))
-    return tuple(reports)
-
-
-def _by_cosine(near: dict[str, float] | None) -> tuple[Candidate, ...]:
-    labels = sorted(near, key=lambda label: -near[label]) if near else []
-    return tuple(
-        Candidate(agent_id=agent, skill_id=skill, score=near[label], scores={"dense": near[label]})
-        for label in labels
-        if near
-        for agent, _, skill in [label.partition(".")]
-    )
-
-
-def _reason(template: PlanTemplate) -> str:
-    times = "once" if template.refined == 1 else f"{template.refined} times"
-    by = f"bettered {times} by genetic search" if template.refined else "as woven when it was first met"
-    return f"the network of this kind of task ({template.kind}, {by})"
 
 
 def _since_ms(started: float) -> float:

@@ -137,13 +137,15 @@ class Office:
         return self.replies[-1]
 
     async def plan(self, words: str, *attachments: Part, **task) -> Planned:
+        self.last = (words, *attachments)
         parts = (text_part(words), *attachments)
         kinds = tuple(dict.fromkeys(part.modality or Modality.FILE for part in parts))
         perceived = Perceived(Percept(parts=(), modalities=kinds), vector_of(words), parts)
         return await self.planner.plan(TaskSubmitted(parts=parts, **task), perceived)
 
     async def refine(self) -> None:
-        """Work off every wish, then stop."""
+        """Meet the last task once more, which makes its kind worth a search, and work off every wish."""
+        await self.plan(*self.last)
         await self.background.drain()
 
 

@@ -125,6 +125,13 @@ async def test_pins_exclusions_and_budgets_are_heeded_in_known_kinds():
     assert agents_of(await office.plan(words, max_cost=1.0)) == ["summary"]
 
 
+async def test_a_task_that_is_met_once_is_not_worth_a_search():
+    office = Office(SUMMARY, TWIN)
+    await office.plan("Summarise a text briefly")
+    await office.background.drain()
+    assert not office.asked
+
+
 async def test_a_task_nobody_fits_founds_no_kind():
     office = Office(SUMMARY)
     with pytest.raises(NoAgentFits):

@@ -1,0 +1,50 @@
+"""Who does each goal of a known kind of task, told as matching tells it. Pure; called by ``planner``."""
+
+from agents.planning.complexity import TaskAnalysis
+from agents.planning.planner import Woven
+from schemas.candidate import Candidate, MatchReport
+from schemas.refinement import PlanTemplate
+
+
+def reports_of(
+    analysis: TaskAnalysis, template: PlanTemplate, woven: Woven | None, near: dict[str, float] | None
+) -> tuple[MatchReport, ...]:
+    """Who does each goal, and that the kind's network decided it; beside whom else matching named for these words."""
+    if woven is not None and not template.refined:
+        return woven.reports
+    reports = []
+    for place, goal in enumerate(analysis.goals):
+        node = next(node for node in template.network.nodes if place in template.errands[node.id].goals)
+        chosen = (node.agent_id, node.skill_id)
+        named = woven.reports[place].candidates if woven else _by_cosine(near)
+        others = tuple(
+            one.model_copy(update={"probability": 0.0}) for one in named if (one.agent_id, one.skill_id) != chosen
+        )
+        present = next((one for one in named if (one.agent_id, one.skill_id) == chosen), None)
+        fit = template.fits.get(node.id, 0.0)
+        first = present or Candidate(agent_id=node.agent_id, skill_id=node.skill_id, score=fit)
+        first = first.model_copy(
+            update={
+                "scores": first.scores | {"kind": fit},
+                "probability": 1.0,
+                "reasons": (_reason(template), *first.reasons),
+            }
+        )
+        reports.append(MatchReport(goal=goal.text, candidates=(first, *others), policy="kind-1"))
+    return tuple(reports)
+
+
+def _by_cosine(near: dict[str, float] | None) -> tuple[Candidate, ...]:
+    labels = sorted(near, key=lambda label: -near[label]) if near else []
+    return tuple(
+        Candidate(agent_id=agent, skill_id=skill, score=near[label], scores={"dense": near[label]})
+        for label in labels
+        if near
+        for agent, _, skill in [label.partition(".")]
+    )
+
+
+def _reason(template: PlanTemplate) -> str:
+    times = "once" if template.refined == 1 else f"{template.refined} times"
+    by = f"bettered {times} by genetic search" if template.refined else "as woven when it was first met"
+    return f"the network of this kind of task ({template.kind}, {by})"
