@@ -1,0 +1,1 @@
+"""Plots of what `benchmarks/results` holds, for the documentation: `make plots` redraws them without any data set."""
