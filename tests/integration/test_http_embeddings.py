@@ -211,6 +211,12 @@ async def test_a_service_that_came_back_with_another_encoder_is_asked_again(nc: 
     assert reply.json()["encoders"][0]["version"] == "2"
 
 
+STEADY = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,  # the same inputs in every run; `tests/fuzz` looks for new ones
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=40),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
@@ -227,7 +233,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@STEADY
 @given(body=BODIES)
 async def test_any_json_is_answered_or_refused(client: httpx.AsyncClient, body: dict[str, object]):
     reply = await client.post("/v1/embeddings", json=body)
@@ -236,7 +242,7 @@ async def test_any_json_is_answered_or_refused(client: httpx.AsyncClient, body: 
     assert reply.json()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@STEADY
 @given(
     body=st.binary(max_size=300),
     head=st.sampled_from(
