@@ -81,8 +81,7 @@ class Columns:
 
 def from_table(table: pa.Table) -> Columns:
     """Columns of a table of SCHEMA in any order. A ``seq`` that is there twice counts once."""
-    table = _distinct(table.combine_chunks())
-    table = table.take(pc.sort_indices(table, [("at_us", "ascending"), ("task_id", "ascending")]))
+    table = _oldest_first(_distinct(table.combine_chunks()))
     steps = table["steps"].combine_chunks()
     inside = steps.flatten()
     return Columns(
@@ -155,6 +154,17 @@ def _coded(column: pa.ChunkedArray | pa.Array) -> Coded:
     return Coded(rank[codes], tuple(array.dictionary[int(place)].as_py() for place in order))
 
 
+def _oldest_first(table: pa.Table) -> pa.Table:
+    at_us = table["at_us"].to_numpy()
+    # Most tables are in order: they were read in the order of storing.
+    if bool((at_us[1:] > at_us[:-1]).all()):
+        return table
+    return table.take(pc.sort_indices(table, [("at_us", "ascending"), ("task_id", "ascending")]))
+
+
 def _distinct(table: pa.Table) -> pa.Table:
-    seqs, first = np.unique(table["seq"].to_numpy(), return_index=True)
+    seq = table["seq"].to_numpy()
+    if bool((seq[1:] > seq[:-1]).all()):
+        return table
+    seqs, first = np.unique(seq, return_index=True)
     return table if len(seqs) == len(table) else table.take(np.sort(first))
