@@ -45,6 +45,7 @@ def save_weights(file: Path, arrays: Mapping[str, NDArray[np.float32]], card: Ma
     file.parent.mkdir(parents=True, exist_ok=True)
     unfinished = file.with_suffix(".part")
     save_file(halves, unfinished, metadata=metadata)
+    unfinished.chmod(0o644)  # safetensors makes private files; these are for whoever runs the project
     unfinished.replace(file)
 
 
