@@ -1,6 +1,7 @@
 """OpenAI's /v1/embeddings over a real bus: texts, pictures and sounds, with the openai client and without."""
 
 import base64
+import itertools
 import struct
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -178,6 +179,7 @@ async def test_texts_whose_end_is_not_read_are_named(client: httpx.AsyncClient):
         ({"model": "aos", "input": data_url(samples.picture()[:900])}, 422, "no image"),
         ({"model": "aos", "input": data_url(samples.sound()[:20], "audio/wav")}, 422, "no sound"),
     ],
+    ids=itertools.count(),
 )
 async def test_what_cannot_be_encoded_is_refused_with_the_place_and_the_reason(
     client: httpx.AsyncClient, body: dict[str, object], status: int, words: str

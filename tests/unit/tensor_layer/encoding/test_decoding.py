@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import struct
 import zlib
 
@@ -91,6 +92,7 @@ def png_of_promised_size(width: int, height: int) -> bytes:
         (png_of_promised_size(2**31 - 1, 2**31 - 1), "pixels|no image"),
         (saved(Image.new("L", (3000, 2))), "strip"),
     ],
+    ids=itertools.count(),  # the bytes of a WAV hold the time
 )
 def test_what_is_no_picture_is_refused_with_the_reason(content: bytes, words: str):
     with pytest.raises(Damaged, match=words):
@@ -145,6 +147,7 @@ def test_of_a_long_sound_the_beginning_is_heard():
         (wav(np.array([[0.5], [np.inf]], np.float32), 48_000), "not numbers"),
         (wav(tone(16_000), 10), "samples a second"),
     ],
+    ids=itertools.count(),  # the bytes of a WAV hold the time
 )
 def test_what_is_no_sound_is_refused_with_the_reason(content: bytes, words: str):
     with pytest.raises(Damaged, match=words):
