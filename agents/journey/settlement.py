@@ -95,7 +95,8 @@ class Settlement:
 
     async def tell_ending(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> None:
         """Publish the last event and the experience, each at most once."""
-        await self._tell(*self._experience(record, task, perceived), self._last_event(record))
+        # The event first: somebody waits for it, and nobody for the experience, which is much larger.
+        await self._tell(self._last_event(record), *self._experience(record, task, perceived))
 
     def _experience(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> tuple[_Word, ...]:
         if not self._record_experience:
