@@ -38,7 +38,8 @@ def lines(name: str, series: Sequence[Series], *, label: str, share: bool = Fals
             seen = np.isfinite(one.values)
             places: Any = [moment for moment, there in zip(one.at, seen, strict=True) if there]
             sizes = 8 + 28 * np.sqrt(one.counts[seen] / max(float(one.counts.max()), 1.0))
-            [line] = axes.plot(places, one.values[seen], linewidth=1.4, label=one.name)
+            moments: Any = list(one.at)
+            [line] = axes.plot(moments, one.values, linewidth=1.4, label=one.name)
             axes.scatter(places, one.values[seen], s=sizes, color=line.get_color(), linewidths=0)
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
