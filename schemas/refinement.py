@@ -30,9 +30,6 @@ class PlanTemplate(Message):
     cards: dict[str, str] = Field(description="digest of the card of each agent it was made with")
     fleet: str = Field(default="", description="digest of all cards of the tenant: another fleet is looked at anew")
     woven: tuple[str, ...] = Field(default=(), description="agent.skill of the network that was woven for it first")
-    rivals: tuple[str, ...] = Field(
-        default=(), description="agent.skill of who was near, nearest by meaning first, for kinds of one goal"
-    )
     fits: dict[str, Share] = Field(default_factory=dict, description="by node: chance that its skill suits its goals")
     planner: str = "greedy-1"
     refined: int = Field(default=0, ge=0)

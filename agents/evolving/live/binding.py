@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -50,8 +50,6 @@ def template_of(
     if woven.errands is None:
         return None
     network = woven.network
-    single = len(woven.reports) == 1
-    near = sorted(woven.reports[0].candidates, key=lambda one: -one.scores.get("dense", one.score)) if single else ()
     return PlanTemplate(
         kind=kind,
         tenant=tenant,
@@ -64,7 +62,6 @@ def template_of(
         cards={node.agent_id: digests.card(cards[node.agent_id]) for node in network.nodes},
         fleet=digests.fleet(tenant, cards),
         woven=labels_of(network),
-        rivals=tuple(f"{one.agent_id}.{one.skill_id}" for one in near),
     )
 
 
@@ -106,15 +103,3 @@ def packed(vector: Vector) -> str:
 def unpacked(text: str) -> Vector | None:
     """What ``packed`` wrote; None for nothing."""
     return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32) if text else None
-
-
-def skill_words(labels: Sequence[str], cards: Mapping[str, AgentCard]) -> dict[str, str]:
-    """By label: the words that the skill is found by, of those that are there."""
-    words: dict[str, str] = {}
-    for label in labels:
-        agent_id, _, skill_id = label.partition(".")
-        card = cards.get(agent_id)
-        skill = next((skill for skill in card.skills if skill.id == skill_id), None) if card else None
-        if card is not None and skill is not None:
-            words[label] = offer_of(card, skill).words
-    return words

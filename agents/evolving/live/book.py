@@ -66,6 +66,12 @@ class PlanBook:
         """That kind's template as it stands."""
         return self._templates.get(tenant, {}).get(kind)
 
+    def also(self, template: PlanTemplate, goals: Goals) -> None:
+        """These words are of that kind, too."""
+        if self.template(template.tenant, template.kind) is not None:
+            vector = unpacked(template.vector)
+            self._kinds[template.tenant].found(template.kind, template.shape, goals, vector)
+
     def elsewhere(self, tenant: str, goals: Goals, woven: tuple[str, ...]) -> PlanTemplate | None:
         """An evolved network for the same words under another routing policy that chose the same agents."""
         several = self._templates.get(tenant, {}).values()

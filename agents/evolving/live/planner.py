@@ -1,7 +1,8 @@
 """Plans a known kind of task at once with its evolved network; what is new is woven greedily and becomes a kind.
 
 Implements ``ports.Planner`` around ``planning.GreedyPlanner``. The network of a kind serves a task only while every
-agent of it is there with the same card, all types fit, the budget allows it, and nobody else has come nearer.
+agent of it is there with the same card, all types fit, the budget allows it, and nobody else has come nearer: words
+that are new to this worker are matched once, and keep the kind's network only where matching would choose the same.
 """
 
 import asyncio
@@ -12,14 +13,13 @@ from dataclasses import dataclass, replace
 
 from agents.errors import NoNetworkGoodEnough
 from agents.evolving.live.background import Background
-from agents.evolving.live.binding import CardDigests, bound, fits_fleet, labels_of, skill_words, template_of
+from agents.evolving.live.binding import CardDigests, bound, fits_fleet, labels_of, template_of
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.kinds import Goals, Met
 from agents.evolving.live.reports import reports_of
 from agents.evolving.live.shape import shape_of
 from agents.matching.remembered import Remembered
 from agents.planning.complexity import TaskAnalysis, analyse
-from agents.planning.nearness import EncodeTexts
 from agents.planning.planner import GreedyPlanner, Woven
 from agents.ports import Fleet, Planned
 from schemas.base import new_id, now
@@ -30,9 +30,6 @@ from schemas.task import TaskSubmitted
 from tensor_layer.ports import Perceived, Vector
 
 WOVEN_KEPT = 512
-SKILL_VECTORS_KEPT = 8192
-NEARLY = 0.02
-"""Cosine by which a rival must be nearer to the task before a kind's network is not used for other words."""
 
 EVOLVED = ("network", "errands", "fits", "cards", "planner", "refined", "worth")
 """What of a template the search made."""
@@ -66,7 +63,6 @@ class KindPlanner:
         self,
         greedy: GreedyPlanner,
         fleet: Fleet,
-        encode_texts: EncodeTexts,
         book: PlanBook,
         background: Background,
         digests: CardDigests,
@@ -76,7 +72,6 @@ class KindPlanner:
     ) -> None:
         self._greedy = greedy
         self._fleet = fleet
-        self._encode = encode_texts
         self._book = book
         self._background = background
         self._digests = digests
@@ -85,7 +80,6 @@ class KindPlanner:
         self._woven: Remembered[tuple[int, Woven]] = Remembered(WOVEN_KEPT)
         """What this worker wove for each kind, and under which version of the fleet."""
         self._uses: Remembered[list[int]] = Remembered(WOVEN_KEPT)
-        self._skills: Remembered[Vector] = Remembered(SKILL_VECTORS_KEPT)
         self._writing: set[asyncio.Task[None]] = set()
 
     async def plan(self, task: TaskSubmitted, perceived: Perceived) -> Planned:
@@ -100,7 +94,7 @@ class KindPlanner:
         known = (
             found is not None and not self._is_fresh(task) and not self._book.was_doubted(task.tenant, found[1].kind)
         )
-        planned = self._as_known(asked, *found) if found and known else None
+        planned = self._as_known(asked, found[0]) if found and known and found[1].word_for_word else None
         return planned or await self._anew(asked, perceived, found)
 
     def _is_fresh(self, task: TaskSubmitted) -> bool:
@@ -108,19 +102,16 @@ class KindPlanner:
             int.from_bytes(hashlib.blake2b(task.task_id.encode(), digest_size=8).digest()) < self._fresh_share * 2**64
         )
 
-    def _as_known(self, asked: _Question, template: PlanTemplate, met: Met) -> Planned | None:
+    def _as_known(self, asked: _Question, template: PlanTemplate) -> Planned | None:
         """The plan with the kind's network; None when it cannot serve this task."""
         cards = self._fleet.cards(asked.task.tenant)
         if template.fleet != self._digests.fleet(asked.task.tenant, cards):
             return None
-        version, woven = self._woven.get((template.tenant, template.kind)) or (self._fleet.version, None)
+        version, woven = self._woven.get(_place(asked, template)) or (None, None)
         # Somebody came back to life or fell silent: who is a candidate, and who is not and why, has to be said anew.
-        if version != self._fleet.version or not self._all_alive(template, asked.task.tenant):
+        if woven is None or version != self._fleet.version or not self._all_alive(template, asked.task.tenant):
             return None
         if not fits_fleet(template, asked.analysis, cards, self._digests):
-            return None
-        near = None if met.word_for_word else self._near(asked, template)
-        if not met.word_for_word and len(asked.analysis.goals) == 1 and near is None:
             return None
         try:
             plan = self._plan(asked, template, woven)
@@ -130,35 +121,24 @@ class KindPlanner:
         if asked.task.max_cost is not None and plan.estimated_cost > asked.task.max_cost:
             return None
         self._count(asked, template, woven)
-        reports = reports_of(asked.analysis, template, woven if met.word_for_word else None, near)
-        return Planned(plan, reports, 0.0, _since_ms(asked.started))
+        return Planned(plan, reports_of(asked.analysis, template, woven), 0.0, _since_ms(asked.started))
 
-    def _plan(self, asked: _Question, template: PlanTemplate, woven: Woven | None) -> Plan:
+    def _plan(self, asked: _Question, template: PlanTemplate, woven: Woven) -> Plan:
         plan = self._greedy.plan_for(asked.task, bound(template, asked.analysis), template.fits)
-        spare = woven.planned.plan.substitutes if woven is not None and not template.refined else {}
+        spare = {} if template.refined else woven.planned.plan.substitutes
         return plan.model_copy(update={**_said_of(template), "substitutes": spare})
 
     def _all_alive(self, template: PlanTemplate, tenant: str) -> bool:
         agents = {node.agent_id for node in template.network.nodes}
         return all(self._fleet.liveness(tenant, agent) is not Liveness.DEAD for agent in agents)
 
-    def _near(self, asked: _Question, template: PlanTemplate) -> dict[str, float] | None:
-        """Cosines of who was near; None when somebody else is nearest to these words, or that is not known."""
-        if asked.vector is None or not template.rivals:
-            return None
-        vectors = {label: self._skills.get((template.fleet, label)) for label in template.rivals}
-        if any(vector is None for vector in vectors.values()):
-            return None
-        near = {label: float(vector @ asked.vector) for label, vector in vectors.items() if vector is not None}
-        return near if near[template.rivals[0]] >= max(near.values()) - NEARLY else None
-
-    def _count(self, asked: _Question, template: PlanTemplate, woven: Woven | None) -> None:
+    def _count(self, asked: _Question, template: PlanTemplate, woven: Woven) -> None:
         """When it is met again, and after 2, 4, 8, 16 … uses, there is more experience: a better one is looked for."""
         key = (template.tenant, template.kind)
         uses = self._uses.get(key) or [0]
         uses[0] += 1
         self._uses.keep(key, uses)
-        if woven is not None and uses[0] & (uses[0] - 1) == 0:
+        if uses[0] & (uses[0] - 1) == 0:
             self._background.wish(template, woven, asked.vector)
 
     async def _anew(self, asked: _Question, perceived: Perceived, found: tuple[PlanTemplate, Met] | None) -> Planned:
@@ -167,18 +147,21 @@ class KindPlanner:
         woven = await self._greedy.weave(asked.task, perceived)
         if woven.analysis.goals != asked.analysis.goals:
             return woven.planned  # it could only be read as a whole: nothing to say of others like it
+        if asked.task.max_cost is not None:
+            return woven.planned  # what its budget forced on it is no model for others
         template = await self._renewed(asked, woven, found)
         if template is None:
             return woven.planned
-        self._woven.keep((template.tenant, template.kind), (version, woven))
+        self._woven.keep(_place(asked, template), (version, woven))
+        self._book.also(template, asked.goals)
         if found is not None:
             # Most tasks are never met again: what is met for the first time is not worth a search yet.
             self._background.wish(template, woven, asked.vector)
         evolved = template.refined > 0 and not self._is_fresh(asked.task)
-        word_for_word = Met(template.kind, 1.0, word_for_word=True)
-        served = self._as_known(asked, template, word_for_word) if evolved else None
-        plan = served.plan if served else woven.planned.plan.model_copy(update={"kind": template.kind})
-        return replace(woven.planned, plan=plan)
+        served = self._as_known(asked, template) if evolved else None
+        if served is not None:
+            return replace(served, match_ms=woven.planned.match_ms, plan_ms=woven.planned.plan_ms)
+        return replace(woven.planned, plan=woven.planned.plan.model_copy(update={"kind": template.kind}))
 
     async def _renewed(
         self, asked: _Question, woven: Woven, found: tuple[PlanTemplate, Met] | None
@@ -199,30 +182,20 @@ class KindPlanner:
         if present and same and fits_fleet(present, asked.analysis, cards, self._digests):
             if present.fleet == made.fleet:
                 return present
-            made = present.model_copy(update={"fleet": made.fleet, "rivals": made.rivals, "at": now()})
+            made = present.model_copy(update={"fleet": made.fleet, "at": now()})
         elif present is None:
             evolved = self._book.elsewhere(tenant, asked.goals, made.woven)
             if evolved and fits_fleet(evolved, asked.analysis, cards, self._digests):
                 made = made.model_copy(update={name: getattr(evolved, name) for name in EVOLVED})
-        await self._learn_skills(made)
         evicted = self._book.take(made)
         writing = asyncio.create_task(self._book.share(made, evicted), name=f"share kind {kind}")
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
         return made
 
-    async def _learn_skills(self, template: PlanTemplate) -> None:
-        """Vectors of who was near, to compare them with other words of the kind. The encoder knows them already."""
-        cards = self._fleet.cards(template.tenant)
-        words = {
-            label: text
-            for label, text in skill_words(template.rivals, cards).items()
-            if self._skills.get((template.fleet, label)) is None
-        }
-        if words:
-            rows = await self._encode(list(words.values()))
-            for label, row in zip(words, rows, strict=True):
-                self._skills.keep((template.fleet, label), row)
+
+def _place(asked: _Question, template: PlanTemplate) -> tuple[str, str, Goals]:
+    return (template.tenant, template.kind, asked.goals)
 
 
 def _said_of(template: PlanTemplate) -> dict[str, object]:

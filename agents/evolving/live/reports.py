@@ -6,17 +6,15 @@ from schemas.candidate import Candidate, MatchReport
 from schemas.refinement import PlanTemplate
 
 
-def reports_of(
-    analysis: TaskAnalysis, template: PlanTemplate, woven: Woven | None, near: dict[str, float] | None
-) -> tuple[MatchReport, ...]:
+def reports_of(analysis: TaskAnalysis, template: PlanTemplate, woven: Woven) -> tuple[MatchReport, ...]:
     """Who does each goal, and that the kind's network decided it; beside whom else matching named for these words."""
-    if woven is not None and not template.refined:
+    if not template.refined:
         return woven.reports
     reports = []
     for place, goal in enumerate(analysis.goals):
         node = next(node for node in template.network.nodes if place in template.errands[node.id].goals)
         chosen = (node.agent_id, node.skill_id)
-        named = woven.reports[place].candidates if woven else _by_cosine(near)
+        named = woven.reports[place].candidates
         others = tuple(
             one.model_copy(update={"probability": 0.0}) for one in named if (one.agent_id, one.skill_id) != chosen
         )
@@ -32,16 +30,6 @@ def reports_of(
         )
         reports.append(MatchReport(goal=goal.text, candidates=(first, *others), policy="kind-1"))
     return tuple(reports)
-
-
-def _by_cosine(near: dict[str, float] | None) -> tuple[Candidate, ...]:
-    labels = sorted(near, key=lambda label: -near[label]) if near else []
-    return tuple(
-        Candidate(agent_id=agent, skill_id=skill, score=near[label], scores={"dense": near[label]})
-        for label in labels
-        if near
-        for agent, _, skill in [label.partition(".")]
-    )
 
 
 def _reason(template: PlanTemplate) -> str:

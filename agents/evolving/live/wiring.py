@@ -48,7 +48,7 @@ class LivePlanning:
         greedy = GreedyPlanner(matcher, fleet, encode_texts, pasts=pasts, quality_threshold=options.quality_threshold)
         self._services = (book, PastFeed(nc, pasts, book), background)
         self.planner = KindPlanner(
-            greedy, fleet, encode_texts, book, background, digests,
+            greedy, fleet, book, background, digests,
             fresh_share=options.fresh_share, policy_of=lambda task: _policy_of(matcher, task),
         )  # fmt: skip
 

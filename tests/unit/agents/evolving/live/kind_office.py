@@ -127,9 +127,7 @@ class Office:
         digests = CardDigests()
         self.background = Background(self._ask, self.book, self.fleet, self.pasts, digests, preference)
         self.greedy = GreedyPlanner(self.matcher, self.fleet, encode, pasts=self.pasts)
-        self.planner = KindPlanner(
-            self.greedy, self.fleet, encode, self.book, self.background, digests, fresh_share=fresh
-        )
+        self.planner = KindPlanner(self.greedy, self.fleet, self.book, self.background, digests, fresh_share=fresh)
 
     async def _ask(self, request: RefineRequest) -> RefineReply:
         self.asked.append(request)

@@ -22,14 +22,17 @@ async def test_the_first_task_is_woven_and_the_next_of_its_kind_is_not_matched_a
     first = await office.plan("Summarise a text briefly")
     calls = office.matcher.calls
     again = await office.plan("Summarise a text briefly")
+    assert office.matcher.calls == calls
     other_words = await office.plan("Please summarise briefly a text")
+    assert office.matcher.calls > calls, "other words are matched once"
+    calls = office.matcher.calls
+    await office.plan("Please summarise briefly a text")
     assert office.matcher.calls == calls
     assert agents_of(first) == agents_of(again) == agents_of(other_words) == ["summary"]
     assert first.plan.kind == again.plan.kind == other_words.plan.kind is not None
     assert other_words.plan.network.nodes[0].goal == "Please summarise briefly a text"
     assert first.plan.plan_id != again.plan.plan_id
     assert again.matches == first.matches
-    assert "the network of this kind of task" in other_words.matches[0].candidates[0].reasons[0]
     assert [one.agent_id for one in other_words.matches[0].candidates] == ["summary", "translate"]
 
 
@@ -123,6 +126,7 @@ async def test_pins_exclusions_and_budgets_are_heeded_in_known_kinds():
     assert agents_of(await office.plan(words, routing=RoutingHints(pin=("twin",)))) == ["twin"]
     assert agents_of(await office.plan(words, routing=RoutingHints(exclude=("costly",)))) == ["summary"]
     assert agents_of(await office.plan(words, max_cost=1.0)) == ["summary"]
+    assert agents_of(await office.plan(words)) == ["costly"], "a poor task is no model for others"
 
 
 async def test_a_task_that_is_met_once_is_not_worth_a_search():
@@ -169,4 +173,4 @@ async def test_workers_share_what_evolved():
     other = Office(COSTLY, SUMMARY, book=book)
     planned = await other.plan("Summarise a text briefly")
     assert agents_of(planned) == ["summary"]
-    assert other.matcher.calls == 0
+    assert planned.plan.planner == "genetic-1"
