@@ -28,7 +28,7 @@ async def test_a_worker_told_to_stop_finishes_its_slow_step_and_acknowledges_it(
     worker.send_signal(signal.SIGTERM)
     assert await asyncio.to_thread(worker.wait, 20) == 0
 
-    record = (await door.get(f"/v1/tasks/{task_id}?wait=10")).json()
+    record = (await door.get(f"/v1/tasks/{task_id}?wait=40")).json()
     assert (record["state"], record["worker_id"], record["deliveries"]) == ("succeeded", began.worker_id, 1)
     assert heard.told(task_id)[-1] == "succeeded"
     step = f"{task_id}.{began.data['node']}"
@@ -50,7 +50,7 @@ async def test_a_step_that_outlasts_the_drain_goes_back_at_once_and_another_work
         began = await heard.until(task_id, TaskEventKind.STEP_STARTED)
         worker = stack.processes[stack.worker_named(began.worker_id)]
         worker.send_signal(signal.SIGTERM)
-        await given_back.next_msg(timeout=stack.drain_s + 15)
+        await given_back.next_msg(timeout=stack.drain_s + 30)
         again = await heard.until(task_id, TaskEventKind.STEP_STARTED, lambda event: event.worker_id != began.worker_id)
         record = (await door.get(f"/v1/tasks/{task_id}?wait=20")).json()
         assert await asyncio.to_thread(worker.wait, 20) == 0

@@ -95,7 +95,7 @@ async def endings(stack: Stack, task_ids: list[str]) -> Counter[str]:
     subscription = await js.subscribe(subjects.EVENT_ALL, ordered_consumer=True)
     total = (await js.stream_info(subjects.STREAM_EVENTS)).state.messages
     for _ in range(total):
-        event = TaskEvent.model_validate_json((await subscription.next_msg(timeout=10)).data)
+        event = TaskEvent.model_validate_json((await subscription.next_msg(timeout=30)).data)
         if event.kind.terminal:
             found[event.task_id] += 1
     await nc.close()

@@ -42,7 +42,7 @@ async def test_a_task_that_kills_its_workers_ends_as_a_dead_letter_that_can_be_r
         redriven = await stack.aos("dead", "redrive", str(letter["seq"]))
         assert redriven[0] == 0, redriven[1]
         await heard.until(task_id, TaskEventKind.SUCCEEDED)
-        record = (await door.get(f"/v1/tasks/{task_id}?wait=10")).json()
+        record = (await door.get(f"/v1/tasks/{task_id}?wait=40")).json()
     assert [part["text"] for part in record["result"]["outputs"]] == ["cured"]
     assert await the_dead_letter_of(stack, task_id) is None
     await stack.until_empty(subjects.STREAM_TASKS)

@@ -56,7 +56,7 @@ async def first_heartbeat(nc: Client) -> Heartbeat:
 
 
 async def invoke(nc: Client, agent: str, body: dict) -> InvocationReply:
-    answer = await nc.request(subjects.invoke("default", agent), json.dumps(body).encode(), timeout=10)
+    answer = await nc.request(subjects.invoke("default", agent), json.dumps(body).encode(), timeout=30)
     return InvocationReply.model_validate_json(answer.data)
 
 
@@ -75,7 +75,7 @@ async def test_the_bare_nats_script_beats_answers_and_remembers_steps(nats_serve
         body = invocation("Redact it", text_part(LETTER), skill="redact", step="task.other")
         redacted = await invoke(nc, "extract", body)
         assert redacted.outputs[0].text.startswith("Call [telephone number] or write to [email address] before 4 May")
-        nothing = await nc.request(subjects.invoke("default", "extract"), b"garbage", timeout=10)
+        nothing = await nc.request(subjects.invoke("default", "extract"), b"garbage", timeout=30)
         assert b"bad_request" in nothing.data
 
 

@@ -95,7 +95,7 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
 
 
 async def until_all_gone(processes: list[psutil.Process]) -> None:
-    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, timeout=15)
+    _, alive = await asyncio.to_thread(psutil.wait_procs, processes, timeout=30)
     assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
 
 
@@ -131,7 +131,7 @@ async def test_agents_come_and_go_with_their_cards_and_nothing_outlives_an_aos_u
     assert len(sleepers) == 2
 
     await asyncio.to_thread((cards / "second.yaml").unlink)
-    gone, _ = await asyncio.to_thread(psutil.wait_procs, sleepers, timeout=15)
+    gone, _ = await asyncio.to_thread(psutil.wait_procs, sleepers, timeout=30)
     assert len(gone) == 1
 
     descendants = up.descendants()

@@ -186,7 +186,7 @@ async def test_tail_gives_each_record_once_though_its_polls_overlap(store, door)
     first, second = a_record("first"), a_record("second", minutes=1)
     door.answers.append(annotated_csv([row(first, 10_000_000)]))
     door.answers.append(annotated_csv([row(first, 10_000_000), row(second, 11_000_000)]))
-    async with aclosing(store.tail(ExperienceQuery(tenant="default", since=MOMENT))) as tail, asyncio.timeout(10):
+    async with aclosing(store.tail(ExperienceQuery(tenant="default", since=MOMENT))) as tail, asyncio.timeout(30):
         assert [await anext(tail), await anext(tail)] == [first, second]
     asked = [parameters(query) for query in door.queries]
     assert [query["stored"] for query in asked] == [0, 8_000_000]

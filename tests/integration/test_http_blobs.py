@@ -43,7 +43,7 @@ async def test_a_task_may_refer_to_uploaded_content(client, nc, js):
     ref = (await client.post("/v1/blobs", content=b"a,b\n1,2\n")).json()
     async with TinyWorker(nc, js).working():
         task = {"parts": [{"text": "sum b"}, {"name": "a.csv", "ref": ref}]}
-        done = (await client.post("/v1/tasks?wait=10", json=task)).json()
+        done = (await client.post("/v1/tasks?wait=40", json=task)).json()
     assert (await client.get(f"/v1/tasks/{done['task_id']}/outputs/1")).content == b"a,b\n1,2\n"
 
 

@@ -21,7 +21,7 @@ async def waiting(client, nc, js):
     told = await nc.subscribe(subjects.EVENT_ALL)
     async with TinyWorker(nc, js).working():
         task_id = (await client.post("/v1/tasks", json={"text": "x", "requires_approval": True})).json()["task_id"]
-        while b"awaiting_approval" not in (await told.next_msg(timeout=10)).data:
+        while b"awaiting_approval" not in (await told.next_msg(timeout=30)).data:
             pass
     return f"/v1/tasks/{task_id}"
 
@@ -39,7 +39,7 @@ async def test_a_cancelled_task_is_marked_and_its_worker_told(client, nc):
     here = (await client.post("/v1/tasks", json={"text": "x"})).headers["location"]
     response = await client.post(f"{here}/cancel", json={"reason": "ordered twice", "actor": "ada"})
     assert (response.status_code, response.json()["cancel_requested"]) == (202, True)
-    message = ControlMessage.model_validate_json((await heard.next_msg(timeout=5)).data)
+    message = ControlMessage.model_validate_json((await heard.next_msg(timeout=30)).data)
     assert (message.action, message.reason, message.actor) == ("cancel", "ordered twice", "ada")
     assert (await client.get(here)).json()["cancel_requested"] is True
 
@@ -51,7 +51,7 @@ async def test_cancelling_needs_no_body_and_may_be_repeated(client):
 
 async def test_a_finished_task_cannot_be_cancelled(client, nc, js):
     async with TinyWorker(nc, js).working():
-        task = (await client.post("/v1/tasks?wait=10", json={"text": "x"})).json()
+        task = (await client.post("/v1/tasks?wait=40", json={"text": "x"})).json()
     response = await client.post(f"/v1/tasks/{task['task_id']}/cancel")
     assert (response.status_code, response.json()["code"]) == (409, "task_finished")
 
@@ -60,7 +60,7 @@ async def test_an_approved_task_goes_on_and_ends(client, waiting, nc, js):
     response = await client.post(f"{waiting}/approve", json={"actor": "ada"})
     assert response.json()["approvals"] == {"n1": "approved", "n2": "approved"}
     async with TinyWorker(nc, js).working():
-        assert (await client.get(f"{waiting}?wait=10")).json()["state"] == "succeeded"
+        assert (await client.get(f"{waiting}?wait=40")).json()["state"] == "succeeded"
 
 
 async def test_a_task_goes_on_only_when_every_waiting_step_is_decided(client, waiting, js):
@@ -73,7 +73,7 @@ async def test_a_task_goes_on_only_when_every_waiting_step_is_decided(client, wa
 async def test_one_denial_is_enough(client, waiting, nc, js):
     await client.post(f"{waiting}/approve", json={"node": "n1", "approve": False})
     async with TinyWorker(nc, js).working():
-        ended = (await client.get(f"{waiting}?wait=10")).json()
+        ended = (await client.get(f"{waiting}?wait=40")).json()
     assert (ended["state"], ended["failure"]["code"]) == ("failed", "approval_denied")
 
 
@@ -97,7 +97,7 @@ async def test_approving_twice_queues_the_task_once(client, waiting, js):
 async def test_a_waiting_task_that_is_cancelled_goes_to_a_worker_to_end(client, waiting, nc, js):
     await client.post(f"{waiting}/cancel")
     async with TinyWorker(nc, js).working():
-        assert (await client.get(f"{waiting}?wait=10")).json()["state"] == "cancelled"
+        assert (await client.get(f"{waiting}?wait=40")).json()["state"] == "cancelled"
 
 
 async def test_a_task_that_waits_for_nobody_cannot_be_approved(client):

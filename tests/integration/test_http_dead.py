@@ -78,7 +78,7 @@ async def test_a_redriven_task_is_queued_again_and_done(client, given_up, nc, js
     assert (record["state"], record["stream_seq"]) == ("queued", redriven.json()["stream_seq"])
     assert (await client.get("/v1/dead")).json()["letters"] == []
     async with TinyWorker(nc, js).working():
-        assert (await client.get(f"{here}?wait=10")).json()["state"] == "succeeded"
+        assert (await client.get(f"{here}?wait=40")).json()["state"] == "succeeded"
 
 
 async def test_redriving_is_finished_by_asking_again_after_a_crash_in_between(client, given_up, js, nc):
@@ -90,7 +90,7 @@ async def test_redriving_is_finished_by_asking_again_after_a_crash_in_between(cl
     assert (await client.post(f"/v1/dead/{seq}/redrive")).status_code == 202
     assert (await js.stream_info(subjects.STREAM_TASKS)).state.messages == 1
     async with TinyWorker(nc, js).working() as worker:
-        assert (await client.get(f"{here}?wait=10")).json()["state"] == "succeeded"
+        assert (await client.get(f"{here}?wait=40")).json()["state"] == "succeeded"
     assert len(worker.taken) == 1
 
 

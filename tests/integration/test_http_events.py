@@ -58,7 +58,7 @@ async def test_a_task_is_followed_from_acceptance_to_its_end(client, nc, js):
 
 async def test_a_story_that_is_over_is_told_at_once(client, nc, js):
     async with TinyWorker(nc, js).working():
-        task_id = (await client.post("/v1/tasks?wait=10", json={"text": "x"})).json()["task_id"]
+        task_id = (await client.post("/v1/tasks?wait=40", json={"text": "x"})).json()["task_id"]
     async with asyncio.timeout(0.9):
         events = await read(client, task_id)
     assert [kind for _, kind, _ in events] == ["accepted", "started", "succeeded"]
@@ -74,7 +74,7 @@ async def test_a_broken_stream_resumes_after_the_last_event_seen(client, nc, js)
 
 async def test_resuming_after_the_end_tells_nothing_more_and_ends(client, nc, js):
     async with TinyWorker(nc, js).working():
-        task_id = (await client.post("/v1/tasks?wait=10", json={"text": "x"})).json()["task_id"]
+        task_id = (await client.post("/v1/tasks?wait=40", json={"text": "x"})).json()["task_id"]
     last = (await read(client, task_id))[-1][0]
     assert await read(client, task_id, headers={"Last-Event-ID": str(last)}) == []
 
@@ -94,7 +94,7 @@ async def test_a_client_that_hangs_up_leaves_nothing_behind(app, client):
     following = app.state.doors.following
     task_id = await submit(client)
     await read(client, task_id, until="accepted")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while following.open_count:
             await asyncio.sleep(0.01)
 
@@ -145,10 +145,10 @@ async def test_a_closing_door_ends_its_streams_and_waits(app, nc, js):
         task_id = await submit(client)
         following = asyncio.create_task(read(client, task_id))
         waiting = asyncio.create_task(client.post("/v1/tasks?wait=60", json={"text": "y"}))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while app.state.doors.following.open_count < 2:
                 await asyncio.sleep(0.01)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             app.state.doors.following.close()
             assert "succeeded" not in [kind for _, kind, _ in await following]
             assert (await waiting).status_code == 202

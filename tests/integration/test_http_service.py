@@ -30,7 +30,7 @@ async def test_a_door_without_workers_is_ready_and_says_so(client, nc, js):
     assert (ready["ready"], ready["bus"], ready["streams"]) == (True, "connected", "present")
     assert ready["workers"].startswith("none seen")
     async with TinyWorker(nc, js).working():
-        await client.post("/v1/tasks?wait=10", json={"text": "x"})
+        await client.post("/v1/tasks?wait=40", json={"text": "x"})
         while (await client.get("/readyz")).json()["workers"] != "seen":
             pass
 
@@ -49,7 +49,7 @@ async def test_a_door_without_its_streams_is_not_ready(client, js):
 
 async def test_requests_tasks_publishes_and_events_are_counted(client, nc, js):
     async with TinyWorker(nc, js).working():
-        await client.post("/v1/tasks?wait=10", json={"text": "x", "priority": "high"})
+        await client.post("/v1/tasks?wait=40", json={"text": "x", "priority": "high"})
         await client.get("/v1/tasks/unknown")
         await client.get("/nowhere/at/all")
     await nc.flush()

@@ -43,7 +43,7 @@ async def test_a_submitted_task_is_accepted_and_can_be_read_at_once(client):
 
 
 async def test_waiting_gives_the_finished_task(client, worker):
-    response = await client.post("/v1/tasks?wait=10", json={"text": "echo me"})
+    response = await client.post("/v1/tasks?wait=40", json={"text": "echo me"})
     assert response.status_code == 200
     assert response.json()["state"] == "succeeded"
     assert response.json()["result"]["outputs"][0]["text"] == "echo me"
@@ -56,7 +56,7 @@ async def test_waiting_in_vain_gives_the_accepted_task(client):
 
 async def test_reading_can_wait_for_the_end(client, nc, js):
     task = (await client.post("/v1/tasks", json={"text": "later"})).json()
-    waiting = asyncio.create_task(client.get(f"/v1/tasks/{task['task_id']}?wait=10"))
+    waiting = asyncio.create_task(client.get(f"/v1/tasks/{task['task_id']}?wait=40"))
     async with TinyWorker(nc, js).working():
         assert (await waiting).json()["state"] == "succeeded"
 
@@ -74,7 +74,7 @@ async def test_a_key_over_http_replays_the_first_answer(client):
 
 async def test_a_repeat_after_the_end_gives_the_result_at_once(client, worker):
     headers = {"Idempotency-Key": "order-1"}
-    await client.post("/v1/tasks?wait=10", json={"text": "once"}, headers=headers)
+    await client.post("/v1/tasks?wait=40", json={"text": "once"}, headers=headers)
     again = await client.post("/v1/tasks", json={"text": "once"}, headers=headers)
     assert (again.status_code, again.json()["state"]) == (200, "succeeded")
     assert len(worker.taken) == 1
@@ -104,7 +104,7 @@ async def test_lists_go_back_page_by_page_from_the_latest_change(client):
 
 async def test_lists_can_be_filtered_by_state(client, nc, js):
     async with TinyWorker(nc, js).working():
-        done = (await client.post("/v1/tasks?wait=10", json={"text": "done"})).json()["task_id"]
+        done = (await client.post("/v1/tasks?wait=40", json={"text": "done"})).json()["task_id"]
     waiting = (await client.post("/v1/tasks", json={"text": "waits"})).json()["task_id"]
     for state, task_id in (("succeeded", done), ("queued", waiting)):
         page = (await client.get("/v1/tasks", params={"state": state})).json()
@@ -122,7 +122,7 @@ async def test_a_list_finds_old_tasks_behind_many_changes_of_others(client, js):
 
 async def test_a_task_whose_last_event_got_lost_still_ends_the_wait_and_the_story(client, js):
     task_id = (await client.post("/v1/tasks", json={"text": "quiet"})).json()["task_id"]
-    waiting = asyncio.create_task(client.get(f"/v1/tasks/{task_id}?wait=10"))
+    waiting = asyncio.create_task(client.get(f"/v1/tasks/{task_id}?wait=40"))
     following = asyncio.create_task(client.get(f"/v1/tasks/{task_id}/events"))
     done = TaskRecord(task_id=task_id, tenant="default", state="succeeded").model_dump_json().encode()
     await (await js.key_value(subjects.BUCKET_TASKS)).put(f"default.{task_id}", done)
@@ -144,7 +144,7 @@ async def test_outputs_are_served_with_their_type_and_name(client, worker):
     assert len(picture) > 600_000, "by reference"
     files = {"file": ("Rechnung März.png", picture, "image/png")}
     data = {"text": ["<script>alert(1)</script>"]}
-    task = (await client.post("/v1/tasks?wait=10", data=data, files=files)).json()
+    task = (await client.post("/v1/tasks?wait=40", data=data, files=files)).json()
     here = f"/v1/tasks/{task['task_id']}/outputs"
     text, image = await client.get(f"{here}/0"), await client.get(f"{here}/1")
     assert text.text == "<script>alert(1)</script>"
@@ -159,7 +159,7 @@ async def test_outputs_are_served_with_their_type_and_name(client, worker):
 
 async def test_a_range_of_an_output_can_be_read(client, worker):
     content = bytes(range(256)) * 4000
-    task = (await client.post("/v1/tasks?wait=10", files={"file": ("a.bin", content)})).json()
+    task = (await client.post("/v1/tasks?wait=40", files={"file": ("a.bin", content)})).json()
     part = await client.get(f"/v1/tasks/{task['task_id']}/outputs/0", headers={"Range": "bytes=1000-1009"})
     assert (part.status_code, part.content) == (206, content[1000:1010])
 
@@ -181,7 +181,7 @@ async def test_a_form_carries_fields_and_files(client, worker):
         "routing": '{"pin":["echo"]}',
     }
     files = [("file", ("../../etc/a.csv", b"a,b\n1,2\n", "text/csv")), ("file", ("b.bin", b"\x00" * 300_000))]
-    response = await client.post("/v1/tasks?wait=10", data=form, files=files)
+    response = await client.post("/v1/tasks?wait=40", data=form, files=files)
     assert response.status_code == 200
     task = worker.taken[0]
     assert (task.priority, task.deadline_s, task.max_cost) == ("low", 60, 1.5)
@@ -194,7 +194,7 @@ async def test_a_form_carries_fields_and_files(client, worker):
 
 async def test_many_small_files_together_stay_under_the_message_limit(client, js, worker):
     files = [("file", (f"{n}.bin", bytes([n]) * 50_000)) for n in range(20)]
-    response = await client.post("/v1/tasks?wait=10", files=files)
+    response = await client.post("/v1/tasks?wait=40", files=files)
     assert response.status_code == 200
     parts = worker.taken[0].parts
     assert len(parts) == 20

@@ -49,7 +49,7 @@ class Measure:
 
 
 async def ask(nc: Client, body: bytes) -> EncodeReply:
-    return EncodeReply.model_validate_json((await nc.request(SUBJECT, body, timeout=5)).data)
+    return EncodeReply.model_validate_json((await nc.request(SUBJECT, body, timeout=30)).data)
 
 
 def request_of(*parts: Part) -> bytes:

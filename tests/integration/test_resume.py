@@ -39,7 +39,7 @@ async def worker_that_hangs(url: str, effects: Path, at: str, arrows: list[str])
 
 async def stored(js, subject_filter: str, count: int) -> None:
     """Wait until the stream holds that many messages under the filter."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             found = (await js.stream_info(subjects.STREAM_CHECKPOINTS, subject_filter)).state.subjects or {}
             if len(found) >= count:

@@ -168,7 +168,7 @@ async def test_a_full_store_refuses_at_once_and_recovers(nc, js):
     await js.update_stream(config)
     saver = JetStreamSaver(nc)
     await put(saver, "t1", big=BIG)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(12):
         with pytest.raises(BusUnavailable, match="maximum bytes"):
             await put(saver, "t2", big=BIG)
     await saver.adelete_thread("t1")

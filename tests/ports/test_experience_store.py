@@ -184,7 +184,7 @@ async def test_many_writers_at_once_lose_nothing_and_double_nothing(stored: Stor
 async def test_tail_gives_what_is_there_since_a_moment_and_then_what_comes(stored: Stored) -> None:
     old, there, coming = (a_record(tenant=stored.mine, minutes=i) for i in range(3))
     await stored.store.record([old, there])
-    async with aclosing(stored.store.tail(stored.query(since=there.at))) as tail, asyncio.timeout(10):
+    async with aclosing(stored.store.tail(stored.query(since=there.at))) as tail, asyncio.timeout(30):
         assert await anext(tail) == there
         waiting = asyncio.create_task(anext(tail))
         await stored.store.record([a_record(tenant=stored.other), coming])
@@ -193,7 +193,7 @@ async def test_tail_gives_what_is_there_since_a_moment_and_then_what_comes(store
 
 async def test_tail_without_a_moment_gives_only_what_comes(stored: Stored) -> None:
     await stored.store.record([a_record("old", tenant=stored.mine)])
-    async with aclosing(stored.store.tail(stored.query())) as tail, asyncio.timeout(10):
+    async with aclosing(stored.store.tail(stored.query())) as tail, asyncio.timeout(30):
         waiting = asyncio.create_task(anext(tail))
         number = 0
         while not waiting.done():  # when the tail begins is for the store to choose: write until it has begun
@@ -204,7 +204,7 @@ async def test_tail_without_a_moment_gives_only_what_comes(stored: Stored) -> No
 
 
 async def test_tail_of_one_agent_gives_only_its_records(stored: Stored) -> None:
-    async with aclosing(stored.store.tail(stored.query(agent_id="chart", since=MOMENT))) as tail, asyncio.timeout(10):
+    async with aclosing(stored.store.tail(stored.query(agent_id="chart", since=MOMENT))) as tail, asyncio.timeout(30):
         waiting = asyncio.create_task(anext(tail))
         await stored.store.record([a_record(tenant=stored.mine)])
         wanted = a_record(tenant=stored.mine, chosen=("chart",), minutes=1)

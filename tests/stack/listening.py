@@ -27,7 +27,7 @@ class Listener:
         task_id: str,
         kind: TaskEventKind,
         where: Callable[[TaskEvent], bool] = lambda _event: True,
-        timeout_s: float = 30,
+        timeout_s: float = 45,
     ) -> TaskEvent:
         """The first event of that kind, heard already or to come."""
 
@@ -43,7 +43,7 @@ class Listener:
         assert event is not None
         return event
 
-    async def until_any(self, kind: TaskEventKind, timeout_s: float = 30) -> TaskEvent:
+    async def until_any(self, kind: TaskEventKind, timeout_s: float = 45) -> TaskEvent:
         """The first event of that kind of any task."""
 
         def found() -> TaskEvent | None:

@@ -144,7 +144,7 @@ class LiveStack(Stack):
             finally:
                 await js.update_stream(config)
 
-    async def experience_of(self, task_id: str, timeout_s: float = 20) -> ExperienceRecord:
+    async def experience_of(self, task_id: str, timeout_s: float = 45) -> ExperienceRecord:
         """The task's one record in the experience store, once the recorder has stored it."""
         async with self._store() as store, asyncio.timeout(timeout_s):
             while True:
@@ -155,7 +155,7 @@ class LiveStack(Stack):
                         return record
                 await asyncio.sleep(0.1)
 
-    async def feedback_on(self, task_id: str, tenant: str = "default", timeout_s: float = 20) -> list[Feedback]:
+    async def feedback_on(self, task_id: str, tenant: str = "default", timeout_s: float = 45) -> list[Feedback]:
         """What was said of the task, once the recorder has stored something."""
         async with self._store() as store, asyncio.timeout(timeout_s):
             while not (feedback := await store.feedback_of(tenant, task_id)):
@@ -185,7 +185,7 @@ class LiveStack(Stack):
         assert process.returncode is not None
         return process.returncode, said.decode()
 
-    async def until_empty(self, stream: str, timeout_s: float = 20) -> None:
+    async def until_empty(self, stream: str, timeout_s: float = 45) -> None:
         """Wait until a work queue holds nothing: acknowledgements come just after results."""
         async with self.bus() as nc, asyncio.timeout(timeout_s):
             while (await nc.jetstream(timeout=10).stream_info(stream)).state.messages:
