@@ -4,6 +4,7 @@ A dry run of the journey's first half (perceive -> match -> plan). Called by `se
 """
 
 import time
+from collections.abc import Callable
 
 from agents.errors import AgentsError
 from agents.planning.drawing import draw
@@ -18,10 +19,13 @@ from tensor_layer.ports import Perceived, Perceiver
 class Answers:
     """Explains and searches, without doing anything."""
 
-    def __init__(self, perceiver: Perceiver, planner: Planner, matcher: Matcher) -> None:
+    def __init__(
+        self, perceiver: Perceiver, planner: Planner, matcher: Matcher, policy_problem: Callable[[str], str]
+    ) -> None:
         self._perceiver = perceiver
         self._planner = planner
         self._matcher = matcher
+        self._policy_problem = policy_problem
 
     async def explain(self, task: TaskSubmitted) -> Explanation:
         """Who would be chosen for the task, and why. Refusals are part of the answer, never raised."""
@@ -41,7 +45,17 @@ class Answers:
                 failure=failure,
                 times=StageTimes(perceive_ms=perceive_ms),
             )
-        return _explained(perceived, planned, perceive_ms)
+        explained = _explained(perceived, planned, perceive_ms)
+        matches, problem = await self._reasons(task, explained.matches), self._policy_problem(task.tenant)
+        return explained.model_copy(update={"matches": matches, "policy_problem": problem})
+
+    async def _reasons(self, task: TaskSubmitted, reports: tuple[MatchReport, ...]) -> tuple[MatchReport, ...]:
+        """The reports with what the learned policy saw: features, their contributions, the past tasks that counted."""
+        if not reports:
+            return reports
+        vectors = await self._perceiver.encode_texts([report.goal for report in reports])
+        pairs = zip(reports, vectors, strict=True)
+        return tuple(self._matcher.explained(task.tenant, report, vector) for report, vector in pairs)
 
     async def search(self, request: SearchRequest) -> SearchReply:
         """The agents nearest to some words, best first, whether or not one is good enough."""

@@ -289,7 +289,7 @@ class Matcher(Protocol):
 
     def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:
         """The report with what the policy saw of each candidate; the same report when no policy made it."""
-        ...
+        return report
 
 
 class Planner(Protocol):

@@ -114,7 +114,7 @@ async def build_worker(
         rules,
         policies,
         planning,
-        BusServices(nats_url, Answers(perceiver, ruled, matcher)),
+        BusServices(nats_url, Answers(perceiver, ruled, matcher, policies.problem)),
     )
     return Worker(lanes, controls, services, options.drain_s)
 

@@ -22,6 +22,9 @@ class Explanation(Message):
     matches: tuple[MatchReport, ...] = ()
     plan: Plan | None = None
     drawing: str = Field(default="", description="the network as text")
+    policy_problem: str = Field(
+        default="", description="why the policy that should be in force is not; the last good one decided"
+    )
     failure: TaskFailure | None = None
     times: StageTimes = StageTimes()
 

@@ -14,7 +14,8 @@ HEAD_START = 1e-6
 
 def drawn_for(report: MatchReport, ticket: float) -> MatchReport:
     """The report of a task with that ticket, uniform in [0, 1): mostly the very same report."""
-    if report.abstained or not report.candidates:
+    if report.abstained or not report.candidates or report.candidates[0].probability >= 1.0:
+        # Nobody fits, or who comes first is certain: a rule's wish, or the only one there is.
         return report
     place = drawn(np.array([candidate.probability for candidate in report.candidates]), ticket)
     if place == 0:

@@ -77,6 +77,8 @@ class PolicyFeed:
         await self._nc.subscribe(subjects.EXPERIENCE_ALL, cb=self._hear)
         loops = (self._follow, self._load_wanted, self._apply_heard)
         self._tasks = [asyncio.create_task(loop(), name=f"policies {loop.__name__}") for loop in loops]
+        for task in self._tasks:
+            task.add_done_callback(_log_end)
 
     async def stop(self) -> None:
         """Stop following."""
@@ -227,3 +229,8 @@ def _read_all(payloads: Sequence[bytes], dimension: int) -> list[tuple[str, Outc
             record = ExperienceRecord.model_validate_json(payload)
             found += [(record.tenant, outcome) for outcome in lessons_of(record, dimension)]
     return found
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("%s ended; this worker's policies grow old", task.get_name(), exc_info=task.exception())

@@ -31,3 +31,8 @@ def test_nobody_is_tried_where_nobody_fits():
     nobody = REPORT.model_copy(update={"abstained": True})
     assert drawn_for(nobody, 0.01) is nobody
     assert drawn_for(MatchReport(), 0.01) == MatchReport()
+
+
+def test_whoever_is_first_with_certainty_stays_first():
+    preferred = REPORT.model_copy(update={"candidates": (candidate("p", 0.9, 1.0), *REPORT.candidates)})
+    assert drawn_for(preferred, 0.01) is preferred

@@ -89,7 +89,7 @@ def test_feedback_corrects_a_result_that_looked_well():
     learner, rng = taught({"a": 0, "b": 1})
     vector = near(0, rng)
     before = learner.policy.judge(vector, ("a",), shown(1)).chances[0]
-    for number in range(0, 120):
+    for number in range(120):
         if learner.policy.past.agents[number] == 0:
             learner.policy.correct(f"t{number}", 0.0)
     assert learner.policy.judge(vector, ("a",), shown(1)).chances[0] < before / 2

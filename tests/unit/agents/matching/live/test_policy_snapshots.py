@@ -30,7 +30,7 @@ def learned(outcomes: int = 40) -> LivePolicy:
 
 def through_the_file(policy: LivePolicy) -> LivePolicy:
     parts = artefacts_of(policy)
-    snapshot = snapshot_of(policy, TITLE, {name: f"sha256:{'0' * 64}" for name in parts})
+    snapshot = snapshot_of(policy, TITLE, dict.fromkeys(parts, f"sha256:{'0' * 64}"))
     return policy_of(loads(dumps(snapshot)), parts, DIMENSION)
 
 

@@ -1,0 +1,121 @@
+"""Thirty simulated agents with hidden strengths, and tasks for them. Defined here, by fixed seeds; no bus, no files.
+
+Kinds of task are clusters of the query file's tools (k-means over the mean vectors of their queries). Every agent's
+card names example requests of the kind it claims to be good at; how good it is at each kind, nobody but the oracle
+knows. Twelve kinds have two agents each that make the same claim, one a master of it, one a bungler; six are
+generalists. A third of the agents have a talent that their card does not mention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+Floats = NDArray[np.float64]
+
+KINDS = 10
+SPECIALISTS = 24
+GENERALISTS = 6
+NEWCOMERS = 5
+AGENTS = SPECIALISTS + GENERALISTS + NEWCOMERS
+EXAMPLES = 4
+DRIFT_AT = 2_500
+NEWCOMERS_AT = 3_500
+TASKS = 5_000
+DRIFTING = 15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Work:
+    """``rows`` (tasks,) of the query file in the order they come, ``kinds`` (queries,), ``examples`` by kind.
+
+    ``kinship`` (kinds, kinds) is 1 for the same kind and 0 for kinds that have nothing in common.
+    """
+
+    rows: NDArray[np.int64]
+    kinds: NDArray[np.int64]
+    kinship: Floats
+    examples: tuple[tuple[int, ...], ...]
+
+
+def work_of(vectors: NDArray[np.float32], gold: Sequence[str], seed: int, tasks: int = TASKS) -> Work:
+    """Kinds of queries, ``tasks`` of them in random order, and for each kind some that are kept for the cards."""
+    names, tool = np.unique(list(gold), return_inverse=True)
+    centres = np.stack([vectors[tool == one].mean(axis=0) for one in range(len(names))])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(centres, sample_weight=np.bincount(tool))
+    kinds = clusters.labels_[tool]
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(vectors))
+    kept = [order[kinds[order] == kind][: EXAMPLES * 8] for kind in range(KINDS)]
+    left = order[~np.isin(order, np.concatenate(kept))]
+    if len(left) < tasks:
+        raise ValueError(f"{tasks} tasks need {tasks + KINDS * EXAMPLES * 8} different queries, not {len(vectors)}")
+    means = clusters.cluster_centers_ / np.linalg.norm(clusters.cluster_centers_, axis=1, keepdims=True)
+    return Work(
+        left[:tasks], kinds.astype(np.int64), _kinship(means @ means.T), tuple(tuple(map(int, rows)) for rows in kept)
+    )
+
+
+def _kinship(cosines: NDArray[np.float32]) -> Floats:
+    """Scaled so that the least alike kinds have none."""
+    lowest = float(cosines.min())
+    kinship: Floats = ((cosines - lowest) / (1.0 - lowest)).astype(np.float64)
+    return kinship
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FleetTruth:
+    """``claims`` (agents,) the kind on each card, -1 for generalists; strengths (agents, kinds) before and after."""
+
+    claims: NDArray[np.int64]
+    before: Floats
+    after: Floats
+
+    def strengths(self, task: int) -> Floats:
+        """(agents, kinds) chances of success at that task; newcomers that have not come yet have none."""
+        strengths = (self.before if task < DRIFT_AT else self.after).copy()
+        if task < NEWCOMERS_AT:
+            strengths[-NEWCOMERS:] = 0.0
+        return strengths
+
+    def present(self, task: int) -> NDArray[np.int64]:
+        """The agents that have come."""
+        return np.arange(AGENTS if task >= NEWCOMERS_AT else AGENTS - NEWCOMERS)
+
+
+def fleet_of(kinship: Floats, seed: int) -> FleetTruth:
+    """The fleet and its drift: fifteen agents, drawn by chance, take over one another's strengths."""
+    rng = np.random.default_rng([seed, 1])
+    claims = np.concatenate(
+        [np.arange(SPECIALISTS) % KINDS, np.full(GENERALISTS, -1), rng.integers(0, KINDS, NEWCOMERS)]
+    )
+    strengths = rng.uniform(0.03, 0.30, (AGENTS, KINDS))
+    for agent in range(SPECIALISTS):
+        master = agent < KINDS
+        peak = rng.uniform(0.88, 0.97) if master else rng.uniform(0.30, 0.55)
+        strengths[agent] = np.maximum(strengths[agent], peak * kinship[claims[agent]])
+        if rng.random() < 1 / 3:
+            strengths[agent, rng.integers(KINDS)] = rng.uniform(0.6, 0.9)
+    strengths[SPECIALISTS : SPECIALISTS + GENERALISTS] = rng.uniform(0.35, 0.60, (GENERALISTS, KINDS))
+    for place, strength in enumerate((0.98, 0.90, 0.70, 0.50, 0.20)):
+        newcomer = AGENTS - NEWCOMERS + place
+        strengths[newcomer] = np.maximum(strengths[newcomer], strength * kinship[claims[newcomer]])
+    after = strengths.copy()
+    drifting = rng.permutation(AGENTS - NEWCOMERS)[:DRIFTING]
+    after[drifting] = strengths[np.roll(drifting, 1)]
+    return FleetTruth(claims, strengths, after)
+
+
+def succeeds(seed: int, task: int, agent: int, chance: float) -> bool:
+    """Whether this agent succeeds at this task: the same whoever asks, so that policies are compared on equal luck."""
+    return bool(np.random.default_rng([seed, task, agent]).random() < chance)
+
+
+def examples_of(work: Work, claim: int, agent: int, seed: int) -> tuple[int, ...]:
+    """Rows of the queries on the agent's card: of the kind it claims, or of any for a generalist."""
+    rng = np.random.default_rng([seed, 2, agent])
+    pool = work.examples[claim] if claim >= 0 else tuple(row for rows in work.examples for row in rows)
+    return tuple(int(row) for row in rng.permutation(pool)[:EXAMPLES])

@@ -1,0 +1,86 @@
+"""The learning loop in one process, without bus and store: the same ranker, learner and fleet, for quick looks.
+
+Called by ``benchmarks.learning --simulate`` and for tuning. Outcomes count ``LAG_TASKS`` later, as over the bus.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.live.exploring import best_probabilities, drawn, propensities, shortlisted
+from agents.matching.live.features import Shown
+from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from benchmarks.learning_fleet import AGENTS, FleetTruth, Work, examples_of, succeeds
+
+Floats = NDArray[np.float32]
+
+LAG_TASKS = 8
+FIT_EVERY = 100
+SHORTLIST = 30
+CANDIDATES = 8
+SUBSTITUTES = 2
+"""A step whose agent fails is given to the next best: its outcomes are learned from too."""
+
+
+@dataclass(slots=True)
+class Run:
+    """What happened, task by task: who was chosen, with what chance of success, and whether it succeeded."""
+
+    chosen: list[int] = field(default_factory=list)
+    expected: list[float] = field(default_factory=list)
+    succeeded: list[bool] = field(default_factory=list)
+    explored: list[bool] = field(default_factory=list)
+    learner: Learner | None = None
+
+
+def card_vectors(vectors: Floats, work: Work, truth: FleetTruth, seed: int) -> list[Floats]:
+    """Of each agent the vectors of its card's examples."""
+    return [vectors[list(examples_of(work, int(truth.claims[agent]), agent, seed))] for agent in range(AGENTS)]
+
+
+def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: float) -> Run:
+    """The learned policy over all tasks."""
+    cards = card_vectors(vectors, work, truth, seed)
+    learner = Learner(LivePolicy.blank(vectors.shape[1]))
+    rng = np.random.default_rng([seed, 3])
+    waiting: deque[Outcome] = deque()
+    run = Run()
+    for task, row in enumerate(work.rows):
+        vector = vectors[row]
+        present = truth.present(task)
+        near = np.array([(cards[agent] @ vector).max() for agent in present], dtype=np.float32)
+        order = np.argsort(-near)[:SHORTLIST]
+        zeros = np.zeros(len(order), dtype=np.float32)
+        ids = [f"a{present[place]}" for place in order]
+        judged = learner.policy.judge(vector, ids, Shown(near[order], zeros, zeros))
+        ranked = np.argsort(-judged.chances, kind="stable")
+        best = best_probabilities(judged.chances[ranked], judged.amount[ranked])
+        places = shortlisted(best, CANDIDATES)
+        ranked, best = ranked[places], best[places] / best[places].sum()
+        shares = propensities(best, bound)
+        first = drawn(shares, float(rng.random()))
+        place = int(ranked[first])
+        chances = truth.strengths(task)[:, work.kinds[row]]
+        tried = [place, *(int(one) for one in ranked if one != place)][: 1 + SUBSTITUTES]
+        agents = [int(present[order[one]]) for one in tried]
+        outcomes = [succeeds(seed, task, agent, float(chances[agent])) for agent in agents]
+        asked = outcomes.index(True) + 1 if any(outcomes) else len(outcomes)
+        run.chosen.append(agents[0])
+        run.expected.append(float(chances[agents[0]]))
+        run.succeeded.append(outcomes[0])
+        run.explored.append(first > 0)
+        waiting.extend(
+            Outcome(
+                f"t{task}", ids[one], vector, float(done), float(near[order[one]]),
+                propensity=float(shares[first]) if one == place else 1.0,
+            )
+            for one, done in zip(tried[:asked], outcomes[:asked], strict=True)
+        )  # fmt: skip
+        while len(waiting) > LAG_TASKS:
+            learner.learn(waiting.popleft())
+        if task % FIT_EVERY == FIT_EVERY - 1:
+            learner.fit()
+    run.learner = learner
+    return run

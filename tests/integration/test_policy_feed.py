@@ -1,0 +1,188 @@
+"""A worker's policies on a real bus: loaded whole, swapped at once, kept when a new one cannot be used, and current."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Callable
+
+import numpy as np
+import pytest
+
+from agents.matching.live.features import Shown
+from agents.matching.live.feed import PolicyFeed
+from agents.matching.live.policy import LivePolicy, Outcome
+from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
+from schemas import subjects
+from schemas.card import AgentCard, NatsEndpoint, Skill
+from schemas.experience import ExperienceRecord
+from schemas.parts import Modality
+from schemas.policy import Lineage, dumps
+from schemas.policy_state import PolicyExperiment, PolicyState
+from schemas.task import TaskState
+from tensor_layer.storage.blobs import ObstoreBlobs
+
+DIMENSION = 8
+WITHIN_S = 60.0
+SHOWN = Shown(np.full(1, 0.5, np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32))
+
+
+def towards(place: int) -> np.ndarray:
+    vector = np.zeros(DIMENSION, np.float32)
+    vector[place] = 1.0
+    return vector
+
+
+def card(agent_id: str) -> AgentCard:
+    text = (Modality.TEXT,)
+    skill = Skill(id="s", description="Answers questions.", inputs=text, outputs=text)
+    return AgentCard(
+        id=agent_id, version="1.0.0", description="An agent that answers.", skills=(skill,), endpoint=NatsEndpoint()
+    )
+
+
+async def encode(texts) -> np.ndarray:
+    return np.stack([towards(0) for _ in texts])
+
+
+class Desk:
+    """Publishes versions and states as the evolution role does."""
+
+    def __init__(self, js, blobs: ObstoreBlobs) -> None:
+        self.js, self.blobs = js, blobs
+
+    async def publish(self, name: str, agent: str = "a", *, content: bytes | None = None) -> None:
+        policy = LivePolicy.blank(DIMENSION)
+        for number in range(10):
+            policy.learn(Outcome(f"{name}-{number}", agent, towards(0), 1.0, 0.5))
+        digests = {key: (await self.blobs.put_bytes(part)).digest for key, part in artefacts_of(policy).items()}
+        snapshot = snapshot_of(policy, Title(name, None, "test", Lineage()), digests)
+        await self.put(subjects.policy_version_key("default", name), dumps(snapshot) if content is None else content)
+
+    async def say(self, **values: object) -> None:
+        state = PolicyState.model_validate({"tenant": "default", **values})
+        await self.put(subjects.policy_state_key("default"), state.model_dump_json().encode())
+
+    async def put(self, key: str, value: bytes) -> None:
+        await (await self.js.key_value(subjects.BUCKET_POLICY)).put(key, value)
+
+
+@pytest.fixture
+def desk(js, tmp_path) -> Desk:
+    return Desk(js, ObstoreBlobs.from_url((tmp_path / "blobs").as_uri()))
+
+
+@pytest.fixture
+async def feed(nc, js, desk) -> AsyncIterator[PolicyFeed]:
+    feed = PolicyFeed(nc, js, desk.blobs, lambda _tenant: {"a": card("a"), "b": card("b")}, encode)
+    await feed.start()
+    yield feed
+    await feed.stop()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+def in_force(feed: PolicyFeed) -> str | None:
+    lot = feed.lot("default", None)
+    return lot.policy if lot else None
+
+
+async def failing(until_it_says: str, feed: PolicyFeed) -> None:
+    await until(lambda: until_it_says in feed.problem("default"))
+
+
+async def test_without_any_policy_nothing_is_drawn(feed):
+    assert feed.lot("default", "t") is None
+    assert feed.problem("default") == ""
+
+
+async def test_a_policy_is_loaded_and_its_successor_takes_over_at_once(feed, desk):
+    await desk.publish("one")
+    await desk.say(active="one")
+    await until(lambda: in_force(feed) == "one")
+    ranker = feed.ranker("default", feed.lot("default", None))
+    assert ranker.live.past.count == 10
+    await desk.publish("two", agent="b")
+    await desk.say(active="two")
+    seen = set()
+    await until(lambda: seen.add(in_force(feed)) or in_force(feed) == "two")
+    assert seen <= {"one", "two"}
+    await desk.say(active=None)
+    await until(lambda: in_force(feed) is None)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda content: content[:-20], "damaged"),
+        (lambda content: content.replace(b'"format": 1', b'"format": 9'), "format 9"),
+        (lambda _content: b"{}", "no policy snapshot"),
+    ],
+)
+async def test_a_policy_that_cannot_be_used_leaves_the_last_good_one_and_says_why(feed, desk, spoil, says):
+    await desk.publish("good")
+    await desk.say(active="good")
+    await until(lambda: in_force(feed) == "good")
+    snapshot = snapshot_of(LivePolicy.blank(DIMENSION), Title("bad", None, "test", Lineage()), {})
+    await desk.publish("bad", content=spoil(dumps(snapshot)))
+    await desk.say(active="bad")
+    await failing(says, feed)
+    assert in_force(feed) == "good"
+
+
+async def test_a_policy_of_agents_that_are_all_gone_is_not_used(feed, desk):
+    await desk.publish("of-others", agent="gone")
+    await desk.say(active="of-others")
+    await failing("all gone", feed)
+    assert in_force(feed) is None
+
+
+async def test_a_policy_that_is_missing_is_used_once_it_is_there(feed, desk):
+    await desk.say(active="late")
+    await failing("there is no policy late", feed)
+    await desk.publish("late")
+    await until(lambda: in_force(feed) == "late")
+    assert feed.problem("default") == ""
+
+
+async def test_outcomes_count_before_the_next_version(feed, desk, js):
+    await desk.publish("one")
+    await desk.say(active="one")
+    await until(lambda: in_force(feed) == "one")
+    before = feed.ranker("default", feed.lot("default", None)).live.judge(towards(3), ("b",), SHOWN).chances[0]
+    edition = feed.lot("default", None).edition
+    record = ExperienceRecord(
+        record_id="r", task_id="t", tenant="default", state=TaskState.SUCCEEDED, success=True, chosen=("b",),
+        vector=base64.b64encode(towards(3).tobytes()).decode(), latency_ms=5, cost=0,
+    )  # fmt: skip
+    await js.publish(subjects.experience("default"), record.model_dump_json().encode())
+    await until(lambda: feed.lot("default", None).edition > edition)
+    live = feed.ranker("default", feed.lot("default", None)).live
+    assert live.judge(towards(3), ("b",), SHOWN).chances[0] > before
+
+
+async def test_an_experiment_sends_its_share_of_tasks_to_the_candidate_always_the_same_ones(feed, desk):
+    await desk.publish("control")
+    await desk.publish("candidate")
+    await desk.say(active="control", experiment=PolicyExperiment(name="x", candidate="candidate", share=0.3))
+    tasks = [f"task-{number}" for number in range(400)]
+
+    def arms() -> list[str | None]:
+        lots = [feed.lot("default", task) for task in tasks]
+        return [lot.policy if lot else None for lot in lots]
+
+    await until(lambda: set(arms()) == {"control", "candidate"})
+    assert 80 <= arms().count("candidate") <= 160
+    assert arms() == arms()
+
+
+async def test_no_more_tasks_may_explore_than_the_tenant_allows(feed, desk):
+    await desk.publish("one")
+    await desk.say(active="one", exploration=0.2)
+    await until(lambda: in_force(feed) == "one")
+    lots = [feed.lot("default", f"task-{number}") for number in range(1_000)]
+    tickets = [lot.ticket for lot in lots if lot.ticket is not None]
+    assert 140 <= len(tickets) <= 260
+    assert max(tickets) < 0.2
