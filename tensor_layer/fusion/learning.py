@@ -19,7 +19,7 @@ from tensor_layer.towers.training import Schedule, StepLosses, Training
 NAME = "fusion"
 WIDTH = 48
 SCALE = 20.0
-STEPS = 400
+STEPS = 600
 HELD_OUT_TASKS, HELD_OUT_SEED = 2_000, 9
 CONTRAST_WEIGHT = 0.2
 NO_TOKEN = -1e4

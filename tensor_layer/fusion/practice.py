@@ -47,8 +47,8 @@ ATTACHED_WEIGHT = (0.08, 0.5)
 LINE_WEIGHT = 0.5
 LINE_KEPT = 0.4
 """How much of the line that says what is attached belongs to the meaning: matching was measured to need it."""
-CHANCE_VAGUE = 0.5
-CHANCE_ONLY_ATTACHMENT = 0.15
+CHANCE_VAGUE = 0.4
+CHANCE_ONLY_ATTACHMENT = 0.3
 CHANCE_TEXT_ATTACHED = 0.2
 TEXT_ATTACHED_WEIGHT = 0.15
 PICTURES_ASKED = 96
