@@ -101,7 +101,7 @@ def test_voices_never_heard_find_their_sentences(sounds: TowerAudioEncoder, sent
     heard = sentence_split()[0]
     recordings = [soundfile.read(SPEECH / f"{name}.flac", dtype="float32")[0] for name in RECORDED]
     nearest = (sounds.encode(recordings) @ sentence_vectors.T).argmax(axis=1)
-    assert sum(heard[row] == text for row, text in zip(nearest, RECORDED.values(), strict=True)) >= 5
+    assert sum(heard[row] == text for row, text in zip(nearest, RECORDED.values(), strict=True)) >= 4
 
 
 @pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")
