@@ -56,7 +56,7 @@ def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: f
         ids = [f"a{present[place]}" for place in order]
         judged = learner.policy.judge(vector, ids, Shown(near[order], zeros, zeros))
         ranked = np.argsort(-judged.chances, kind="stable")
-        best = best_probabilities(judged.chances[ranked], judged.amount[ranked])
+        best = best_probabilities(judged.chances[ranked], judged.amount[ranked], judged.laid.steps[ranked])
         places = shortlisted(best, CANDIDATES)
         ranked, best = ranked[places], best[places] / best[places].sum()
         shares = propensities(best, bound)

@@ -14,13 +14,18 @@ Numbers = NDArray[np.float64]
 
 GRID = 48
 IMAGINED = 8.0
-"""Outcomes that every estimate is worth before there are any."""
+"""Outcomes that the estimate of a known agent is worth at a kind of task that it never did."""
+NEWCOMER_STEPS = 10.0
 
 
-def best_probabilities(chances: Floats, amount: Floats) -> Numbers:
-    """(candidates,) the probability of each to be the best. ``amount`` of evidence makes a chance certain."""
+def best_probabilities(chances: Floats, amount: Floats, steps: Floats | None = None) -> Numbers:
+    """(candidates,) the probability of each to be the best. ``amount`` of evidence makes a chance certain.
+
+    ``steps`` are those that an agent ever did: of a newcomer nothing is certain yet, and so it is tried.
+    """
     mean = chances.astype(np.float64)
-    spread = np.sqrt(mean * (1.0 - mean) / (amount + IMAGINED + 1.0)) + 1e-3
+    imagined = IMAGINED if steps is None else IMAGINED * steps / (steps + NEWCOMER_STEPS)
+    spread = np.sqrt(mean * (1.0 - mean) / (amount + imagined + 1.0)) + 1e-3
     # The best one lies above the highest lower end: below it nothing can win.
     low, high = float((mean - 4 * spread).max()), float((mean + 4 * spread).max())
     grid = np.linspace(low, high, GRID)

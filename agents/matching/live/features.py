@@ -42,10 +42,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Laid:
-    """``rows`` (candidates, len(NAMES)) float32, and ``amount`` (candidates,) of evidence for tasks of this kind."""
+    """``rows`` (candidates, len(NAMES)) float32; ``amount`` (candidates,) of evidence for tasks of this kind;
+
+    ``steps`` (candidates,) of any kind that the agent did lately.
+    """
 
     rows: Floats
     amount: Floats
+    steps: Floats
 
 
 def lay_out(past: PastTasks, standings: Standings, near: Near, numbers: NDArray[np.int64], shown: Shown) -> Laid:
@@ -75,7 +79,7 @@ def lay_out(past: PastTasks, standings: Standings, near: Near, numbers: NDArray[
         _beside_usual(table[:, 3], steps),
         shown.load,
     )
-    return Laid(np.column_stack(columns).astype(np.float32), kindred.amount)
+    return Laid(np.column_stack(columns).astype(np.float32), kindred.amount, steps)
 
 
 def usual_success(standings: Standings) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.matching.live.features import NAMES, Laid, Shown, lay_out
-from agents.matching.live.past import PastTasks
+from agents.matching.live.past import Near, PastTasks
 from agents.matching.live.standings import Standings
 from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, chances, fit, importance_of
 
@@ -56,6 +56,7 @@ class LivePolicy:
         self.standings = standings
         self.weights = weights
         self.events = 0
+        self._asked: tuple[bytes, int, Near] | None = None
 
     @classmethod
     def blank(cls, dimension: int) -> "LivePolicy":
@@ -66,8 +67,15 @@ class LivePolicy:
         """The candidates' chances. ``vector`` (dimension,) unit-norm."""
         numbers = [self.standings.number(agent_id) for agent_id in agent_ids]
         known = np.array([-1 if number is None else number for number in numbers], dtype=np.int64)
-        laid = lay_out(self.past, self.standings, self.past.near(vector), known, shown)
+        laid = lay_out(self.past, self.standings, self.near(vector), known, shown)
         return Judged(chances(laid.rows, self.weights), laid)
+
+    def near(self, vector: Floats) -> Near:
+        """The past tasks most alike; asked twice in a row it looks once, for a long past takes a millisecond."""
+        key = vector.tobytes()
+        if self._asked is None or self._asked[:2] != (key, self.events):
+            self._asked = key, self.events, self.past.near(vector)
+        return self._asked[2]
 
     def forgetful(self) -> "LivePolicy":
         """The same weights without any past: how it judges agents that were never met."""

@@ -39,7 +39,7 @@ class LearnedOrder:
     def nominees(self, vector: Vector) -> tuple[str, ...]:
         """Agents that did well at tasks like this, the best proven first."""
         live = self.live
-        evidence = live.past.evidence(live.past.near(vector), KINDRED, len(live.standings))
+        evidence = live.past.evidence(live.near(vector), KINDRED, len(live.standings))
         good = np.flatnonzero((evidence.successes > PROVEN) & (evidence.successes > evidence.failures))
         best = good[np.argsort(-evidence.successes[good], kind="stable")][:NOMINEES]
         agents = live.standings.agents
@@ -61,7 +61,7 @@ class LearnedOrder:
         )
         judged = self.live.judge(vector, [one.agent_id for one in found], shown)
         order = sorted(range(len(found)), key=lambda at: (-float(judged.chances[at]), -found[at].score))
-        best = best_probabilities(judged.chances[order], judged.amount[order])
+        best = best_probabilities(judged.chances[order], judged.amount[order], judged.laid.steps[order])
         places = shortlisted(best, limit)
         shares = propensities(best[places] / best[places].sum(), bound)
         candidates = tuple(
@@ -114,7 +114,7 @@ class LearnedOrder:
 
     def _counted(self, vector: Vector, agent_id: str) -> tuple[Counted, ...]:
         past, number = self.live.past, self.live.standings.number(agent_id)
-        near = past.near(vector)
+        near = self.live.near(vector)
         weights = np.where(past.agents[near.rows] == number, past.weights(near, KINDRED), 0.0)
         most = [at for at in np.argsort(-weights, kind="stable")[:COUNTED_TOLD] if weights[at] > 0.01]
         rows = near.rows[most]

@@ -55,3 +55,9 @@ def test_a_shortlist_holds_the_first_and_those_likeliest_to_be_the_best():
 
 def test_a_single_candidate_is_chosen_with_certainty():
     assert propensities(best_probabilities(np.array([0.2], np.float32), np.zeros(1, np.float32)), 0.5).tolist() == [1.0]
+
+
+def test_a_newcomer_is_tried_more_than_a_known_agent_of_the_same_chance():
+    chances, nothing = np.array([0.8, 0.4, 0.4], np.float32), np.zeros(3, np.float32)
+    best = best_probabilities(chances, nothing, np.array([100.0, 100.0, 0.0], np.float32))
+    assert best[2] > 2 * best[1]
