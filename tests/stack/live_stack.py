@@ -21,13 +21,15 @@ from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.wiring import StoreSettings, build_store
 from schemas import subjects
 from schemas.experience import ExperienceRecord, Feedback
-from tests.stack.agents import register
+from tests.stack.agents import register, until_planned
 from tests.stack.listening import Listener
 
 SAMPLES = ROOT / "examples" / "agents"
 INPUTS = ROOT / "examples" / "inputs"
 UNRULY = Path(__file__).with_name("unruly.py")
-SAMPLE_AGENTS = ("calculator", "chart", "language_id", "ocr", "sentiment", "summary", "table_from_text")
+SAMPLE_AGENTS = ("calculator", "chart", "language_id", "ocr", "sentiment", "table_from_text", "summary")
+WORDY_AGENTS = ("calculator", "language_id", "sentiment", "summary")
+"""Those that read plain words, in the order of registration."""
 MAX_DELIVERIES = 3
 ACK_WAIT_S = 2.0
 DRAIN_S = 6.0
@@ -46,6 +48,7 @@ class LiveStack(Stack):
             "AOS_AGENTS__ACK_WAIT_S": str(ACK_WAIT_S),
             "AOS_AGENTS__MAX_DELIVER": str(MAX_DELIVERIES),
             "AOS_AGENTS__FRESH_PLAN_SHARE": "0",
+            "AOS_LEARNING__ENABLED": "false",  # a choice that changes with what other tests did would be no test
             "AOS_SUPERVISION__DRAIN_S": str(DRAIN_S),
             "AOS_LIMITS__INSPECTED_BYTES": str(INSPECTED_BYTES),
             "AOS_LIMITS__ATTACHMENT_BYTES": str(ATTACHMENT_BYTES),
@@ -60,6 +63,8 @@ class LiveStack(Stack):
         async with self.door() as door:
             for name in SAMPLE_AGENTS:
                 await register(door, self.sample_card(name))
+            for name in WORDY_AGENTS:  # every worker knows them, and so those that were registered before
+                await until_planned(door, {"text": "do your one thing", "routing": {"pin": [name]}})
 
     def sample_card(self, name: str) -> dict[str, Any]:
         """A sample agent's card as it is sent over HTTP, where relative files mean nothing."""
