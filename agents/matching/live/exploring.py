@@ -15,7 +15,7 @@ Numbers = NDArray[np.float64]
 GRID = 48
 IMAGINED = 8.0
 """Outcomes that the estimate of a known agent is worth at a kind of task that it never did."""
-NEWCOMER_STEPS = 10.0
+NEWCOMER_STEPS = 3.0
 
 
 def best_probabilities(chances: Floats, amount: Floats, steps: Floats | None = None) -> Numbers:
