@@ -249,7 +249,13 @@ BUS: tuple[Route, ...] = (
         "agents",
     ),
     Route("aos.<t>.agent.<agent>.heartbeat", Heartbeat, "core", "agents", "agents workers"),
-    Route("aos.<t>.experience", ExperienceRecord, f"JetStream {STREAM_EXPERIENCE}", "agents workers", "evolution"),
+    Route(
+        "aos.<t>.experience",
+        ExperienceRecord,
+        f"JetStream {STREAM_EXPERIENCE}",
+        "agents workers",
+        "evolution, agents workers",
+    ),
     Route("aos.<t>.feedback", Feedback, f"JetStream {STREAM_EXPERIENCE}", "doors", "evolution"),
     Route(
         "aos.tensor.encode.<modality>",
