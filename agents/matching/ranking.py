@@ -10,6 +10,13 @@ SCORE_DIGITS = 6
 """Engines differ in the last bits of a cosine; rounding keeps ties ties, and the order the same everywhere."""
 
 
+EXAMPLE_DISCOUNT = 0.3
+"""An example lies nearer to any question than a description does, so it counts with so much less cosine. Measured like
+``matcher.ABSTAIN_THRESHOLD``, at the same threshold: the right agent is first for 100 % of the requests instead of 97,
+97 % instead of 96 are kept and as many off-topic ones refused (90 %); 0.2 refuses 88 %, 0.1 only 75.
+"""
+
+
 class CosineRanker:
     """ports.Ranker: each agent by its nearest skill. Greedy: the propensity is 1.0 for the first, else 0.0."""
 
@@ -19,7 +26,7 @@ class CosineRanker:
         """Candidates best first, one for each agent; ties in the order of agent and skill id."""
         ordered = sorted(
             (hit for hit in hits if _is_on_its_card(hit, cards)),
-            key=lambda hit: (-round(hit.similarity, SCORE_DIGITS), hit.agent_id, hit.skill_id),
+            key=lambda hit: (-_score(hit), hit.agent_id, hit.skill_id),
         )
         best: dict[str, SkillHit] = {}
         for hit in ordered:
@@ -41,15 +48,21 @@ def unchosen(ordered: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 
 def _candidate(hit: SkillHit, card: AgentCard) -> Candidate:
-    score = round(hit.similarity, SCORE_DIGITS) + 0.0  # no negative zero
-    words = _first_words(card.skill(hit.skill_id).description)
-    return Candidate(
-        agent_id=hit.agent_id,
-        skill_id=hit.skill_id,
-        score=score,
-        scores={"dense": score},
-        reasons=(f"closest skill: {words} ({score:.2f})",),
-    )
+    dense = round(hit.similarity, SCORE_DIGITS) + 0.0  # no negative zero
+    skill = card.skill(hit.skill_id)
+    scores, reasons = {"dense": dense}, [f"closest skill: {_first_words(skill.description)} ({dense:.2f})"]
+    if hit.example_similarity is not None:
+        scores["example"] = round(hit.example_similarity, SCORE_DIGITS) + 0.0
+    score = _score(hit)
+    if score > dense and hit.example is not None and hit.example < len(skill.examples):
+        reasons.insert(0, f'like its example "{_first_words(skill.examples[hit.example])}" ({scores["example"]:.2f})')
+    return Candidate(agent_id=hit.agent_id, skill_id=hit.skill_id, score=score, scores=scores, reasons=tuple(reasons))
+
+
+def _score(hit: SkillHit) -> float:
+    """The cosine of the skill's own words, or that of its nearest example less the discount."""
+    by_example = (hit.example_similarity if hit.example_similarity is not None else -1.0) - EXAMPLE_DISCOUNT
+    return round(max(hit.similarity, by_example), SCORE_DIGITS) + 0.0
 
 
 def _is_on_its_card(hit: SkillHit, cards: dict[str, AgentCard]) -> bool:
