@@ -1,6 +1,9 @@
 """The evolution role: records what happened, so that routing can learn from it, and betters networks on request."""
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from evolution.privacy.guard import Guard
 from evolution.privacy.keys import KeyRing
@@ -9,6 +12,10 @@ from evolution.tiers.cold_files import ColdFiles
 from evolution.wiring import StoreKind, StoreSettings, build_store, run_recorder
 from gateway.roles.foundation import object_store, open_bus
 from gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 30.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -26,14 +33,28 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         try:
             await asyncio.gather(
                 run_recorder(bus.nc, store, stop),
-                look_after_policies(bus.js, store, stop, settings),
-                mine_on_schedule(settings, stop),
-                compact_on_schedule(settings, stop),
-                learn_policies(settings, bus, store, stop),
+                kept_going("policies", lambda: look_after_policies(bus.js, store, stop, settings), stop),
+                kept_going("mining", lambda: mine_on_schedule(settings, stop), stop),
+                kept_going("compaction", lambda: compact_on_schedule(settings, stop), stop),
+                kept_going("learning", lambda: learn_policies(settings, bus, store, stop), stop),
             )
         finally:
             await refiner.stop()
             await store.close()
+
+
+async def kept_going(
+    what: str, service: Callable[[], Awaitable[object]], stop: asyncio.Event, retry_s: float = RETRY_S
+) -> None:
+    """Run a service until it ends by itself. One that fails is started again: recording must not end with it."""
+    while not stop.is_set():
+        try:
+            await service()
+            return
+        except Exception:
+            logger.exception("%s failed; it is started again in %.0f s", what, retry_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), retry_s)
 
 
 def guard_of(settings: Settings) -> Guard:
