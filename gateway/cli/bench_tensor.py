@@ -64,8 +64,11 @@ def _show(figures: dict[str, Any]) -> None:
     session.print_table(("what", "codec alone", "ratio", "encode MB/CPU-s", "decode"), single, "")
     adaptive = figures["adaptive"]
     for how in ("adaptive streaming", "adaptive cold"):
-        size, spent = adaptive[how]["size_over_best_single"], adaptive[how]["time_over_best_single"]
-        session.print_line(f"{how}: {size} of the size and {spent} of the time of {adaptive['best_single']} alone")
+        for which, share in adaptive[how]["against"].items():
+            session.print_line(
+                f"{how}: {share['size_share']} of the size and {share['time_share']} of the time of "
+                f"{share['codec']} for everything, the {which}"
+            )
     for row in figures["cache"]["hit_rates"]:
         session.print_line(f"cache of {row['objects']} objects: S3-FIFO hits {row['s3fifo']}, LRU {row['lru']}")
     loop = figures["cyclic_loop"]

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tensor_layer.errors import TensorDamaged, TensorRefused
 from tensor_layer.stream import frames
-from tensor_layer.stream.codecs import BY_CODE, Words
+from tensor_layer.stream.codecs import BY_CODE
 from tensor_layer.stream.frames import FrameHead, Header
 from tensor_layer.stream.lossy import from_bf16, from_int8
-from tensor_layer.stream.tensor import STORED_AS, Tensor, from_numpy
+from tensor_layer.stream.tensor import STORED_AS, Tensor, Words, from_numpy
 
 LIMIT_BYTES = 64 << 30
 """A stream that announces more values than this is refused before memory is reserved for them."""

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+Words = NDArray[Any]
+"""(n,) unsigned little-endian words of the element's own size, C-contiguous."""
+
 DIMENSIONS_MAX = 32
 """numpy's own limit is 64; nothing real comes near, and a damaged header cannot ask for thousands."""
 

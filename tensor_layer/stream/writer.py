@@ -12,10 +12,10 @@ import numpy as np
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream import frames
 from tensor_layer.stream.choice import STREAMING, TRUSTED_CHUNKS, Budget, Chooser
-from tensor_layer.stream.codecs import BY_CODE, Words
+from tensor_layer.stream.codecs import BY_CODE
 from tensor_layer.stream.frames import CHUNK_BYTES, Frame, Header
 from tensor_layer.stream.lossy import Floats, Lossy, to_bf16, to_int8
-from tensor_layer.stream.tensor import Tensor
+from tensor_layer.stream.tensor import Tensor, Words
 
 
 @dataclass(slots=True)

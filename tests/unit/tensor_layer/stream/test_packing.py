@@ -102,6 +102,24 @@ def test_noise_stays_raw():
     assert set(tally.chunks_by_codec) == {"raw"}
 
 
+def test_what_is_mostly_zero_takes_little_more_than_what_is_not():
+    activations, tally = np.maximum(RNG.standard_normal(500_000, dtype=np.float32) - 1, 0), Tally()
+    packed = b"".join(pack(from_numpy(activations), tally=tally))
+
+    assert unpack([packed]).array.tobytes() == activations.tobytes()
+    assert set(tally.chunks_by_codec) == {"sparse"}
+    assert tally.ratio > 5
+
+
+def test_single_bytes_that_repeat_from_afar_are_met():
+    text, tally = np.tile(RNG.integers(32, 96, 300_000, np.uint8), 3), Tally()
+    packed = b"".join(pack(from_numpy(text), tally=tally))
+
+    assert unpack([packed]).array.tobytes() == text.tobytes()
+    assert set(tally.chunks_by_codec) == {"zstd"}
+    assert tally.ratio > 3
+
+
 def test_slow_codecs_need_a_budget_that_allows_them():
     assert codecs.PCODEC in COLD.allows("float32")
     assert codecs.PCODEC not in STREAMING.allows("float32")
