@@ -12,6 +12,8 @@ from agents.matching.live.features import Shown
 from agents.matching.live.lessons import judged_success, lessons_of
 from agents.matching.live.policy import Learner, LivePolicy
 from agents.matching.live.ranker import DENSE, WORDS
+from evolution.replay.comparing import spread
+from gateway.learning.promotion import EFFECTIVE_AGENTS, EFFECTIVE_TASKS
 from schemas.experience import ExperienceRecord, Feedback
 from schemas.policy import Lineage
 
@@ -59,7 +61,17 @@ class Pupil:
         changed = self.changed_choices()
         if changed is not None:
             metrics["changed_choices"] = round(changed, 5)
+        metrics |= self.diversity()
         return Lineage(since=self._since, until=self._until, records=self.records, code=code, metrics=metrics)
+
+    def diversity(self) -> dict[str, float]:
+        """Effective numbers of different tasks and of chosen agents, of recent decisions that were open."""
+        open_ones = [record for record in self._recent if len(record.candidates) > 1 and record.chosen]
+        if not open_ones:
+            return {}
+        tasks = spread([" ".join(record.instruction.split()).lower() for record in open_ones])
+        agents = spread([record.chosen[0] for record in open_ones])
+        return {EFFECTIVE_TASKS: round(tasks, 2), EFFECTIVE_AGENTS: round(agents, 2)}
 
     def changed_choices(self) -> float | None:
         """The share of recent decisions that would go to another agent now. None: there were none to decide."""

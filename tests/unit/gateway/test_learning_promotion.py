@@ -1,5 +1,7 @@
 """Whether a learned version comes into force by itself, and when a person decides."""
 
+import pytest
+
 from gateway.learning.promotion import ACTOR, state_after
 from schemas.policy import Lineage, PolicySnapshot
 from schemas.policy_state import PolicyExperiment, PolicyState
@@ -50,3 +52,16 @@ def test_what_a_person_rolled_back_is_not_promoted_over():
 def test_a_policy_made_by_hand_is_left_in_force():
     before = state(active="by-hand")
     assert state_after(before, version(), 0.5, None) is before
+
+
+@pytest.mark.parametrize("narrow", [{"effective_tasks": 1.0}, {"effective_agents": 1.1}])
+def test_a_version_that_learned_from_a_few_tasks_or_agents_waits_for_a_person(narrow: dict[str, float]):
+    various = {"changed_choices": 0.1, "effective_tasks": 80.0, "effective_agents": 6.0}
+    assert state_after(state(), version_with(various), 0.5, None).active == NEW
+    after = state_after(state(), version_with(various | narrow), 0.5, None)
+    assert (after.active, after.awaiting_review) == (None, (NEW,))
+    assert "learned from" in after.reason
+
+
+def version_with(metrics: dict[str, float]) -> PolicySnapshot:
+    return version().model_copy(update={"lineage": Lineage(metrics=metrics)})
