@@ -38,6 +38,7 @@ def tensor(
     numbers = caching.zipf_trace() if trace is None else caching.read_trace(trace)
     figures["cache"] = {"trace": str(trace or "zipf 1.0"), "hit_rates": caching.hit_rates(numbers)}
     figures["cyclic_loop"] = session.run(caching.cyclic_loop())
+    figures["forecasts"] = caching.forecasts()
     figures["passing"] = session.run(_passing(megabytes * 1_000_000))
     if as_json:
         session.print_json(figures)
@@ -73,6 +74,8 @@ def _show(figures: dict[str, Any]) -> None:
         session.print_line(f"cache of {row['objects']} objects: S3-FIFO hits {row['s3fifo']}, LRU {row['lru']}")
     loop = figures["cyclic_loop"]
     session.print_line(f"cyclic loop: hits {loop['hit_share']}, prefetches in time {loop['timely_share']}")
+    for row in figures["forecasts"]:
+        session.print_line(f"{row['sequence']}: next use forecast {row['markov']}, with the GRU {row['contest']}")
     for way, times in figures["passing"]["times_faster_than_bus"].items():
         grown = figures["passing"]["receiver_own_memory_peak_bytes"][way]
         session.print_line(f"{way}: {times}x the bus, receiver's own memory +{grown} bytes")

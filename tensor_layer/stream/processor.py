@@ -15,7 +15,9 @@ from tensor_layer.errors import TensorDamaged, TensorNotFound
 from tensor_layer.stream import handoff
 from tensor_layer.stream.cache import TensorCache
 from tensor_layer.stream.choice import STREAMING, Budget
+from tensor_layer.stream.contest import Contest
 from tensor_layer.stream.fetching import Fetching, TensorSource
+from tensor_layer.stream.gru import Gru
 from tensor_layer.stream.lossy import Lossy
 from tensor_layer.stream.mapped_files import MappedFiles
 from tensor_layer.stream.markov import Markov
@@ -45,7 +47,8 @@ class TensorStreamProcessor:
         self._files = MappedFiles(folder / "mapped", self._limits.mapped_bytes)
         self._packed = PackedFiles(folder / "packed")
         self._cache = TensorCache(self._limits.memory_bytes, self._files)
-        prefetch = Prefetch(Markov(), self._limits.prefetched_tensors) if self._limits.prefetched_tensors else None
+        waiting = self._limits.prefetched_tensors
+        prefetch = Prefetch(Contest(Markov(), Gru()), waiting) if waiting else None
         self._fetching = Fetching(source or self._packed, self._cache, prefetch)
         self._last: dict[tuple[str, tuple[int, ...]], str] = {}
 

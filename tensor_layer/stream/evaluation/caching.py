@@ -1,6 +1,7 @@
 """How often the cache has it: S3-FIFO on Zipf and on a trace, beside LRU; and the cyclic loop with prefetch."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,9 +12,11 @@ import numpy as np
 
 from tensor_layer.errors import TensorNotFound
 from tensor_layer.stream.cache import TensorCache
+from tensor_layer.stream.contest import Contest
 from tensor_layer.stream.fetching import FetchCounts, Fetching
+from tensor_layer.stream.gru import Gru
 from tensor_layer.stream.markov import Markov
-from tensor_layer.stream.prefetch import Prefetch, PrefetchCounts
+from tensor_layer.stream.prefetch import Forecaster, Prefetch, PrefetchCounts
 from tensor_layer.stream.s3fifo import S3Fifo
 from tensor_layer.stream.tensor import Tensor, from_numpy
 
@@ -72,6 +75,37 @@ def hit_rates(trace: Sequence[int], shares: Sequence[float] = (0.01, 0.1)) -> li
     return rows
 
 
+def forecasts(uses: int = 4000) -> list[dict[str, Any]]:
+    """Share of next uses forecast in the second half, by the Markov chain alone and in contest with the GRU."""
+    drawn = np.random.default_rng(3)
+    sequences = {
+        "one step in eight differs": list("xxxyxxxz"),
+        "24 uses of 6 tensors, repeated": [str(key) for key in drawn.integers(0, 6, 24)],
+        "64 layers in a cycle": [str(layer) for layer in range(64)],
+        "no order": [str(key) for key in drawn.integers(0, 64, uses)],
+    }
+    rows = []
+    for name, once in sequences.items():
+        keys = (once * (uses // len(once) + 1))[:uses]
+        row: dict[str, Any] = {"sequence": name}
+        contest = Contest(Markov(), Gru())
+        for which, forecaster in (("markov", Markov()), ("contest", contest)):
+            started = time.process_time()
+            row[which] = round(_forecast_share(forecaster, keys), 4)
+            row[f"{which}_cpu_us_per_use"] = round((time.process_time() - started) / uses * 1e6)
+        rows.append({**row, "gru_leads": contest.costly_leads, "gru_trained_uses": contest.trained_uses})
+    return rows
+
+
+def _forecast_share(forecaster: Forecaster, keys: Sequence[str]) -> float:
+    right = 0
+    for number, key in enumerate(keys):
+        ahead = forecaster.ahead(1)
+        right += number >= len(keys) // 2 and bool(ahead) and ahead[0][0] == key
+        forecaster.saw(key)
+    return right / (len(keys) - len(keys) // 2)
+
+
 async def cyclic_loop(rounds: int = 12, *, prefetch: bool = True) -> dict[str, Any]:
     """Layers used in a cycle, room for half of them, a backend that takes 2 ms, 1 ms of work a layer.
 
@@ -80,7 +114,7 @@ async def cyclic_loop(rounds: int = 12, *, prefetch: bool = True) -> dict[str, A
     layers = [from_numpy(np.full(LAYER_VALUES, number, np.float32)) for number in range(LAYERS)]
     size = layers[0].size_bytes
     cache = TensorCache((LAYERS // 2 - WAITING) * size if prefetch else LAYERS // 2 * size)
-    chooser = Prefetch(Markov(), WAITING) if prefetch else None
+    chooser = Prefetch(Contest(Markov(), Gru()), WAITING) if prefetch else None
     fetching = Fetching(_Backend(layers), cache, chooser)
     for number in range(rounds + 2):
         if number == 2:
