@@ -24,7 +24,7 @@ REPEATS = zstandard.ZstdCompressionParameters(
     min_match=6,
     target_length=0,
 )
-"""A window of a whole chunk, so that what repeats from afar is met: on text a tenth faster than zstd's own level 1."""
+"""A window of a whole chunk, so that what repeats from afar is met. Text comes out a tenth smaller than at level 1."""
 
 
 def squeeze(content: Words, parameters: zstandard.ZstdCompressionParameters = LETTERS) -> bytes:
