@@ -21,14 +21,14 @@ def offer(tensor: Tensor, files: MappedFiles, *, encoder: EncoderVersion | None 
 
     Raises TensorRefused, BlobStoreUnavailable when the folder has no room.
     """
+    message = TensorMessage(tensor_id=tensor.tensor_id, dtype=tensor.dtype, shape=tensor.shape, encoder=encoder)
     if tensor.size_bytes <= INLINE_LIMIT_BYTES:
         frame = pack_bytes(tensor)
         if len(frame) <= INLINE_LIMIT_BYTES:
-            message = TensorMessage(tensor_id=tensor.tensor_id, dtype=tensor.dtype, shape=tensor.shape, encoder=encoder)
             return message.model_copy(update={"codec": PACKED, "frame": frame})
-    files.put(tensor)  # before its id is asked for: values are hashed while they are written
+    files.put(tensor)
     ref = BlobRef(digest=f"sha256:{tensor.content_digest}", size_bytes=tensor.size_bytes)
-    return refer(tensor, encoder=encoder).model_copy(update={"ref": ref})
+    return message.model_copy(update={"codec": MAPPED, "ref": ref})
 
 
 def offer_once(tensor: Tensor, files: MappedFiles, *, encoder: EncoderVersion | None = None) -> TensorMessage:

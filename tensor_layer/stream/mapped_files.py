@@ -14,8 +14,7 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +34,6 @@ VALUES_AT = 4096
 """The values begin on a page, so that they can be mapped."""
 
 BLOCK_BYTES = 256 * 1024
-OVERLAP_BYTES = 4 << 20
-"""From this size on a thread of its own for the hash costs less than it saves."""
 
 _HEAD = struct.Struct("<4sHH")
 _CHECK = struct.Struct("<Q")
@@ -81,20 +78,17 @@ class MappedFiles:
         return tensor
 
     def put(self, tensor: Tensor) -> Tensor:
-        """Store a tensor and give back its mapped view. Idempotent. Raises TensorRefused when it can never fit.
-
-        A large tensor that nobody has hashed yet is hashed while it is written; that it was here already shows after.
-        """
-        if tensor.size_bytes < OVERLAP_BYTES or tensor.hashed:
-            return self.get(tensor.tensor_id) or self._write(tensor, lambda: tensor.content_digest)
-        with ThreadPoolExecutor(1, thread_name_prefix="tensor-hash") as beside:
-            return self._write(tensor, beside.submit(lambda: tensor.content_digest).result)
+        """Store a tensor and give back its mapped view. Idempotent. Raises TensorRefused when it can never fit."""
+        kept = self.get(tensor.tensor_id)
+        if kept is not None:
+            return kept
+        return self._write(tensor, tensor.tensor_id, tensor.content_digest)
 
     def put_once(self, tensor: Tensor) -> Tensor:
         """Store a tensor for one handover, under a name that is used only once: three times quicker than ``put``, since
         the values are copied and summed but not hashed. Nothing finds it by content; ``drop`` it when it is read.
         """
-        return self._write(tensor, None)
+        return self._write(tensor, new_id(), None)
 
     def drop(self, tensor_id: str) -> None:
         """Remove a tensor. Whoever has mapped it keeps it."""
@@ -171,15 +165,11 @@ class MappedFiles:
         if xxhash.xxh3_64_intdigest(array.reshape(-1).view(np.uint8).data) != check:
             raise TensorDamaged("its values are not those that were written")
 
-    def _write(self, tensor: Tensor, digest_of: Callable[[], str] | None) -> Tensor:
-        """Copy values into a new file: plain writes cost half of what faulting in fresh pages does. Without a digest
-        the name is new.
-        """
+    def _write(self, tensor: Tensor, tensor_id: str, digest: str | None) -> Tensor:
+        """Copy values into a new file: plain writes cost half of what faulting in fresh pages does."""
         path, locked = self._reserve(VALUES_AT + tensor.size_bytes, allocate=False)
         try:
             check = _write_summed(locked, tensor.content(), VALUES_AT)
-            digest = digest_of() if digest_of else None
-            tensor_id = tensor.tensor_id if digest else new_id()
             _write_all(locked, self.describe(tensor.dtype, tensor.shape, digest, tensor_id, check), 0)
             self.adopt(path, tensor_id)
         except OSError as error:

@@ -60,11 +60,6 @@ class Tensor:
         """sha256 of the values' bytes, 64 hex digits: the same values always have the same digest."""
         return hashlib.sha256(self.content()).hexdigest()
 
-    @property
-    def hashed(self) -> bool:
-        """Whether the id is known already and costs nothing to ask for."""
-        return not {"content_digest", "tensor_id"}.isdisjoint(self.__dict__)
-
     @cached_property
     def tensor_id(self) -> str:
         """The tensor's name, 64 hex digits: its dtype, shape and values, nothing else."""
