@@ -29,7 +29,7 @@ from schemas.policy import PolicySnapshot, PolicyUnreadable
 from tensor_layer.errors import TensorLayerError
 from tensor_layer.ports import Blobs
 
-DENSE, WORDS = "dense", "words"
+DENSE, EXAMPLE, WORDS = "dense", "example", "words"
 """The names under which workers record a candidate's plain similarities, whatever ranked it."""
 
 
@@ -60,12 +60,18 @@ def ranked_by(ranker: Ranker) -> Policy:
     """The first of the ranker's order, always. Scores are taken again from the recorded similarities."""
 
     def policy(record: ExperienceRecord) -> Sequence[float]:
-        hits = [SkillHit(c.agent_id, c.skill_id, c.scores.get(DENSE, c.score)) for c in record.candidates]
+        hits = [_hit(candidate) for candidate in record.candidates]
         cards = {candidate.agent_id: _card(candidate) for candidate in record.candidates}
         best = ranker.rank(hits, cards)[0].agent_id
         return [float(candidate.agent_id == best) for candidate in record.candidates]
 
     return policy
+
+
+def _hit(candidate: Candidate) -> SkillHit:
+    scores = candidate.scores
+    dense = scores.get(DENSE, candidate.score)
+    return SkillHit(candidate.agent_id, candidate.skill_id, dense, example_similarity=scores.get(EXAMPLE))
 
 
 def remembering(snapshot: PolicySnapshot, parts: dict[str, bytes]) -> Policy:

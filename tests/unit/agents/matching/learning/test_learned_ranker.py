@@ -1,16 +1,10 @@
 """A policy reorders near candidates by how their steps went, and leaves the rest as it was."""
 
-from pathlib import Path
-
-import pytest
-
-from agents.matching.learning import policy_file
 from agents.matching.learning.learned_ranker import STANDING_SHIFT_MAX, LearnedRanker, Outcome, learn
 from agents.matching.ranking import CosineRanker
 from agents.ports import SkillHit
 from schemas.card import AgentCard, NatsEndpoint, Skill
 from schemas.parts import Modality
-from schemas.policy import PolicyUnreadable
 
 
 def card(agent_id: str) -> AgentCard:
@@ -70,17 +64,3 @@ def test_propensities_sum_to_one():
 def test_nearness_never_counts_against():
     contrary = [Outcome("good", 0.9, False), Outcome("good", 0.1, True)] * 200
     assert learn(contrary, policy="p", encoder="e").weights["similarity"] >= 1.0
-
-
-def test_a_policy_survives_its_file(tmp_path: Path):
-    snapshot = learn(PAST, policy="learned-3", encoder="e", parent="learned-2")
-    file = tmp_path / "deep" / "policy.aos"
-    policy_file.save(snapshot, file)
-    policy_file.save(snapshot.model_copy(update={"policy": "learned-4"}), file)
-    assert policy_file.load(file).policy == "learned-4"
-    assert [path.name for path in file.parent.iterdir()] == ["policy.aos"]
-
-
-def test_a_policy_that_is_not_there_is_said_to_be(tmp_path: Path):
-    with pytest.raises(PolicyUnreadable, match="cannot be read"):
-        policy_file.load(tmp_path / "nothing")
