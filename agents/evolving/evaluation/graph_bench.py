@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agents.evolving.evaluation.graph_rows import GraphRows, within
 from agents.evolving.prediction.graphs import GraphPredictor, f1
-from agents.evolving.prediction.handovers import PastGraph
+from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.texts import Tasks
 from tensor_layer.ports import Vector
 

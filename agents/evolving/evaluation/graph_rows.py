@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agents.evolving.prediction.handovers import PastGraph
+from agents.evolving.prediction.past import PastGraph
 from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
 
 SHOWN_MAX = 5

@@ -9,14 +9,16 @@ from typing import TypeVar
 
 import numpy as np
 
-from agents.evolving.prediction.handovers import PAIRED, Handovers, Pair, PastGraph
+from agents.evolving.prediction.handovers import PAIRED, Handovers
 from agents.evolving.prediction.members import FOLDS, Members, Ranked
 from agents.evolving.prediction.mentions import Mentions
+from agents.evolving.prediction.past import Pair, PastGraph
+from agents.evolving.prediction.regressions import Regressions
 from agents.evolving.prediction.texts import Likeness, Tasks
 from agents.evolving.space import Floats, Ints
 from tensor_layer.ports import Vector
 
-PAST_MAX = 6000
+PAST_MAX = 4000
 """Kernel matrices grow with the square: of more past tasks the last ones are used."""
 LEARNABLE = 10
 """With fewer past tasks than this nothing can be held out, and learning is refused."""
@@ -53,11 +55,13 @@ class GraphPredictor:
         folds = np.arange(len(graphs)) % FOLDS
         self._cards = cards
         self._likeness = Likeness(past)
-        self._members = Members(self._likeness.past, _cosine(past, cards), members)
+        self._regressions = Regressions(self._likeness.past, graphs, members)
+        self._members = Members(self._likeness.past, self._regressions, _cosine(past, cards), members)
         self._mentions = Mentions(past.texts, members)
         held_out = self._members.held_out(folds)
-        similarity = self._likeness.past.without_self().blend()
-        self._handovers = Handovers(graphs, similarity, self._mentions.places(past.texts), held_out, folds)
+        places = self._mentions.places(past.texts)
+        alone = self._likeness.past.without_self()
+        self._handovers = Handovers(graphs, self._regressions, alone, places, held_out, folds)
         self.calibration = _calibrated(held_out, self._handovers.held_out(folds), graphs)
 
     def predict(self, tasks: Tasks) -> list[PastGraph]:
@@ -65,8 +69,9 @@ class GraphPredictor:
         if not len(tasks):
             return []
         alike = self._likeness.of(tasks)
-        ranked = self._members.ranked(alike, _cosine(tasks, self._cards))
-        pairs = self._handovers.chances(alike.blend(), self._mentions.places(tasks.texts), ranked)
+        said = self._regressions.told(alike)
+        ranked = self._members.ranked(said, alike, _cosine(tasks, self._cards))
+        pairs = self._handovers.chances(said, alike, self._mentions.places(tasks.texts), ranked)
         cut = self.calibration
         return [
             cut_out(ranked.agents[row], ranked.chance[row], pairs[row], cut.node_threshold, cut.edge_threshold)

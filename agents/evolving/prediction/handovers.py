@@ -1,45 +1,38 @@
 """How likely one agent hands over to another in a task's network. Called by ``graphs`` once the members are ranked.
 
 For each ordered pair of a task's likely agents: how often the pair was linked and ordered before, in all and in the
-nearest past tasks, where in the task's words each is spoken of, and who else may stand between. Gradient boosting makes
-one chance of it. Counts leave out the fold of the task that is asked about.
+nearest past tasks, what the regressions say of link and order, where in the words each is spoken of, and who else may
+stand between. Gradient boosting makes one chance of it. Counts leave out the fold of the task that is asked about.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier
 
+from agents.evolving.prediction.boosting import Boosted, held_out
 from agents.evolving.prediction.members import Ranked
-from agents.evolving.prediction.texts import neighbours
+from agents.evolving.prediction.past import Pair, PastGraph
+from agents.evolving.prediction.regressions import Regressions, Said
+from agents.evolving.prediction.texts import Alike, neighbours
 from agents.evolving.space import Bools, Floats, Ints
 
 PAIRED = 6
 """Of a task's agents so many, the likeliest, are paired."""
 NEIGHBOURS = 40
-BOOSTING = {"max_iter": 200, "learning_rate": 0.05, "max_leaf_nodes": 15, "l2_regularization": 5.0, "random_state": 0}
 
-Pair = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class PastGraph:
-    """One task's network by rows of the catalogue: agents in order of work, and who hands over to whom."""
-
-    agents: tuple[int, ...]
-    edges: tuple[Pair, ...]
-
-    def orders(self) -> list[Pair]:
-        """Every pair that stands in this order."""
-        return [(one, other) for place, one in enumerate(self.agents) for other in self.agents[place + 1 :]]
+CLOSEST = 15
+"""Of the tasks that are also nearest in the sequence of their words so many are asked."""
+SAYING = ("radial", "sequence", "thirds", "all", "words")
+"""The regressions that are asked about pairs."""
+DIRECTED = ("sequence", "all")
+"""Those whose answer for the opposite direction is looked at too."""
 
 
 class _Counts:
     """How often pairs were linked, and stood in this order, in all graphs and in those of each fold."""
 
-    def __init__(self, graphs: Sequence[PastGraph], folds: Ints) -> None:
+    def __init__(self, graphs: Sequence[PastGraph], folds: Ints, agents: int) -> None:
         self.linked, self.ordered = Counter[Pair](), Counter[Pair]()
         self._linked_in = {int(fold): Counter[Pair]() for fold in np.unique(folds)}
         self._ordered_in = {int(fold): Counter[Pair]() for fold in np.unique(folds)}
@@ -48,6 +41,7 @@ class _Counts:
                 counter.update(graph.edges)
             for counter in (self.ordered, self._ordered_in[int(fold)]):
                 counter.update(graph.orders())
+        self._ends = self._leaving(agents)
 
     def tables(self, agents: Sequence[int], fold: int | None) -> tuple[Floats, Floats]:
         """(agents, agents) each: links and orders among them, the fold left out."""
@@ -57,48 +51,97 @@ class _Counts:
             ordered -= _table(self._ordered_in[fold], agents)
         return linked, ordered
 
+    def leads(self, agents: Ints, fold: int | None) -> Floats:
+        """(agents): of the links of each agent the share that leave it, the fold left out."""
+        sources, targets = self._ends[-1 if fold is None else fold]
+        share: Floats = sources[agents] / (sources[agents] + targets[agents] + 1.0)
+        return share
+
+    def _leaving(self, agents: int) -> dict[int, tuple[Floats, Floats]]:
+        """By fold left out, -1 for none: how many links leave, and how many reach, each agent."""
+        ends = dict[int, tuple[Floats, Floats]]()
+        for fold in (-1, *self._linked_in):
+            counter = self.linked if fold < 0 else self.linked - self._linked_in[fold]
+            sources, targets = np.zeros((2, agents))
+            for (source, target), count in counter.items():
+                sources[source] += count
+                targets[target] += count
+            ends[fold] = sources, targets
+        return ends
+
 
 class Handovers:
     """The chance of each ordered pair to be an edge. Pairs come as (tasks, PAIRED, PAIRED), rows feeding columns."""
 
     def __init__(
-        self, graphs: Sequence[PastGraph], similarity: Floats, mentions: Floats, ranked: Ranked, folds: Ints
+        self,
+        graphs: Sequence[PastGraph],
+        regressions: Regressions,
+        alike: Alike,
+        mentions: Floats,
+        ranked: Ranked,
+        folds: Ints,
     ) -> None:
-        self._graphs = graphs
-        self._counts = _Counts(graphs, folds)
-        self._features = self._laid_out(similarity, mentions, ranked, folds)
+        self._graphs, self._regressions = graphs, regressions
+        self._counts = _Counts(graphs, folds, mentions.shape[1])
+        self._features = self._laid_out(regressions.left_out, alike, mentions, ranked, folds)
         self._right = _edges_among(graphs, ranked)
-        self._model = _boosted(self._features, self._right)
+        self._pairs = _off_diagonal(self._right.shape[1])
+        self._model = Boosted(self._features[:, self._pairs], self._right[:, self._pairs])
 
     def held_out(self, folds: Ints) -> Floats:
         """The past tasks, each answered by a model that was trained without its fold."""
         chance = np.zeros(self._right.shape)
-        for fold in np.unique(folds):
-            inside = folds == fold
-            chance[inside] = _chance(_boosted(self._features[~inside], self._right[~inside]), self._features[inside])
+        chance[:, self._pairs] = held_out(self._features[:, self._pairs], self._right[:, self._pairs], folds)
         return chance
 
-    def chances(self, similarity: Floats, mentions: Floats, ranked: Ranked) -> Floats:
+    def chances(self, said: Mapping[str, Said], alike: Alike, mentions: Floats, ranked: Ranked) -> Floats:
         """New tasks."""
-        return _chance(self._model, self._laid_out(similarity, mentions, ranked, None))
+        features = self._laid_out(said, alike, mentions, ranked, None)
+        chance = np.zeros(features.shape[:3])
+        chance[:, self._pairs] = self._model.chance(features[:, self._pairs])
+        return chance
 
-    def _laid_out(self, similarity: Floats, mentions: Floats, ranked: Ranked, folds: Ints | None) -> Floats:
-        nearest, weights = neighbours(similarity, NEIGHBOURS)
-        return np.stack(
-            [
-                self._of_task(
-                    ranked.agents[row],
-                    ranked.chance[row],
-                    mentions[row],
-                    dict(zip(nearest[row].tolist(), weights[row].tolist(), strict=True)),
-                    None if folds is None else int(folds[row]),
-                )
-                for row in range(len(similarity))
-            ]
+    def _laid_out(
+        self, said: Mapping[str, Said], alike: Alike, mentions: Floats, ranked: Ranked, folds: Ints | None
+    ) -> Floats:
+        """(tasks, PAIRED, PAIRED, features)."""
+        near, closest = (
+            _weighted(alike.blend(sequence), count) for sequence, count in ((0.0, NEIGHBOURS), (2.0, CLOSEST))
         )
+        of_tasks = [
+            self._of_task(
+                ranked.agents[row],
+                ranked.chance[row],
+                mentions[row],
+                (near[row], closest[row]),
+                None if folds is None else int(folds[row]),
+            )
+            for row in range(len(mentions))
+        ]
+        return np.concatenate([np.stack(of_tasks), self._regressed(said, ranked.agents[:, :PAIRED])], axis=-1)
+
+    def _regressed(self, said: Mapping[str, Said], agents: Ints) -> Floats:
+        """(tasks, PAIRED, PAIRED, features): what the regressions say of links and orders, and of the opposite."""
+        columns = list[Floats]()
+        for name in SAYING:
+            link = self._regressions.links.among(said[name].links, agents)
+            order = self._regressions.orders.among(said[name].orders, agents)
+            columns += [link, order]
+            if name in DIRECTED:
+                back, later = link.swapaxes(1, 2), order.swapaxes(1, 2)
+                columns += [back, later, link / (np.abs(link) + np.abs(back) + 0.05), order - later]
+        broadest = self._regressions.links.among(said["all"].links, agents)
+        columns += [broadest - _best_other(broadest, axis) for axis in (1, 2)]
+        return np.stack(columns, axis=-1)
 
     def _of_task(
-        self, agents: Ints, chance: Floats, mentions: Floats, near: dict[int, float], fold: int | None
+        self,
+        agents: Ints,
+        chance: Floats,
+        mentions: Floats,
+        near: tuple[dict[int, float], dict[int, float]],
+        fold: int | None,
     ) -> Floats:
         """(PAIRED, PAIRED, features) of one task."""
         linked, ordered = self._counts.tables(agents.tolist(), fold)
@@ -106,11 +149,14 @@ class Handovers:
         share = (linked + 0.1) / (met + 1.0)
         between = (chance * share[:, None, :] * share.T[None, :, :]).max(axis=2)
         paired = slice(min(PAIRED, len(agents)))
-        near_linked, near_ordered = self._nearby(agents[paired].tolist(), near)
+        leads = self._counts.leads(agents[paired], fold)
         pairs = [chance_of[paired, paired] for chance_of in (ordered, ordered.T, linked, linked.T, between)]
         pairs += [share[paired, paired], ((ordered + 0.5) / (met + 1.0))[paired, paired]]
-        pairs += [near_linked, near_linked.T, near_ordered, near_ordered.T]
-        return np.stack([*pairs, *_of_ends(chance, mentions[agents], len(near_linked))], axis=-1)
+        pairs.append(leads[:, None] - leads[None, :])
+        for tasks in near:
+            near_linked, near_ordered = self._nearby(agents[paired].tolist(), tasks)
+            pairs += [near_linked, near_linked.T, near_ordered, near_ordered.T]
+        return np.stack([*pairs, *_of_ends(chance, mentions[agents], len(leads))], axis=-1)
 
     def _nearby(self, agents: Sequence[int], near: dict[int, float]) -> tuple[Floats, Floats]:
         """Links and orders among the agents in the nearest past tasks, by weight."""
@@ -131,7 +177,7 @@ def _of_ends(chance: Floats, mentions: Floats, size: int) -> list[Floats]:
     shape = (size, size)
     source, target = np.broadcast_to(p[:, None], shape), np.broadcast_to(p[None, :], shape)
     others = -np.sort(-p)
-    third = others[2] if len(others) > 2 else 0.0
+    third, fourth = (float(others[place]) if len(others) > place else 0.0 for place in (2, 3))
     return [
         source,
         target,
@@ -141,6 +187,7 @@ def _of_ends(chance: Floats, mentions: Floats, size: int) -> list[Floats]:
         at[None, :] - at[:, None],
         np.full(shape, chance.sum()),
         np.full(shape, third),
+        np.full(shape, fourth),
         np.broadcast_to(np.arange(size)[:, None], shape).astype(np.float64),
         np.broadcast_to(np.arange(size)[None, :], shape).astype(np.float64),
     ]
@@ -162,24 +209,17 @@ def _edges_among(graphs: Sequence[PastGraph], ranked: Ranked) -> Bools:
     return right
 
 
-def _boosted(features: Floats, right: Bools) -> HistGradientBoostingClassifier | float:
-    if right.all() or not right.any():
-        return float(right.any())
-    pairs = _off_diagonal(right.shape[1])
-    return HistGradientBoostingClassifier(**BOOSTING).fit(
-        features[:, pairs].reshape(-1, features.shape[-1]), right[:, pairs].ravel()
-    )
+def _weighted(similarity: Floats, count: int) -> list[dict[int, float]]:
+    """For each task its nearest past tasks with their weights."""
+    nearest, weights = neighbours(similarity, count)
+    return [dict(zip(*row, strict=True)) for row in zip(nearest.tolist(), weights.tolist(), strict=True)]
 
 
-def _chance(model: HistGradientBoostingClassifier | float, features: Floats) -> Floats:
-    pairs = _off_diagonal(features.shape[1])
-    chance = np.zeros(features.shape[:3])
-    if isinstance(model, float):
-        chance[:, pairs] = model
-    elif pairs.any():
-        told = model.predict_proba(features[:, pairs].reshape(-1, features.shape[-1]))[:, 1]
-        chance[:, pairs] = told.reshape(len(features), -1)
-    return chance
+def _best_other(said: Floats, axis: int) -> Floats:
+    """For each pair the most that is said of another pair with the same target (axis 1) or source (axis 2)."""
+    falling = -np.sort(-said, axis=axis)
+    best, second = (np.take(falling, [min(place, said.shape[axis] - 1)], axis=axis) for place in (0, 1))
+    return np.where(said >= best, second, best)
 
 
 def _off_diagonal(size: int) -> Bools:

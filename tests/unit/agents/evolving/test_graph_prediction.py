@@ -9,8 +9,9 @@ import pytest
 from agents.evolving.evaluation.graph_bench import measure
 from agents.evolving.evaluation.graph_rows import GraphRows, read_graphs, within
 from agents.evolving.prediction.graphs import GraphPredictor, TooLittleExperience, cut_out, f1
-from agents.evolving.prediction.handovers import PastGraph
-from agents.evolving.prediction.texts import Likeness, Tasks
+from agents.evolving.prediction.past import PastGraph
+from agents.evolving.prediction.regressions import PairIndex, Regression
+from agents.evolving.prediction.texts import Likeness, Tasks, in_sequence
 from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
 
 WORDS = ("scan", "translate", "summarise", "speak", "chart")
@@ -49,7 +50,7 @@ def test_the_order_of_the_words_orders_the_work(measured):
 
 
 def test_learning_twice_gives_the_same_graphs():
-    past, new = made_up(60, 3), made_up(10, 4)
+    past, new = made_up(24, 3), made_up(10, 4)
     tasks = Tasks(new.queries, vectors(new.queries))
     one, other = (
         GraphPredictor(
@@ -77,6 +78,33 @@ def test_texts_without_words_are_compared_by_meaning_alone():
     alike = Likeness(Tasks(("?!", "…"), vectors(["scan", "speak"]))).past
     assert not alike.words.any()
     assert alike.meaning[0, 0] == pytest.approx(1.0)
+
+
+def test_which_word_stands_before_which_is_read():
+    assert in_sequence("Please cancel the alarm, then set it") == [
+        *("cancel", "alarm", "then", "set"),
+        *("cancel<alarm", "cancel<then", "cancel<set", "alarm<then", "alarm<set", "then<set"),
+    ]
+
+
+def test_leaving_one_out_in_closed_form_is_learning_without_it():
+    points = np.random.default_rng(0).normal(size=(8, 3))
+    kernel, targets = np.exp(points @ points.T / 4.0), points[:, :2] > 0
+    rest = np.arange(1, 8)
+    alone = Regression(kernel[np.ix_(rest, rest)], targets[rest].astype(float), 0.2).told(kernel[:1, rest])
+    assert Regression(kernel, targets.astype(float), 0.2).left_out[0] == pytest.approx(alone[0])
+
+
+def test_pairs_that_were_never_met_are_told_nothing():
+    index = PairIndex([(0, 2), (2, 1), (0, 2)], 3)
+    among = index.among(np.array([[0.7, 0.4]]), np.array([[2, 0, 1]]))
+    assert among[0].tolist() == [[0.0, 0.0, 0.4], [0.7, 0.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_past_tasks_without_any_handover_give_graphs_without_one():
+    past = Tasks(tuple(f"scan document {n}" for n in range(12)), vectors(["scan"] * 12))
+    predictor = GraphPredictor(vectors(WORDS), past, [PastGraph((0,), ())] * 12)
+    assert predictor.predict(past.only([0])) == [PastGraph((0,), ())]
 
 
 def test_no_predicted_graph_has_a_cycle():
