@@ -7,7 +7,7 @@ import pytest
 
 from agents.registry.health import HEARTBEAT_TTL_S
 from schemas import subjects
-from tests.stack.agents import card, reply, unique, until_planned
+from tests.stack.agents import ASKED_AT_ONCE, card, reply, unique, until_planned
 
 TASKS = ("What is 15% of 240?", "Judge the sentiment of this review: the kettle broke on the first day and I hate it")
 
@@ -90,6 +90,6 @@ async def test_an_agent_that_fell_silent_is_no_candidate_and_says_so(door, bus):
 
 async def candidates(door, question) -> set[str]:
     """Who any worker would consider: asked several times, as any of them may answer."""
-    asked = [door.post("/v1/explain", json=question) for _ in range(6)]
+    asked = [door.post("/v1/explain", json=question) for _ in range(ASKED_AT_ONCE)]
     explained = [answer.json() for answer in await asyncio.gather(*asked)]
     return {c["agent_id"] for one in explained for report in one["matches"] for c in report["candidates"]}

@@ -15,7 +15,7 @@ from schemas.base import new_id
 
 Answer = Callable[[Client, Msg, dict[str, Any]], Awaitable[None]]
 HEARTBEAT_S = 2.0
-ASKED_AT_ONCE = 6
+ASKED_AT_ONCE = 20
 
 
 def card(agent_id: str, **more: Any) -> dict[str, Any]:
