@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -62,11 +63,20 @@ async def _client(held: AsyncExitStack, recorded: bool, sync_interval: str) -> B
     stack = Stack(folder, sync_interval=sync_interval, settings=settings)
     held.push_async_callback(stack.stop)
     await stack.start()
+    held.push_async_callback(_tell_warnings, stack)
     nc = await nats.connect(stack.nats.url)
     held.push_async_callback(nc.close)
     client = BusClient(nc)
     await client.start()
     return client
+
+
+async def _tell_warnings(stack: Stack) -> None:
+    """What workers complained about: a figure with complaints behind it is worth less."""
+    lines = (stack.folder / "agents-0.log").read_text(errors="replace").splitlines()
+    said = [line for line in lines if " INFO " not in line]
+    if said:
+        print(*said[:20], f"... {len(said)} lines", sep="\n", file=sys.stderr)
 
 
 def quantiles(latencies: list[float]) -> dict[str, float]:
