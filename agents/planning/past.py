@@ -27,6 +27,7 @@ PRIOR_COUNT = 5.0
 """A skill is judged as if it had so many steps before that went as the tenant's steps usually go."""
 USUAL_DONE, USUAL_FAILED = 9.0, 1.0
 """And the stated prior of a tenant without experience: nine of ten steps come to an answer."""
+LEAST_USUAL = 0.005
 USUAL_FADE = 0.995
 UNMEASURED_MS = 200.0
 PRIOR_SPREAD = 1.0
@@ -81,8 +82,12 @@ class StepPast:
 
     @property
     def usual(self) -> float:
-        """The share of the tenant's steps that come to an answer: what is expected of a skill nobody has tried."""
-        return self._usual[0] / sum(self._usual)
+        """The share of the tenant's steps that come to an answer: what is expected of a skill nobody has tried.
+
+        Never certain, however long nothing failed (or succeeded): certainty has no odds.
+        """
+        share = self._usual[0] / sum(self._usual)
+        return min(max(share, LEAST_USUAL), 1.0 - LEAST_USUAL)
 
     def learn(self, record: ExperienceRecord) -> None:
         """Take in one task's steps."""
@@ -112,7 +117,7 @@ class StepPast:
         return StepForecast(
             latency_ms=past.measured[0],
             reliability=done / (done + failed),
-            doubt=1.0 / done + 1.0 / failed,
+            doubt=1.0 / (done + 0.5) + 1.0 / (failed + 0.5),  # of log odds, with the correction of Anscombe (1956)
             cost=past.measured[1],
             seen=round(past.done + past.failed),
         )

@@ -74,3 +74,14 @@ def test_a_worker_that_starts_knows_what_others_wrote_down() -> None:
     known = other.of("default").steps.step("a", "s")
     other.restore(one.snapshot("default"))
     assert other.of("default").steps.step("a", "s") == known, "an older snapshot takes nothing back"
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_however_long_nothing_changes_the_next_step_is_not_certain(ok: bool) -> None:
+    past, outcome = StepPast(), seen([("a", "s", 10.0, ok)])
+    past.restore(past.snapshot("t", ()).model_copy(update={"usual": (200.0 * ok, 200.0 * (not ok))}))  # all has faded
+    for _ in range(3_000):
+        past.learn(outcome)
+    for step in (past.step("a", "s"), past.step("newcomer", "s")):
+        assert 0.0 < step.reliability < 1.0
+        assert np.isfinite(step.doubt)
