@@ -28,6 +28,8 @@ PRIOR_COUNT = 5.0
 USUAL_DONE, USUAL_FAILED = 9.0, 1.0
 """And the stated prior of a tenant without experience: nine of ten steps come to an answer."""
 LEAST_USUAL = 0.005
+MEASURED_SHARE = 8
+"""Spreads are measured again when more than one in so many of the remembered steps are new."""
 USUAL_FADE = 0.995
 UNMEASURED_MS = 200.0
 PRIOR_SPREAD = 1.0
@@ -64,11 +66,14 @@ class _Steps:
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_STEPS))
     costs: deque[float] = field(default_factory=lambda: deque(maxlen=LAST_STEPS))
     measured: tuple[Spread, Spread | None] | None = None
-    """Latency and cost, until the next step changes them."""
+    """Latency and cost, until enough new steps may have changed them."""
+    unmeasured: int = 0
 
     def add(self, *, ok: bool) -> None:
         self.done, self.failed = self.done * FADE + ok, self.failed * FADE + (not ok)
-        self.measured = None
+        self.unmeasured += 1
+        if self.unmeasured > len(self.latencies_ms) // MEASURED_SHARE:
+            self.measured, self.unmeasured = None, 0
 
 
 class StepPast:

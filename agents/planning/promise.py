@@ -16,6 +16,8 @@ from agents.planning.past import StepPast, Z, log_odds
 from schemas.network import Interval, Network
 
 KEPT = 512
+FITTED_SHARE = 8
+"""Of many remembered forecasts, one in so many have to be new before they are looked at again."""
 FIT_EVERY = 8
 PRIOR_SD = (1.0, 0.5)
 """Of offset and slope: how far experience has to push before the guess is believed less than it says of itself."""
@@ -51,7 +53,7 @@ class Calibration:
         """One forecast met its outcome."""
         self._seen.append((round(guess, 4), success))
         self._new += 1
-        if self._new >= FIT_EVERY:
+        if self._new >= max(FIT_EVERY, len(self._seen) // FITTED_SHARE):
             self._fit()
 
     def restore(self, forecasts: Iterable[tuple[float, bool]]) -> None:
