@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -16,6 +17,8 @@ from gateway.settings import Settings
 logger = logging.getLogger(__name__)
 
 RETRY_S = 30.0
+NICE = 5
+"""Learning yields to tasks where cores are short: what is recorded waits in a durable stream meanwhile."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -26,6 +29,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     from gateway.mining_desk import mine_on_schedule
     from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
 
+    with suppress(OSError):
+        os.nice(NICE)
     async with open_bus(settings, "aos-evolution") as bus:
         store = build_store(store_settings(settings))
         refiner = RefinementService(bus.nc)
