@@ -122,7 +122,7 @@ class StepPast:
         return StepForecast(
             latency_ms=past.measured[0],
             reliability=done / (done + failed),
-            doubt=1.0 / (done + 0.5) + 1.0 / (failed + 0.5),  # of log odds, with the correction of Anscombe (1956)
+            doubt=1.0 / done + 1.0 / failed,
             cost=past.measured[1],
             seen=round(past.done + past.failed),
         )
