@@ -1,14 +1,16 @@
 """A worker's live view of the registry: cards, skill vectors, health. Started by the wiring, asked by matching."""
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from agents.background_tasks import Loop, begun, ended
 from agents.errors import AgentsError
 from agents.ports import Registry, SkillIndex
 from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
@@ -23,7 +25,6 @@ BATCH_CARDS = 256
 CARDS_PER_TURN = 32
 RETRY_S = 1.0
 LIST_AGAIN_S = 2.0
-CANCEL_AGAIN_S = 0.2
 LOGGED_BACKLOG = 1_000
 NOTE_HEALTH_S = 0.5
 
@@ -76,19 +77,12 @@ class LiveFleet:
             self._note_health,
             self._probe_agents,
         )
-        self._tasks = [asyncio.create_task(_again_and_again(loop), name=f"fleet {loop.__name__}") for loop in loops]
-        for task in self._tasks:
-            task.add_done_callback(_log_end)
+        self._tasks = begun([_again_and_again(loop) for loop in loops], "fleet")
 
     async def stop(self) -> None:
         """Stop following. The index stays open: whoever opened it closes it."""
-        pending = set(self._tasks)
+        await ended(*self._tasks)
         self._tasks = []
-        while pending:
-            for task in pending:
-                task.cancel()
-            # Until 3.12, asyncio.wait_for (in every request of nats-py) loses a cancellation that meets its answer.
-            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     @property
     def version(self) -> int:
@@ -228,17 +222,17 @@ def _key_of(revision: CardRevision) -> AgentKey:
     return revision.card.tenant, revision.card.id
 
 
-async def _again_and_again(loop: Callable[[], Awaitable[None]]) -> None:
-    """Run a loop of the fleet; when the bus, the encoder or the index fails it, start it again."""
-    while True:
-        try:
-            await loop()
-            return
-        except (AgentsError, TensorLayerError, OSError) as error:
-            logger.warning("the fleet tries again in %s s: %s", RETRY_S, error)
-        await asyncio.sleep(RETRY_S)
+def _again_and_again(loop: Loop) -> Loop:
+    """The loop, started again whenever the bus, the encoder or the index fails it."""
 
+    @functools.wraps(loop)
+    async def kept() -> None:
+        while True:
+            try:
+                await loop()
+                return
+            except (AgentsError, TensorLayerError, OSError) as error:
+                logger.warning("the fleet tries again in %s s: %s", RETRY_S, error)
+            await asyncio.sleep(RETRY_S)
 
-def _log_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("%s ended; this worker's view of the agents grows old", task.get_name(), exc_info=task.exception())
+    return kept

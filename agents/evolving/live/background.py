@@ -15,10 +15,10 @@ import nats.errors
 from nats.aio.client import Client
 from pydantic import ValidationError
 
+from agents.background_tasks import ended
 from agents.evolving.live.binding import CardDigests
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.brief import brief_of
-from agents.evolving.live.ending import ended
 from agents.evolving.live.refiner import GAIN_MIN, bench_of
 from agents.evolving.objectives import WEIGHTS, Preference
 from agents.planning.errands import fits_of

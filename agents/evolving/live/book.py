@@ -11,10 +11,10 @@ from nats.js import JetStreamContext
 from nats.js.kv import KV_DEL, KV_OP
 from pydantic import ValidationError
 
+from agents.background_tasks import ended
 from agents.errors import BusUnavailable
 from agents.evolving.archive import Archive, Winner
 from agents.evolving.live.binding import unpacked
-from agents.evolving.live.ending import ended
 from agents.evolving.live.kinds import Goals, Kinds, Met
 from agents.planning.pasts import Pasts
 from agents.registry.kv_feed import KvEntry, bus_errors, follow, snapshot, subject_of

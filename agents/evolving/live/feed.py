@@ -12,8 +12,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from pydantic import ValidationError
 
+from agents.background_tasks import ended
 from agents.evolving.live.book import PlanBook
-from agents.evolving.live.ending import ended
 from agents.planning.pasts import Pasts
 from schemas import subjects
 from schemas.experience import ExperienceRecord

@@ -17,6 +17,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import ValidationError
 
+from agents.background_tasks import begun, ended
 from agents.errors import BusUnavailable
 from agents.matching.live.lessons import lessons_of
 from agents.matching.live.loading import Loader
@@ -39,7 +40,6 @@ APPLY_EVERY_S = 1.0
 """Outcomes count in batches: what is remembered of matches stays valid in between, so that a warm one stays warm."""
 RECENT_OUTCOMES = 2_048
 RETRY_S = 5.0
-CANCEL_AGAIN_S = 0.2
 
 Cards = Callable[[str], Mapping[str, AgentCard]]
 Encode = Callable[[Sequence[str]], Awaitable[Vector]]
@@ -75,20 +75,12 @@ class PolicyFeed:
         """Follow the bucket and hear outcomes. Tasks that come before a policy is loaded are routed by similarity."""
         self._dimension = (await self._encode(["dimension"])).shape[1]
         await self._nc.subscribe(subjects.EXPERIENCE_ALL, cb=self._hear)
-        loops = (self._follow, self._load_wanted, self._apply_heard)
-        self._tasks = [asyncio.create_task(loop(), name=f"policies {loop.__name__}") for loop in loops]
-        for task in self._tasks:
-            task.add_done_callback(_log_end)
+        self._tasks = begun((self._follow, self._load_wanted, self._apply_heard), "policies")
 
     async def stop(self) -> None:
         """Stop following."""
-        pending = set(self._tasks)
+        await ended(*self._tasks)
         self._tasks = []
-        while pending:
-            for task in pending:
-                task.cancel()
-            # Until 3.12, asyncio.wait_for (in every request of nats-py) loses a cancellation that meets its answer.
-            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
 
     def lot(self, tenant: str, task_id: str | None) -> Lot | None:
         """What is drawn for the task; None while nothing that was learned is in force."""
@@ -229,8 +221,3 @@ def _read_all(payloads: Sequence[bytes], dimension: int) -> list[tuple[str, Outc
             record = ExperienceRecord.model_validate_json(payload)
             found += [(record.tenant, outcome) for outcome in lessons_of(record, dimension)]
     return found
-
-
-def _log_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        logger.error("%s ended; this worker's policies grow old", task.get_name(), exc_info=task.exception())
