@@ -1,7 +1,7 @@
 """``aos experience``: what happened, for learning. Reads the store itself, beside a running evolution role."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -11,15 +11,14 @@ import typer
 from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable, NotEmbedded
 from evolution.export import ExportFormat
 from evolution.export import export as export_records
-from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.ports import ExperienceQuery
 from evolution.store.moments import microseconds
-from evolution.wiring import build_store
 from gateway.cli import session
 from gateway.cli.bar import bar
+from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import since
-from gateway.roles.evolution import store_settings
 from gateway.settings import Settings
 from schemas.experience import ExperienceRecord
 
@@ -44,7 +43,7 @@ def tail(
     query = ExperienceQuery(tenant=_tenant(settings, all_tenants), agent_id=agent, limit=max(1, limit))
 
     async def work() -> None:
-        async with _opened(settings) as store:
+        async with stored(settings) as store:
             if follow:
                 async for record in store.tail(query, latest=limit):
                     _print(record, as_json=as_json)
@@ -70,7 +69,7 @@ def export(
     query = ExperienceQuery(tenant=_tenant(settings, all_tenants), since=since, agent_id=agent)
 
     async def work() -> int:
-        async with _opened(settings) as store:
+        async with stored(settings) as store:
             return await export_records(store, query, path, kind or _format_of(path))
 
     count = session.run(work())
@@ -199,22 +198,6 @@ def _reported() -> Iterator[None]:
         raise Failed(
             str(error), exit_code=ExitCode.UNREACHABLE if unreachable else ExitCode.FAILED, code=error.code
         ) from error
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[ExperienceStore]:
-    store = build_store(store_settings(settings, read_only=True))
-    try:
-        yield store
-    except EvolutionError as error:
-        raise Failed(
-            str(error),
-            exit_code=ExitCode.UNREACHABLE,
-            code=error.code,
-            next_step="run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL",
-        ) from error
-    finally:
-        await store.close()
 
 
 def _tenant(settings: Settings, all_tenants: bool) -> str | None:

@@ -6,9 +6,9 @@ import typer
 
 from evolution.ports import ExperienceQuery
 from gateway.cli import replay_evaluate, replay_report, replay_run, session, windows
+from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
-from gateway.cli.replay_sources import stored
 from gateway.cli.session import Json, Tenant
 from gateway.errors import TaskNotFound
 from gateway.replay.story import Moment, Stories, Story

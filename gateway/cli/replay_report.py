@@ -10,9 +10,9 @@ from evolution.errors import EvolutionError, NothingToEvaluate
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.cli import session, windows
 from gateway.cli.bench_screen import say
+from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
-from gateway.cli.replay_sources import stored
 from gateway.cli.session import Json, Tenant
 from gateway.settings import Settings
 

@@ -6,35 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from evolution.errors import EvolutionError, ExperienceStoreUnavailable
 from evolution.ports import ExperienceStore
-from evolution.wiring import build_store
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.policy_source import bus_of, failed
-from gateway.roles.evolution import store_settings
+from gateway.cli.experience_source import stored
+from gateway.cli.policy_source import bus_of
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from evolution.replay.decision_log import Policy
-
-
-@asynccontextmanager
-async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
-    """The experience store, for reading."""
-    store = build_store(store_settings(settings, read_only=True))
-    try:
-        yield store
-    except ExperienceStoreUnavailable as error:
-        raise Failed(
-            str(error),
-            exit_code=ExitCode.UNREACHABLE,
-            code=error.code,
-            next_step="run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL",
-        ) from error
-    except EvolutionError as error:
-        raise failed(error) from error
-    finally:
-        await store.close()
 
 
 @asynccontextmanager

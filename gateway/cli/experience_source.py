@@ -1,0 +1,31 @@
+"""The experience store, as commands read it. Every failure becomes Failed."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from evolution.errors import EvolutionError, ExperienceStoreUnavailable
+from evolution.ports import ExperienceStore
+from evolution.wiring import build_store
+from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.policy_source import failed
+from gateway.roles.evolution import store_settings
+from gateway.settings import Settings
+
+
+@asynccontextmanager
+async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
+    """The experience store, for reading."""
+    store = build_store(store_settings(settings, read_only=True))
+    try:
+        yield store
+    except ExperienceStoreUnavailable as error:
+        raise Failed(
+            str(error),
+            exit_code=ExitCode.UNREACHABLE,
+            code=error.code,
+            next_step="run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL",
+        ) from error
+    except EvolutionError as error:
+        raise failed(error) from error
+    finally:
+        await store.close()
