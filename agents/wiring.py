@@ -26,6 +26,7 @@ from agents.matching.live.feed import PolicyFeed
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.matching.rule_book import RuleBook, RuledPlanner
+from agents.outcome_feed import OutcomeFeed
 from agents.ports import SkillIndex
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
@@ -88,7 +89,7 @@ async def build_worker(
         gateway_url=options.gateway_url,
     )
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
-    policies = PolicyFeed(nc, js, blobs, fleet.cards, perceiver.encode_texts)
+    policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts)
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
     planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning)
     rules = RuleBook(js)
@@ -114,6 +115,7 @@ async def build_worker(
         rules,
         policies,
         planning,
+        OutcomeFeed(nc, (policies.learn, planning.learn)),
         BusServices(nats_url, Answers(perceiver, ruled, matcher, policies.problem)),
     )
     return Worker(lanes, controls, services, options.drain_s)

@@ -12,6 +12,7 @@ from nats.js.kv import KeyValue
 
 from agents.evolving.live.service import RefinementService
 from agents.evolving.live.wiring import LivePlanning, PlanningOptions
+from agents.outcome_feed import OutcomeFeed
 from agents.ports import Planned
 from schemas import subjects
 from schemas.card import AgentCard
@@ -59,10 +60,13 @@ async def refiner(nc: Client) -> AsyncIterator[RefinementService]:
 @asynccontextmanager
 async def worker(nc: Client, js: JetStreamContext, *cards: AgentCard) -> AsyncIterator[PlanningWorker]:
     made = PlanningWorker(nc, js, *(cards or (COSTLY, CHEAP)))
+    outcomes = OutcomeFeed(nc, (made.live.learn,), hand_on_every_s=0.05)
     await made.live.start()
+    await outcomes.start()
     try:
         yield made
     finally:
+        await outcomes.stop()
         await made.live.stop()
 
 

@@ -11,6 +11,7 @@ from agents.matching.live.features import Shown
 from agents.matching.live.feed import PolicyFeed
 from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
+from agents.outcome_feed import OutcomeFeed
 from schemas import subjects
 from schemas.card import AgentCard, NatsEndpoint, Skill
 from schemas.experience import ExperienceRecord
@@ -72,9 +73,12 @@ def desk(js, tmp_path) -> Desk:
 
 @pytest.fixture
 async def feed(nc, js, desk) -> AsyncIterator[PolicyFeed]:
-    feed = PolicyFeed(nc, js, desk.blobs, lambda _tenant: {"a": card("a"), "b": card("b")}, encode)
+    feed = PolicyFeed(js, desk.blobs, lambda _tenant: {"a": card("a"), "b": card("b")}, encode)
+    outcomes = OutcomeFeed(nc, (feed.learn,), hand_on_every_s=0.05)
     await feed.start()
+    await outcomes.start()
     yield feed
+    await outcomes.stop()
     await feed.stop()
 
 

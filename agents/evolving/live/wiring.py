@@ -8,7 +8,7 @@ from nats.js import JetStreamContext
 from agents.evolving.live.background import Background, over_the_bus
 from agents.evolving.live.binding import CardDigests
 from agents.evolving.live.book import PlanBook
-from agents.evolving.live.feed import PastFeed
+from agents.evolving.live.past_keeper import PastKeeper
 from agents.evolving.live.planner import KindPlanner
 from agents.evolving.objectives import Preference
 from agents.planning.nearness import EncodeTexts
@@ -46,7 +46,9 @@ class LivePlanning:
         book = PlanBook(js, pasts)
         background = Background(over_the_bus(nc), book, fleet, pasts, digests, Preference(options.preference))
         greedy = GreedyPlanner(matcher, fleet, encode_texts, pasts=pasts, quality_threshold=options.quality_threshold)
-        self._services = (book, PastFeed(nc, pasts, book), background)
+        keeper = PastKeeper(pasts, book)
+        self.learn = keeper.learn
+        self._services = (book, keeper, background)
         self.planner = KindPlanner(
             greedy, fleet, book, background, digests,
             fresh_share=options.fresh_share, policy_of=lambda task: _policy_of(matcher, task),

@@ -2,8 +2,8 @@
 
 Started by the wiring; asked by the matcher. Versions are read and built off the event loop and take effect at once,
 whole. One that cannot be used (cut off, too new, of another encoder, of agents that are all gone) leaves the last
-good one in place, and is said in the log and by explain. Between versions every outcome that any worker publishes is
-heard on the bus and counts within a second, so that routing follows an agent that changes before the learner does.
+good one in place, and is said in the log and by explain. Between versions every outcome that any worker publishes
+(see ``outcome_feed``) counts within a second, so that routing follows an agent that changes before the learner does.
 """
 
 import asyncio
@@ -12,8 +12,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import ValidationError
 
@@ -35,9 +33,6 @@ from tensor_layer.ports import Blobs, Vector
 
 logger = logging.getLogger(__name__)
 
-APPLY_AT = 16
-APPLY_EVERY_S = 1.0
-"""Outcomes count in batches: what is remembered of matches stays valid in between, so that a warm one stays warm."""
 RECENT_OUTCOMES = 2_048
 RETRY_S = 5.0
 
@@ -48,8 +43,7 @@ Encode = Callable[[Sequence[str]], Awaitable[Vector]]
 class PolicyFeed:
     """ports.Policies for every tenant. For one event loop."""
 
-    def __init__(self, nc: Client, js: JetStreamContext, blobs: Blobs, cards: Cards, encode: Encode) -> None:
-        self._nc = nc
+    def __init__(self, js: JetStreamContext, blobs: Blobs, cards: Cards, encode: Encode) -> None:
         self._js = js
         self._cards = cards
         self._encode = encode
@@ -59,10 +53,8 @@ class PolicyFeed:
         self._in_force: dict[str, str] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._recent: dict[str, deque[Outcome]] = {}
-        self._heard: list[bytes] = []
         self._edition = 0
         self._dimension = 0
-        self._stirred = asyncio.Event()
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -72,10 +64,9 @@ class PolicyFeed:
         return dict(self._problems)
 
     async def start(self) -> None:
-        """Follow the bucket and hear outcomes. Tasks that come before a policy is loaded are routed by similarity."""
+        """Follow the bucket. Tasks that come before a policy is loaded are routed by similarity."""
         self._dimension = (await self._encode(["dimension"])).shape[1]
-        await self._nc.subscribe(subjects.EXPERIENCE_ALL, cb=self._hear)
-        self._tasks = begun((self._follow, self._load_wanted, self._apply_heard), "policies")
+        self._tasks = begun((self._follow, self._load_wanted), "policies")
 
     async def stop(self) -> None:
         """Stop following."""
@@ -102,6 +93,19 @@ class PolicyFeed:
     def ranker(self, tenant: str, lot: Lot) -> LearnedOrder | None:
         """The order of that policy, as of now."""
         return self._orders.get((tenant, lot.policy))
+
+    def learn(self, records: Sequence[ExperienceRecord]) -> None:
+        """Count what became of tasks. Of tenants whose state is not known yet nothing is kept."""
+        lessons = [
+            (record.tenant, lesson)
+            for record in records
+            if record.tenant in self._states
+            for lesson in lessons_of(record, self._dimension)
+        ]
+        for tenant, lesson in lessons:
+            self._count(tenant, lesson)
+        if lessons:
+            self._edition += 1
 
     def problem(self, tenant: str) -> str:
         """Why the policy that should be in force is not, in words; empty when it is."""
@@ -170,33 +174,14 @@ class PolicyFeed:
         for key in [key for key in self._problems if key[0] == tenant and key[1] not in wanted]:
             del self._problems[key]
 
-    async def _hear(self, message: Msg) -> None:
-        if not self._states:
+    def _count(self, tenant: str, outcome: Outcome) -> None:
+        self._recent.setdefault(tenant, deque(maxlen=RECENT_OUTCOMES)).append(outcome)
+        state = self._states.get(tenant)
+        if state is None or state.frozen:
             return
-        self._heard.append(message.data)
-        if len(self._heard) >= APPLY_AT:
-            self._stirred.set()
-
-    async def _apply_heard(self) -> None:
-        while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), APPLY_EVERY_S)
-            self._stirred.clear()
-            heard, self._heard = self._heard, []
-            if heard:
-                self._apply(await asyncio.to_thread(_read_all, heard, self._dimension))
-
-    def _apply(self, lessons: Sequence[tuple[str, Outcome]]) -> None:
-        for tenant, outcome in lessons:
-            self._recent.setdefault(tenant, deque(maxlen=RECENT_OUTCOMES)).append(outcome)
-            state = self._states.get(tenant)
-            if state is None or state.frozen:
-                continue
-            for (whose, policy), order in self._orders.items():
-                if whose == tenant and policy != state.reference:
-                    order.live.learn(outcome)
-        if lessons:
-            self._edition += 1
+        for (whose, policy), order in self._orders.items():
+            if whose == tenant and policy != state.reference:
+                order.live.learn(outcome)
 
 
 def _policy_for(state: PolicyState, task_id: str | None) -> str | None:
@@ -211,13 +196,3 @@ def _policy_for(state: PolicyState, task_id: str | None) -> str | None:
 def _in_use(state: PolicyState) -> tuple[str, ...]:
     named = (state.active, state.experiment.candidate if state.experiment else None)
     return tuple(policy for policy in named if policy is not None)
-
-
-def _read_all(payloads: Sequence[bytes], dimension: int) -> list[tuple[str, Outcome]]:
-    """Outcomes with their tenants; what does not read is the recorder's to refuse."""
-    found = []
-    for payload in payloads:
-        with suppress(ValidationError):
-            record = ExperienceRecord.model_validate_json(payload)
-            found += [(record.tenant, outcome) for outcome in lessons_of(record, dimension)]
-    return found
