@@ -1,7 +1,7 @@
 """What all messages share: frozen, strict about unknown fields, and the identifiers they carry."""
 
+import os
 import re
-import secrets
 import time
 import uuid
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ TOKEN_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"  # noqa: S105 - a token of a subject, n
 """One NATS subject token: no dots, no wildcards, no spaces."""
 
 TOKEN_CHARACTERS = 64
+_LOW_62_BITS = (1 << 62) - 1
 _TOKEN = re.compile(TOKEN_PATTERN)
 
 _TASK_NAMESPACE = uuid.UUID("6f1d9c1e-3f0b-5c58-9a52-0c6e2f3a7a10")
@@ -41,8 +42,8 @@ def now() -> datetime:
 def new_id() -> str:
     """A fresh identifier, 32 hex digits, sortable by time of creation (UUIDv7 layout, RFC 9562)."""
     milliseconds = time.time_ns() // 1_000_000
-    value = (milliseconds << 80) | (0x7 << 76) | (secrets.randbits(12) << 64)
-    value |= (0b10 << 62) | secrets.randbits(62)
+    chance = int.from_bytes(os.urandom(10))
+    value = (milliseconds << 80) | (0x7 << 76) | ((chance >> 68) << 64) | (0b10 << 62) | (chance & _LOW_62_BITS)
     return f"{value:032x}"
 
 

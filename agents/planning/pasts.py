@@ -27,7 +27,9 @@ class Pasts:
 
     def of(self, tenant: str) -> TenantPast:
         """That tenant's past; empty when nothing is known of it."""
-        past = self._tenants.setdefault(tenant, TenantPast())
+        past = self._tenants.get(tenant)
+        if past is None:
+            past = self._tenants[tenant] = TenantPast()
         self._tenants.move_to_end(tenant)
         if len(self._tenants) > TENANTS_MAX:
             self._tenants.popitem(last=False)

@@ -3,14 +3,14 @@
 The same records in the same order make the same policy: learning from scratch and step by step are one code.
 """
 
-from collections import deque
+from collections import OrderedDict, deque
 from datetime import datetime
 
 import numpy as np
 
 from agents.matching.live.features import Shown
 from agents.matching.live.lessons import judged_success, lessons_of
-from agents.matching.live.policy import Learner, LivePolicy
+from agents.matching.live.policy import Learner, LivePolicy, Outcome
 from agents.matching.live.ranker import DENSE, WORDS
 from evolution.replay.comparing import spread
 from gateway.learning.promotion import EFFECTIVE_AGENTS, EFFECTIVE_TASKS
@@ -21,6 +21,10 @@ RECENT = 200
 """So many decisions say how much a version would change."""
 FORETOLD = 1_000
 RECORDS_KNOWN = 4_096
+JUDGED_PER_S = 32
+"""Of what happened within one second, so many outcomes are judged before they are learned; a fleet that does hundreds a
+second needs no more for its weights, and its cores for the tasks. All outcomes are learned.
+"""
 
 
 class Pupil:
@@ -34,18 +38,22 @@ class Pupil:
         self.new = 0
         self._since: datetime | None = None
         self._until: datetime | None = None
-        self._known: deque[str] = deque(maxlen=RECORDS_KNOWN)
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._second = 0
+        self._judged = 0
         self._recent: deque[ExperienceRecord] = deque(maxlen=RECENT)
         self._errors: deque[float] = deque(maxlen=FORETOLD)
 
     def study(self, record: ExperienceRecord) -> None:
-        """In the order of arrival; a record that was studied already is passed over. About a millisecond."""
+        """In the order of arrival; a record that was studied already is passed over. At most about a millisecond."""
         if record.record_id in self._known:
             return
-        self._known.append(record.record_id)
+        self._known[record.record_id] = None
+        if len(self._known) > RECORDS_KNOWN:
+            self._known.popitem(last=False)
         lessons = lessons_of(record, self.dimension)
         for lesson in lessons:
-            self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
+            self._take_in(lesson, int(record.at.timestamp()))
         if lessons:
             self._note(record, len(lessons))
 
@@ -79,6 +87,16 @@ class Pupil:
         if not open_ones:
             return None
         return sum(self._differs(record) for record in open_ones) / len(open_ones)
+
+    def _take_in(self, lesson: Outcome, second: int) -> None:
+        """By the record's own clock, so that the same records make the same policy however fast they are studied."""
+        if second != self._second:
+            self._second, self._judged = second, 0
+        if self._judged >= JUDGED_PER_S:
+            self.learner.policy.learn(lesson)
+            return
+        self._judged += 1
+        self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
 
     def _differs(self, record: ExperienceRecord) -> bool:
         ids = [candidate.agent_id for candidate in record.candidates]

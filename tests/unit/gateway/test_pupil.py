@@ -1,0 +1,52 @@
+"""A busy second: every outcome is learned, some are judged first, and how fast they are studied changes nothing."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from gateway.learning.pupil import JUDGED_PER_S, Pupil
+from schemas.experience import ExperienceRecord
+from schemas.task import TaskState
+
+DIMENSION = 8
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def record(number: int, at: datetime) -> ExperienceRecord:
+    vector = np.zeros(DIMENSION, np.float32)
+    vector[number % DIMENSION] = 1.0
+    return ExperienceRecord(
+        record_id=f"r{number}", task_id=f"t{number}", tenant="default", at=at, state=TaskState.SUCCEEDED,
+        success=number % 3 > 0, chosen=(f"a{number % 2}",), latency_ms=1, cost=0,
+        vector=base64.b64encode(vector.tobytes()).decode(),
+    )  # fmt: skip
+
+
+def studied(records: list[ExperienceRecord]) -> Pupil:
+    pupil = Pupil(DIMENSION, "encoder")
+    for one in records:
+        pupil.study(one)
+    return pupil
+
+
+def rows(pupil: Pupil) -> int:
+    return len(pupil.learner._rows)
+
+
+def test_a_busy_second_is_learned_whole_and_judged_in_part():
+    pupil = studied([record(number, NOON) for number in range(10 * JUDGED_PER_S)])
+    assert pupil.learner.policy.past.count == 10 * JUDGED_PER_S
+    assert rows(pupil) == JUDGED_PER_S
+
+
+def test_the_next_second_is_judged_again():
+    first = [record(number, NOON) for number in range(2 * JUDGED_PER_S)]
+    later = [record(number, NOON + timedelta(seconds=1)) for number in range(1_000, 1_003)]
+    assert rows(studied([*first, *later])) == JUDGED_PER_S + 3
+
+
+def test_a_record_that_comes_twice_counts_once():
+    pupil = studied([record(1, NOON), record(2, NOON), record(1, NOON)])
+    assert pupil.records == 2
+    assert pupil.learner.policy.past.count == 2
