@@ -13,7 +13,14 @@ from schemas.card import AgentCard, CardRevision
 from schemas.explain import Explanation, SearchReply
 from schemas.invocation import InvocationReply
 from schemas.problem import Problem
-from schemas.subjects import BUS, CONTENT_JSON, CONTENT_PROTOBUF, HEADER_CONTENT_TYPE, HEADER_MESSAGE_ID
+from schemas.subjects import (
+    BUS,
+    CONTENT_JSON,
+    CONTENT_PROTOBUF,
+    HEADER_CONTENT_TYPE,
+    HEADER_MESSAGE_ID,
+    TASK_MESSAGE_BYTES,
+)
 from schemas.tensor import EncodeReply, TensorMessage
 from schemas.wire import protobuf_models
 
@@ -113,7 +120,8 @@ _TAIL = f"""\
 
 ## Sizes
 
-A message holds at most 1 MB. Content past 256 KiB travels by reference: `POST /v1/blobs` answers the reference.
+A task is at most {TASK_MESSAGE_BYTES // 1024} KiB, or it is rejected. Content past 256 KiB travels by reference:
+`POST /v1/blobs` answers the reference. The bus takes messages of 4 MB, and no more than 2 MiB on the subjects of tasks.
 
 ## Publish a task from any NATS client
 

@@ -43,6 +43,9 @@ QUEUE_WORKERS = "workers"
 QUEUE_PERCEPTION = "perception"
 QUEUE_REFINERS = "refiners"
 
+TASK_MESSAGE_BYTES = 640 * 1024
+"""The largest message that is a task; larger ones are rejected with the reason. Large content goes by reference."""
+
 HEADER_MESSAGE_ID = "Nats-Msg-Id"
 HEADER_CONTENT_TYPE = "Content-Type"
 CONTENT_JSON = "application/json"

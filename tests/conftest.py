@@ -34,7 +34,7 @@ async def nc(nats_server: NatsServer) -> AsyncIterator[Client]:
 async def js(nc: Client) -> JetStreamContext:
     """JetStream with every stream and bucket of the map."""
     context = nc.jetstream(timeout=10)
-    await ensure(context, Quotas().scaled(0.05))
+    await ensure(context, Quotas().scaled(0.05), nc.max_payload)
     return context
 
 

@@ -63,7 +63,7 @@ class Dispatcher:
     async def dispatch(self, message: Msg) -> None:
         """Do what the message asks for, then say so to the bus."""
         try:
-            task = decode(TaskSubmitted, message.data, content_type_of(message))
+            task = _task_in(message)
         except (ValidationError, ValueError) as error:
             await self._refuse(message, error)
             return
@@ -163,6 +163,17 @@ class Dispatcher:
         data = {"code": "invalid_task", "problem": problem, "next_step": "see schemas/json/TaskSubmitted.schema.json"}
         await self._teller.tell(tenant, task_id, TaskEventKind.REJECTED, data)
         await _acknowledge(message)
+
+
+def _task_in(message: Msg) -> TaskSubmitted:
+    """Raises ValueError, ValidationError among them."""
+    size = len(message.data)
+    if size > subjects.TASK_MESSAGE_BYTES:
+        raise ValueError(
+            f"the message has {size} bytes and a task at most {subjects.TASK_MESSAGE_BYTES}: content past 256 KiB "
+            "travels by reference, see POST /v1/blobs"
+        )
+    return decode(TaskSubmitted, message.data, content_type_of(message))
 
 
 async def _acknowledge(message: Msg) -> None:

@@ -23,9 +23,9 @@ from schemas.task import Priority
 MIB = 1024 * 1024
 DAY_S = 86_400.0
 
-TASK_MESSAGE_BYTES = 640 * 1024
-"""Largest message of the work queue. A dead letter carries the whole message in base64 and must fit the 1 MB that the
-bus takes, so what is larger is refused at once; large content travels by reference.
+QUEUED_MESSAGE_BYTES = 2 * MIB
+"""Largest message that the work queue takes: larger than any task, so that a worker can say why it is none. A dead
+letter carries it whole in base64 and must fit what the bus takes, so what is larger still is refused at once.
 """
 
 
@@ -48,8 +48,8 @@ class Quotas:
         return replace(self, **sized)
 
 
-def stream_configs(quotas: Quotas) -> tuple[StreamConfig, ...]:
-    """Every stream of the map, without the key-value buckets."""
+def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[StreamConfig, ...]:
+    """Every stream of the map, without the key-value buckets, for a bus that takes messages of that size."""
     streams = (
         StreamConfig(
             name=subjects.STREAM_TASKS,
@@ -58,7 +58,7 @@ def stream_configs(quotas: Quotas) -> tuple[StreamConfig, ...]:
             retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
             max_bytes=quotas.tasks_bytes,
-            max_msg_size=TASK_MESSAGE_BYTES,
+            max_msg_size=min(QUEUED_MESSAGE_BYTES, max_payload_bytes * 5 // 8),
             duplicate_window=120,
         ),
         StreamConfig(
@@ -131,9 +131,9 @@ def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
     return tuple(replace(bucket, replicas=quotas.replicas, direct=True) for bucket in buckets)
 
 
-async def ensure(js: JetStreamContext, quotas: Quotas) -> None:
+async def ensure(js: JetStreamContext, quotas: Quotas, max_payload_bytes: int = MIB) -> None:
     """Create what is missing and bring the rest to today's configuration. Safe to call from many processes at once."""
-    for config in stream_configs(quotas):
+    for config in stream_configs(quotas, max_payload_bytes):
         await _ensure_stream(js, config)
     for bucket in bucket_configs(quotas):
         await _ensure_bucket(js, bucket)

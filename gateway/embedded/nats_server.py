@@ -17,7 +17,7 @@ CONFIG = """\
 host: {host}
 port: {port}
 server_name: aos-embedded
-max_payload: 1MB
+max_payload: 4MB
 write_deadline: "10s"
 jetstream {{
   store_dir: {store!r}

@@ -33,7 +33,7 @@ async def open_bus(settings: Settings, name: str) -> AsyncIterator[Bus]:
     nc = await connect(settings.nats_url, name, credentials=settings.nats_credentials)
     try:
         js = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
-        await ensure(js, quotas_of(settings))
+        await ensure(js, quotas_of(settings), nc.max_payload)
         yield Bus(nc, js)
     finally:
         await nc.close()

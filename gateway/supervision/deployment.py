@@ -133,7 +133,7 @@ class Deployment:
         """Register the folder's cards and start their commands, now and whenever they change."""
         self._bus = await connect(self.nats_url, "aos-up", credentials=self._settings.nats_credentials)
         js = self._bus.jetstream(timeout=JETSTREAM_TIMEOUT_S)
-        await ensure(js, quotas_of(self._settings))
+        await ensure(js, quotas_of(self._settings), self._bus.max_payload)
         memory = self._data_dir / "cards-registered.json"
         self._folder = AgentFolder(folder, KvRegistry(js), self.supervisor, self._agent_spec, self._on_refused, memory)
         self._following = asyncio.create_task(self._folder.run(), name="follow the agent cards")

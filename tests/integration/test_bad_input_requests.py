@@ -114,16 +114,26 @@ async def test_a_lane_that_does_not_exist_takes_nothing(bus):
 
 
 @pytest.mark.parametrize("kind", ["garbage", "task"])
-async def test_what_could_not_be_kept_as_a_dead_letter_is_refused_by_the_bus_at_once(kind, bus):
-    large = b"x" * 900_000
+async def test_a_megabyte_of_text_is_rejected_with_what_to_do_instead(kind, door, bus, heard):
+    large = b"x" * 1_048_576
     payload = large if kind == "garbage" else told({"parts": [{"text": large.decode()}]})
+    ack = await bus.jetstream().publish(SUBMIT, payload)
+    rejected = await heard.until_any(TaskEventKind.REJECTED)
+    assert rejected.task_id == (_claimed(payload) or f"invalid-{ack.seq}")
+    assert str(len(payload)) in rejected.data["problem"]
+    assert "/v1/blobs" in rejected.data["problem"]
+    letters = (await door.get("/v1/dead?limit=5")).json()["letters"]
+    assert rejected.task_id in [letter["task_id"] for letter in letters]
+
+
+async def test_what_could_not_be_kept_as_a_dead_letter_is_refused_by_the_bus_at_once(bus):
     with pytest.raises(nats.js.errors.APIError, match="maximum"):
-        await bus.jetstream().publish(SUBMIT, payload)
+        await bus.jetstream().publish(SUBMIT, b"x" * 2_500_000)
 
 
 async def test_the_largest_message_that_the_bus_takes_can_still_be_rejected_and_sent_round_again(door, bus, heard):
     config = (await bus.jetstream().stream_info(subjects.STREAM_TASKS)).config
-    payload = b'{"task_id": "' + (task_id := new_id()).encode() + b'", "parts": "' + b"x" * 1_000_000
+    payload = b'{"task_id": "' + (task_id := new_id()).encode() + b'", "parts": "' + b"x" * 2_500_000
     payload = payload[: config.max_msg_size - 100]
     ack = await bus.jetstream().publish(SUBMIT, payload)
     rejected = await heard.until_any(TaskEventKind.REJECTED)
