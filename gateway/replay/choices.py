@@ -10,7 +10,6 @@ from dataclasses import fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.learning.learned_ranker import PRIOR, LearnedRanker
 from agents.matching.live.features import Shown, lay_out
 from agents.matching.live.past import Near
 from agents.matching.live.policy import LivePolicy
@@ -43,8 +42,6 @@ class WorkerChoices:
         """No snapshot is the built-in cosine policy. Raises PolicyDamaged when a part of the version is missing."""
         if snapshot is None:
             return ranked_by(CosineRanker())
-        if not snapshot.artefacts and snapshot.weights.keys() <= PRIOR.keys():
-            return ranked_by(LearnedRanker(snapshot))
         return remembering(snapshot, {name: await self._part(snapshot, name) for name in snapshot.artefacts})
 
     async def _part(self, snapshot: PolicySnapshot, name: str) -> bytes:

@@ -60,7 +60,7 @@ async def week(tmp_path: Path):
 async def bucket(js) -> PolicyBucket:
     """With two versions: one that changes nothing and one that has learned much."""
     found = PolicyBucket(js)
-    calm = PolicySnapshot(policy="calm", encoder="e", events=0, weights={"similarity": 8.0})
+    calm = PolicySnapshot(policy="calm", encoder="e", events=0, weights={"nearness": 2.0, "reputation": 1.0})
     standings = {"novice": AgentStanding(successes=99, failures=1), "clerk": AgentStanding(successes=1, failures=99)}
     bold = calm.model_copy(
         update={"policy": "bold", "parent": "calm", "standings": standings, "lineage": Lineage(metrics={"auc": 0.9})}
@@ -107,7 +107,7 @@ async def test_a_policy_is_shown_compared_and_carried_as_a_file_that_nobody_may_
     assert (await aos("policy", "show", "bold", "--out", str(file)))[0] == 0
     assert (await aos("policy", "put", str(file), "--tenant", "other"))[0] == 0
     assert json.loads((await aos("policy", "show", "bold", "--json", "--tenant", "other"))[1])["parent"] == "calm"
-    file.write_bytes(file.read_bytes().replace(b'"similarity":8.0', b'"similarity":1.0'))
+    file.write_bytes(file.read_bytes().replace(b'"nearness":2.0', b'"nearness":1.0'))
     code, _, err = await aos("policy", "put", str(file), "--tenant", "third")
     assert code == 1
     assert "never edited by hand" in err

@@ -16,7 +16,7 @@ from gateway.policy_desk import registry_over
 from schemas.base import now
 from schemas.policy import AgentStanding, PolicySnapshot, dumps
 from schemas.policy_state import PolicyExperiment, PolicyState
-from tests.unit.evolution.decisions_made import a_decision
+from tests.unit.evolution.decisions_made import WEIGHTS, a_decision
 
 LIKE_COSINE: dict[str, AgentStanding] = {}
 TURNED_ROUND = {"spare": AgentStanding(successes=99, failures=1), "main": AgentStanding(successes=5, failures=95)}
@@ -39,7 +39,7 @@ async def loop(registry, store):
 
 async def begin(registry, *, share=0.5, standings=LIKE_COSINE, **changes) -> PolicyExperiment:
     """An experiment that began an hour ago."""
-    snapshot = PolicySnapshot(policy="learned-1", encoder="e", events=0, weights={}, standings=standings)
+    snapshot = PolicySnapshot(policy="learned-1", encoder="e", events=0, weights=WEIGHTS, standings=standings)
     await registry.bucket.put("default", dumps(snapshot))
     since = now() - timedelta(hours=1)
     values = {"name": "trial", "candidate": "learned-1", "share": share, "since": since} | changes
@@ -152,7 +152,7 @@ async def test_two_loops_at_once_decide_once(registry, store, js):
 
 
 async def test_a_learned_policy_that_is_certainly_worse_than_the_prior_goes_back_to_it(registry, store, loop):
-    snapshot = PolicySnapshot(policy="bad", encoder="e", events=0, weights={}, standings=TURNED_ROUND)
+    snapshot = PolicySnapshot(policy="bad", encoder="e", events=0, weights=WEIGHTS, standings=TURNED_ROUND)
     await registry.bucket.put("default", dumps(snapshot))
     await registry.promote("default", "bad", Who("anna"), reviewed=True)
     await store.record(
@@ -164,7 +164,7 @@ async def test_a_learned_policy_that_is_certainly_worse_than_the_prior_goes_back
 
 
 async def test_a_learned_policy_that_does_well_stays(registry, store, loop):
-    snapshot = PolicySnapshot(policy="good", encoder="e", events=0, weights={}, standings=TURNED_ROUND)
+    snapshot = PolicySnapshot(policy="good", encoder="e", events=0, weights=WEIGHTS, standings=TURNED_ROUND)
     await registry.bucket.put("default", dumps(snapshot))
     await registry.promote("default", "good", Who("anna"), reviewed=True)
     await store.record(

@@ -25,13 +25,13 @@ from schemas import subjects
 from schemas.base import now
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
 from schemas.policy_state import PolicyExperiment, PolicyState
-from tests.unit.evolution.decisions_made import a_decision
+from tests.unit.evolution.decisions_made import WEIGHTS, a_decision
 
 ME = Who("anna", "because")
 
 
 def a_policy(name="learned-1", **changes) -> PolicySnapshot:
-    values = {"policy": name, "encoder": "minilm-1", "events": 40, "weights": {"similarity": 8.0, "standing": 0.5}}
+    values = {"policy": name, "encoder": "minilm-1", "events": 40, "weights": WEIGHTS}
     return PolicySnapshot.model_validate(values | changes)
 
 
@@ -101,7 +101,7 @@ async def test_a_name_that_is_not_there_is_not_found(registry, name):
 
 
 async def test_a_file_edited_by_hand_is_refused_with_what_to_do(registry):
-    edited = dumps(a_policy()).replace(b'"similarity":8.0', b'"similarity":9.0')
+    edited = dumps(a_policy()).replace(b'"nearness":2.0', b'"nearness":9.0')
     with pytest.raises(PolicyDamaged, match="never edited by hand"):
         await registry.bucket.put("default", edited)
     assert len(await registry.listed("default")) == 1
@@ -232,9 +232,9 @@ async def test_a_policy_that_is_certainly_worse_than_the_reference_and_the_best_
 async def test_the_difference_of_two_versions_names_weights_agents_and_changed_choices(registry, store):
     await store.record([a_decision(i, near=0.05) for i in range(20)])
     standings = {"spare": AgentStanding(successes=99, failures=1), "main": AgentStanding(successes=5, failures=95)}
-    await put(registry, a_policy("one"), a_policy("two", weights={"similarity": 8.0, "bias": 1.0}, standings=standings))
+    await put(registry, a_policy("one"), a_policy("two", weights={"nearness": 2.0, "bias": 1.0, "reputation": 2.0}, standings=standings))
     found = await registry.diff("default", "one", "two")
-    assert found.weights == {"bias": (None, 1.0), "standing": (0.5, None)}
+    assert found.weights == {"bias": (None, 1.0), "reputation": (1.0, 2.0)}
     assert found.standings == {"main": (None, 0.05), "spare": (None, 0.99)}
     assert found.changed_choices == 1.0
     assert (await registry.diff("default", "two", BUILT_IN)).changed_choices == 1.0

@@ -1,11 +1,17 @@
 """Makes records of decisions between two agents for tests of policies: `main` is nearer, `spare` is second."""
 
+import base64
+import struct
 from datetime import timedelta
 
 from schemas.base import now
 from schemas.candidate import Candidate
 from schemas.experience import ExperienceRecord
 from schemas.task import TaskState
+
+VECTOR = base64.b64encode(struct.pack("<4f", 1.0, 0.0, 0.0, 0.0)).decode()
+"""All tasks mean the same: nothing but standings and nearness tells the agents apart."""
+WEIGHTS = {"nearness": 2.0, "reputation": 1.0}
 
 
 def a_decision(
@@ -39,6 +45,7 @@ def a_decision(
         "chosen": (agent,),
         "propensity": chance.get(agent, 1.0),
         "policy": policy,
+        "vector": VECTOR,
         "latency_ms": 20.0,
         "cost": 0.1,
     }
