@@ -10,12 +10,16 @@ from schemas.experience import ExperienceRecord, Feedback
 
 @dataclass(frozen=True, slots=True)
 class ExperienceQuery:
-    """Which records are asked for. None means no restriction; ``since`` is inclusive, ``until`` is not."""
+    """Which records are asked for. None means no restriction; ``since`` is inclusive, ``until`` is not.
+
+    With ``tenant`` and ``task_id`` a store reads no records but the task's own.
+    """
 
     tenant: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     agent_id: str | None = None
+    task_id: str | None = None
     success: bool | None = None
     limit: int = 1000
 

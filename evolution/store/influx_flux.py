@@ -58,6 +58,17 @@ def existing(bucket: str, measurement: str, field: str, ids: list[str], start_ns
     return Flux(text, {"bucket": bucket, "start": start_ns, "stop": stop_ns, "ids": ids})
 
 
+def moments_of_task(bucket: str, task_id: str) -> Flux:
+    """When the points of one task lie: rows of ``_time`` alone, so that no record is read that is not asked for."""
+    text = (
+        _source(RECORDS)
+        + '  |> filter(fn: (r) => r._field == "task_id")\n'
+        + "  |> filter(fn: (r) => r._value == task)\n"
+        + '  |> group()\n  |> keep(columns: ["_time"])'
+    )
+    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "task": task_id})
+
+
 def feedback_of(bucket: str, task_id: str) -> Flux:
     """What was said of one task, oldest first."""
     text = (
@@ -96,12 +107,17 @@ def _records(
     if query.success is not None:
         parameters["success"] = "true" if query.success else "false"
         text += "  |> filter(fn: (r) => r.success == success)\n"
-    fields = " or ".join(filter(None, [_BODY, 'r._field == "chosen"' if query.agent_id else "", extra_field]))
+    also = {"chosen": query.agent_id, "task_id": query.task_id}
+    wanted = [f'r._field == "{name}"' for name, value in also.items() if value is not None]
+    fields = " or ".join(filter(None, [_BODY, *wanted, extra_field]))
     text += f"  |> filter(fn: (r) => {fields})\n" + _PIVOT
     if query.agent_id is not None:
         parameters["agent"] = f"|{query.agent_id}|"
         text = 'import "strings"\n' + text
         text += "  |> filter(fn: (r) => strings.containsStr(v: r.chosen, substr: agent))\n"
+    if query.task_id is not None:
+        parameters["task"] = query.task_id
+        text += "  |> filter(fn: (r) => r.task_id == task)\n"
     return Flux(f"{text}{extra_filter}{order}  |> limit(n: rows)", parameters)
 
 

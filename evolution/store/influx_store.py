@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from evolution.ports import ExperienceQuery
@@ -66,16 +67,19 @@ class InfluxExperienceStore:
         """Newest first; without a tenant every tenant's bucket is asked."""
         found: list[ExperienceRecord] = []
         for bucket in await self._buckets(query.tenant):
-            found += _distinct(await self._records(influx_flux.newest(bucket, query)))
+            narrow = await self._narrowed(bucket, query)
+            if narrow is not None:
+                found += _distinct(await self._records(influx_flux.newest(bucket, narrow)))
         return sorted(found, key=lambda record: record.at, reverse=True)[: query.limit]
 
     async def scan(self, query: ExperienceQuery, batch_rows: int = 1000) -> AsyncIterator[list[ExperienceRecord]]:
         """Oldest first within each tenant; tenants follow one another."""
         for bucket in await self._buckets(query.tenant):
+            narrow = await self._narrowed(bucket, query)
             start_ns, seen = 0, set[str]()
-            while True:
+            while narrow is not None:
                 limit = batch_rows + len(seen)
-                rows = await self._records(influx_flux.oldest_from(bucket, query, start_ns, limit))
+                rows = await self._records(influx_flux.oldest_from(bucket, narrow, start_ns, limit))
                 fresh = [record for record in _distinct(rows) if record.record_id not in seen][:batch_rows]
                 if fresh:
                     yield fresh
@@ -140,6 +144,18 @@ class InfluxExperienceStore:
         if tenant is not None:
             return [bucket_name(tenant)]
         return [name for name in await self._server.buckets() if _is_ours(name)]
+
+    async def _narrowed(self, bucket: str, query: ExperienceQuery) -> ExperienceQuery | None:
+        """The query within the time in which its task's records lie: the server reads by time. None: there are none."""
+        if query.task_id is None:
+            return query
+        moments = [row["_time"] for row in await self._query(influx_flux.moments_of_task(bucket, query.task_id))]
+        if not moments:
+            return None
+        first, after = min(moments), max(moments) + timedelta(microseconds=1)
+        since = first if query.since is None else max(first, query.since)
+        until = after if query.until is None else min(after, query.until)
+        return replace(query, since=since, until=until) if since < until else None
 
     async def _records(self, flux: Flux) -> list[ExperienceRecord]:
         return [self._guard.opened(record) for record in _read(await self._query(flux))]

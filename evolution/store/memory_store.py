@@ -104,6 +104,7 @@ def matches(record: ExperienceRecord, query: ExperienceQuery) -> bool:
         query.tenant in (None, record.tenant)
         and (query.since is None or record.at >= query.since)
         and (query.until is None or record.at < query.until)
+        and query.task_id in (None, record.task_id)
         and (query.agent_id is None or query.agent_id in record.chosen)
         and query.success in (None, record.success)
     )

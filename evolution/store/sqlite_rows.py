@@ -35,6 +35,7 @@ TENANTS = """WITH RECURSIVE found (tenant) AS (
 """Leaps through the index from tenant to tenant."""
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM experience"
 
+_CHOSEN = "? IN (SELECT value FROM json_each(e.chosen))"
 _OF_AGENT = "chosen_agent c JOIN experience e ON (e.tenant, e.at_us, e.seq) = (c.tenant, c.at_us, c.seq)"
 
 Row = tuple[Any, ...]
@@ -107,20 +108,19 @@ def read(row: Row, guard: Guard = OPEN) -> Read:
 
 def newest(query: ExperienceQuery) -> Select:
     """The query's records, newest first."""
-    key = _key(query)
-    return _select(query, (), (), f"{key}.at_us DESC, {key}.seq DESC", query.limit)
+    return _select(query, (), (), _order(query, "DESC"), query.limit)
 
 
 def newest_until(query: ExperienceQuery, seq: int, limit: int) -> Select:
     """The query's records stored up to that sequence number, newest first; ``until`` does not apply."""
-    key = _key(query)
-    return _select(replace(query, until=None), (f"{key}.seq <= ?",), (seq,), f"{key}.at_us DESC, {key}.seq DESC", limit)
+    test = f"{_key(query)}.seq <= ?"
+    return _select(replace(query, until=None), (test,), (seq,), _order(query, "DESC"), limit)
 
 
 def oldest_after(query: ExperienceQuery, after: tuple[int, int], limit: int) -> Select:
     """The query's records whose (at_us, seq) lie behind ``after``, oldest first."""
-    key = _key(query)
-    return _select(query, (f"({key}.at_us, {key}.seq) > (?, ?)",), after, f"{key}.at_us, {key}.seq", limit)
+    test = f"({_at(query)}, {_key(query)}.seq) > (?, ?)"
+    return _select(query, (test,), after, _order(query, "ASC"), limit)
 
 
 def stored_after(query: ExperienceQuery, seq: int, limit: int) -> Select:
@@ -129,8 +129,17 @@ def stored_after(query: ExperienceQuery, seq: int, limit: int) -> Select:
 
 
 def _key(query: ExperienceQuery) -> str:
-    # A query for one agent walks the agent's own index, so that it reads no row of others.
-    return "e" if query.agent_id is None else "c"
+    # A query for one agent walks the agent's own index, so that it reads no row of others; one for a task, the task's.
+    return "e" if query.agent_id is None or query.task_id is not None else "c"
+
+
+def _at(query: ExperienceQuery) -> str:
+    # The plus keeps SQLite from walking the index of moments, past a million of them, for one task's few rows.
+    return f"{'+' if query.task_id is not None else ''}{_key(query)}.at_us"
+
+
+def _order(query: ExperienceQuery, direction: str) -> str:
+    return f"{_at(query)} {direction}, {_key(query)}.seq {direction}"
 
 
 def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: int) -> Select:
@@ -138,9 +147,10 @@ def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: 
     source = "experience e" if key == "e" else _OF_AGENT
     restrictions = [
         (f"{key}.tenant = ?", query.tenant),
-        ("c.agent_id = ?", query.agent_id),
-        (f"{key}.at_us >= ?", None if query.since is None else microseconds(query.since)),
-        (f"{key}.at_us < ?", None if query.until is None else microseconds(query.until)),
+        ("e.task_id = ?", query.task_id),
+        ("c.agent_id = ?" if key == "c" else _CHOSEN, query.agent_id),
+        (f"{_at(query)} >= ?", None if query.since is None else microseconds(query.since)),
+        (f"{_at(query)} < ?", None if query.until is None else microseconds(query.until)),
         ("e.success = ?", None if query.success is None else int(query.success)),
     ]
     asked = [(test, value) for test, value in restrictions if value is not None]

@@ -56,7 +56,7 @@ def forget(
         in_cold, unread = 0, []
         for file in cold_files(connection, tenant):
             try:
-                found = _forget_in(connection, cold, file, _test(task, subject))
+                found = _forget_in(connection, cold, file, task, subject)
             except ColdFileDamaged:
                 unread.append(file.key)
                 continue
@@ -109,12 +109,16 @@ def _test(task: str | None, subject: str | None) -> Callable[[Row], bool]:
 
 
 def _forget_in(
-    connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, test: Callable[[Row], bool]
+    connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, task: str | None, subject: str | None
 ) -> list[Row]:
     """The rows that were removed from the file."""
     if file.problem is not None:
         raise ColdFileDamaged(file.problem)
-    rows = from_parquet(cold.get(file))
+    content, test = cold.get(file), _test(task, subject)
+    # One column tells whether the task is in there at all.
+    if task is not None and (task,) not in from_parquet(content, ("task_id",)):
+        return []
+    rows = from_parquet(content)
     found = [row for row in rows if test(row)]
     if found:
         gone = {row[_PLACE["seq"]] for row in found}

@@ -25,6 +25,7 @@ from schemas.experience import ExperienceRecord, Feedback
 logger = logging.getLogger(__name__)
 
 READ = ("record", "vector", "at_us", "seq")
+READ_OF_TASK = (*READ, "task_id")
 
 
 class TieredStore:
@@ -138,15 +139,17 @@ class TieredStore:
             logger.warning("cold file %s is passed over: %s", file.key, file.problem)
             return []
         try:
-            found = await asyncio.to_thread(self._records, file)
+            found = await asyncio.to_thread(self._records, file, query.task_id)
         except ColdFileDamaged as damage:
             await asyncio.to_thread(self._note, file, str(damage))
             raise
         return [record for record in found if matches(record, query)]
 
-    def _records(self, file: ColdFile) -> list[ExperienceRecord]:
-        rows = from_parquet(self._cold.get(file), READ)
-        read = (sqlite_rows.read(row, self._guard).record for row in rows)
+    def _records(self, file: ColdFile, task_id: str | None) -> list[ExperienceRecord]:
+        rows = from_parquet(self._cold.get(file), READ_OF_TASK)
+        # Of twenty thousand rows only the task's own are worth reading as records.
+        wanted = (row[: len(READ)] for row in rows if task_id in (None, row[-1]))
+        read = (sqlite_rows.read(row, self._guard).record for row in wanted)
         return [record for record in read if record is not None]
 
     def _note(self, file: ColdFile, problem: str) -> None:

@@ -97,15 +97,11 @@ class Stories:
         return tuple(found), missing
 
     async def _record(self, tenant: str, task_id: str, events: tuple[TaskEvent, ...]) -> ExperienceRecord | None:
-        """The newest record of the task within the time in which it can lie: stores are read by time, not by task."""
+        """The newest record of the task; the time in which it can lie spares the store the rest of its cold tier."""
         since = events[0].at - SLACK if events else born(task_id)
         until = events[-1].at + SLACK if events and events[-1].kind.terminal else None
-        found = None
-        async for batch in self._store.scan(ExperienceQuery(tenant=tenant, since=since, until=until)):
-            found = next((record for record in reversed(batch) if record.task_id == task_id), found)
-            if found is not None and until is None:
-                break
-        return found
+        query = ExperienceQuery(tenant=tenant, since=since, until=until, task_id=task_id, limit=1)
+        return next(iter(await self._store.find(query)), None)
 
 
 def born(task_id: str) -> datetime | None:

@@ -13,6 +13,7 @@ from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
 from evolution.store.influx_points import CHUNK_CHARACTERS, point_ns, record_point
 from evolution.store.influx_store import InfluxExperienceStore
+from evolution.store.moments import microseconds
 from schemas.experience import ExperienceRecord, Feedback
 from tests.integration.influx_wire import BINARY, InfluxDoor, VictoriaMetrics, annotated_csv
 from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record
@@ -139,6 +140,30 @@ async def test_records_are_read_from_annotated_csv_newest_first(store, door):
     assert asked["stop"] - asked["start"] == 3600 * 10**9
     assert "ocr" not in text
     assert "strings.containsStr" in text
+
+
+async def test_one_task_is_looked_for_where_its_points_lie(store, door):
+    record = a_record("asked")
+    moment = record.at.isoformat().replace("+00:00", "042Z")
+    door.answers.extend([annotated_csv([{"_time": moment}]), annotated_csv([row(record)])])
+    assert await store.find(ExperienceQuery(tenant="default", task_id="asked")) == [record]
+    where, body = map(parameters, door.queries)
+    assert where["task"] == body["task"] == "asked"
+    assert (where["start"], body["start"], body["stop"]) == (0, ns(record.at), ns(record.at) + 1_000)
+    assert "body" not in door.queries[0]["query"]
+    assert "r.task_id == task" in door.queries[1]["query"]
+
+
+async def test_of_a_task_that_has_no_points_no_record_is_read(store, door):
+    asked = ExperienceQuery(tenant="default", task_id="unknown")
+    assert await store.find(asked) == []
+    assert [batch async for batch in store.scan(asked)] == []
+    assert len(door.queries) == 2
+
+
+def ns(moment) -> int:
+    """In nanoseconds; points of that microsecond lie up to 999 after it."""
+    return microseconds(moment) * 1000
 
 
 async def test_a_value_never_becomes_part_of_the_query_text(store, door):

@@ -69,6 +69,8 @@ async def test_old_records_move_and_every_question_is_answered_as_before(store, 
         replace(QUERY, success=False),
         replace(QUERY, agent_id="ocr", since=MOMENT - timedelta(days=9), until=MOMENT - timedelta(days=2)),
         replace(QUERY, tenant=None, limit=11),
+        replace(QUERY, task_id="r09"),
+        replace(QUERY, task_id="r02", agent_id="ocr"),
     ]
     before = [(await store.find(q), await scanned(store, q)) for q in questions]
     done = compact(path, cold, hot_until_us=hot_until(6.5), cold_until_us=0)

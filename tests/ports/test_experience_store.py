@@ -135,6 +135,20 @@ async def test_records_are_found_by_agent_and_by_success(stored: Stored) -> None
     assert await stored.store.find(stored.query(agent_id="nobody")) == []
 
 
+async def test_records_of_one_task_are_found_whichever_way_they_are_asked_for(stored: Stored) -> None:
+    first = a_failure("asked", tenant=stored.mine, minutes=0)
+    again = a_record("asked", tenant=stored.mine, minutes=2).model_copy(update={"record_id": "asked-again"})
+    others = [a_record(tenant=stored.mine, minutes=1), a_record("asked", tenant=stored.other, minutes=1)]
+    await stored.store.record([first, *others, again])
+    assert await stored.store.find(stored.query(task_id="asked")) == [again, first]
+    assert await stored.store.find(stored.query(task_id="asked", limit=1)) == [again]
+    assert await stored.store.find(stored.query(task_id="asked", until=again.at)) == [first]
+    assert await stored.store.find(stored.query(task_id="asked", success=False, agent_id="ocr")) == [first]
+    assert await stored.store.find(stored.query(task_id="asked", agent_id="nobody")) == []
+    assert await stored.store.find(stored.query(task_id="unknown")) == []
+    assert [batch async for batch in stored.store.scan(stored.query(task_id="asked"), 1)] == [[first], [again]]
+
+
 async def test_a_record_that_could_not_be_read_back_is_refused_with_all_of_its_call(stored: Stored) -> None:
     good = a_record(tenant=stored.mine)
     for wrong in ({"cost": float("inf")}, {"vector": "@@"}, {"vector": "AAAA"}, {"latency_ms": NAN}):
