@@ -39,7 +39,6 @@ SCHEMA = pa.schema(
         ("match_ms", pa.float64()),
         ("plan_ms", pa.float64()),
         ("run_ms", pa.float64()),
-        ("settle_ms", pa.float64()),
         ("cost", pa.float64()),
         ("policy", pa.string()),
         ("propensity", pa.float64()),
@@ -123,7 +122,7 @@ def _flat(record: ExperienceRecord) -> dict[str, Any]:
     return row
 
 
-_TIMES = ("queued_ms", "perceive_ms", "match_ms", "plan_ms", "run_ms", "settle_ms")
+_TIMES = ("queued_ms", "perceive_ms", "match_ms", "plan_ms", "run_ms")
 _SAME_NAME = (
     *("record_id", "task_id", "tenant", "at", "success", "failure_code", "latency_ms", "cost"),
     *("policy", "propensity", "exploratory", "instruction"),

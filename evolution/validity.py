@@ -61,7 +61,7 @@ def _values(record: ExperienceRecord) -> Iterator[float]:
     yield record.latency_ms
     yield record.cost
     times = record.times
-    yield times.queued_ms + times.perceive_ms + times.match_ms + times.plan_ms + times.run_ms + times.settle_ms
+    yield times.queued_ms + times.perceive_ms + times.match_ms + times.plan_ms + times.run_ms
     for candidate in record.candidates:
         yield candidate.score
         yield from candidate.scores.values()

@@ -95,7 +95,6 @@ class StageTimes(Message):
     match_ms: float = 0.0
     plan_ms: float = 0.0
     run_ms: float = 0.0
-    settle_ms: float = 0.0
 
 
 class StepOutcome(Message):

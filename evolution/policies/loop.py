@@ -60,10 +60,7 @@ class PolicyLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
         while not stop.is_set():
-            try:
-                await self.look()
-            except Exception:  # it shares a process with the recorder, which must go on whatever is wrong here
-                logger.exception("policies cannot be looked after")
+            await self.look()
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._times.look_every_s)
 

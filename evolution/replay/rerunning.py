@@ -196,7 +196,7 @@ def walked(record: ExperienceRecord) -> Outcome:
         if not complete:
             break
     times = record.times
-    overhead = times.perceive_ms + times.match_ms + times.plan_ms + times.settle_ms
+    overhead = times.perceive_ms + times.match_ms + times.plan_ms
     return Outcome(complete and record.success, latency + overhead, cost, record.record_id)
 
 

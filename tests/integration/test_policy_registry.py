@@ -232,7 +232,8 @@ async def test_a_policy_that_is_certainly_worse_than_the_reference_and_the_best_
 async def test_the_difference_of_two_versions_names_weights_agents_and_changed_choices(registry, store):
     await store.record([a_decision(i, near=0.05) for i in range(20)])
     standings = {"spare": AgentStanding(successes=99, failures=1), "main": AgentStanding(successes=5, failures=95)}
-    await put(registry, a_policy("one"), a_policy("two", weights={"nearness": 2.0, "bias": 1.0, "reputation": 2.0}, standings=standings))
+    weights = {"nearness": 2.0, "bias": 1.0, "reputation": 2.0}
+    await put(registry, a_policy("one"), a_policy("two", weights=weights, standings=standings))
     found = await registry.diff("default", "one", "two")
     assert found.weights == {"bias": (None, 1.0), "reputation": (1.0, 2.0)}
     assert found.standings == {"main": (None, 0.05), "spare": (None, 0.99)}

@@ -81,7 +81,7 @@ def _one(rng, number, at, count, centres) -> ExperienceRecord:
             edges=(Edge(source="task", target="n0", modalities=(Modality.TEXT,)),),
         ),
         steps=(step,),
-        times=StageTimes(queued_ms=2.0, perceive_ms=5.0, match_ms=1.0, plan_ms=0.5, run_ms=latency, settle_ms=3.0),
+        times=StageTimes(queued_ms=2.0, perceive_ms=5.0, match_ms=1.0, plan_ms=0.5, run_ms=latency),
         latency_ms=latency + 11.5,
         cost=COST[agent],
         failure_code=None if success else "step_failed",
