@@ -1,6 +1,8 @@
 """``aos bench index``: how fast and how exact the agent index is at a size. Nothing here talks to a gateway."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -20,19 +22,35 @@ def index(
     folder: Annotated[
         Path | None, typer.Option(help="Where the index lies meanwhile; default the system's.", file_okay=False)
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the index in --folder; use the one that the same call left there.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Recall against exact search, latency, build time and memory of the agent index at a size."""
     if engine not in ENGINES:
         raise typer.BadParameter(f"{engine!r} is none of {', '.join(ENGINES)}", param_hint="--engine")
+    if keep and (folder is None or engine != "edge"):
+        raise typer.BadParameter("it needs --folder, and the engine edge", param_hint="--keep")
     from agents.matching.evaluation import index_bench, index_made  # lazy: numpy and the engine
 
     async def work() -> dict[str, object]:
-        with tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder) as place:
-            async with index_bench.opened(engine, Path(place), skills) as (opened, graphed):
+        name = f"skills-{skills}-seed-{seed}"
+        with _place(folder, name if keep else None) as place:
+            async with index_bench.opened(engine, place, skills, name if keep else None) as (opened, graphed):
                 say("making skills …")
                 made = index_made.make(skills, seed, questions)
                 figures = await index_bench.measure(made, seed, opened, engine, graphed, bar("skills"))
         return figures.as_json()
 
     print_figures(run(work), as_json=as_json)
+
+
+@contextmanager
+def _place(folder: Path | None, kept: str | None) -> Iterator[Path]:
+    """Where the index lies: a folder of its own that stays when it has a name, and goes afterwards when it has none."""
+    if folder is not None and kept is not None:
+        yield folder / kept
+        return
+    with tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder) as place:
+        yield Path(place)

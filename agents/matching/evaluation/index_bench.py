@@ -1,17 +1,27 @@
 """How fast and how exact the skill index is at a size. Called by ``aos bench index`` with skills of ``index_made``."""
 
 import asyncio
-import resource
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from agents.matching.evaluation.index_made import DIMENSION, SKILLS_PER_AGENT, TENANT, Made, points_of, unit
+from agents.matching.evaluation.index_exact import Rows, nearest
+from agents.matching.evaluation.index_made import (
+    DIMENSION,
+    EVERYONE,
+    NARROWINGS,
+    SKILLS_PER_AGENT,
+    TENANT,
+    Made,
+    Narrowing,
+    points_of,
+    unit,
+)
+from agents.matching.evaluation.index_watch import Latency, Watch, rss_mb
 from agents.ports import IndexFilter, SkillIndex, SkillPoint, WordQuery
 from agents.registry.skill_index_growth import GRAPH_POINTS
 from schemas.parts import Modality
@@ -19,19 +29,18 @@ from schemas.parts import Modality
 Tell = Callable[[int, int], None]
 
 FOUND = 10
+MARK = "made"
 GRAPH_WAIT_S = 3_600.0
 SEARCHES_MOST = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Of one call through the port, in ms."""
+class Filtered:
+    """Searches among the ``share`` of skills that meet a filter."""
 
-    p50: float
-    p99: float
-    cpu_p50: float
-    cpu_p99: float
-    """CPU time of all threads during a call: what to trust when the machine is busy."""
+    share: float
+    recall_at_10: float
+    ms: Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +51,10 @@ class IndexFigures:
     engine: str
     seed: int
     recall_at_10: float
-    filtered_recall_at_10: float
-    """The same among the twentieth that has a tag and costs little enough."""
     latency_ms: Latency
     hybrid_ms: Latency
-    filtered_ms: Latency
+    filters: dict[str, Filtered]
+    """By the name of the filter, wide ones first."""
     replace_ms: Latency
     changed_found_ms: float
     """The longest from the change of a card to finding it."""
@@ -66,47 +74,59 @@ async def measure(
 ) -> IndexFigures:
     """Fill the index, wait for its graph when it builds one (``graphed`` says of how many points), and ask."""
     skills = len(made.vectors)
-    started = time.perf_counter()
-    await _fill(index, made, tell)
-    filled = time.perf_counter()
-    notes = await _await_graph(graphed, skills)
-    built = time.perf_counter()
-    everyone, tagged = IndexFilter(TENANT), IndexFilter(TENANT, tags=frozenset({"t7"}), alive_only=True, cost_max=0.5)
-    recall = await _recall(index, made, everyone, np.arange(skills))
-    agents = np.arange(skills) // SKILLS_PER_AGENT
-    filtered_recall = await _recall(index, made, tagged, np.flatnonzero((agents % 10 == 7) & (agents % 100 <= 50)))
-    plain = await _timed(index, made, everyone, worded=False)
-    hybrid = await _timed(index, made, everyone, worded=True)
-    filtered = await _timed(index, made, tagged, worded=False)
+    fill_s, graph_s, notes = await _built(index, made, graphed, tell)
+    asked = {"": EVERYONE, **NARROWINGS}
+    allowed = [narrowing.allowed(skills) for narrowing in asked.values()]
+    exact = dict(zip(asked, nearest(made.vectors, made.questions, allowed, FOUND), strict=True))
+    recall = await _recall(index, made, EVERYONE, exact.pop(""))
+    plain = await _timed(index, made, EVERYONE, worded=False)
+    hybrid = await _timed(index, made, EVERYONE, worded=True)
+    filters = {name: await _filtered(index, made, NARROWINGS[name], rows) for name, rows in exact.items()}
     replace_ms, slowest_ms = await _changes(index, made, seed)
     return IndexFigures(
         skills=skills,
         engine=engine,
         seed=seed,
         recall_at_10=recall,
-        filtered_recall_at_10=filtered_recall,
         latency_ms=plain,
         hybrid_ms=hybrid,
-        filtered_ms=filtered,
+        filters=filters,
         replace_ms=replace_ms,
         changed_found_ms=slowest_ms,
-        fill_s=filled - started,
-        graph_s=built - filled,
-        build_s=built - started,
-        rss_mb=_rss_mb(),
+        fill_s=fill_s,
+        graph_s=graph_s,
+        build_s=fill_s + graph_s,
+        rss_mb=rss_mb(),
         notes=notes,
     )
 
 
-async def _fill(index: SkillIndex, made: Made, tell: Tell) -> None:
+async def _built(
+    index: SkillIndex, made: Made, graphed: Callable[[], int] | None, tell: Tell
+) -> tuple[float, float, tuple[str, ...]]:
+    """Seconds to fill it, seconds until its graph was there, and what a reader of those should know."""
+    started = time.perf_counter()
+    there = await _fill(index, made, tell)
+    filled = time.perf_counter()
+    notes = await _await_graph(graphed, len(made.vectors))
+    if there:
+        notes = (*notes, f"{there} agents were left by an earlier run: fill_s, graph_s and build_s are without them")
+    return filled - started, time.perf_counter() - filled, notes
+
+
+async def _fill(index: SkillIndex, made: Made, tell: Tell) -> int:
+    """Write the agents that no earlier run left here; how many one did."""
     total = len(made.vectors)
+    there = await index.marks()
     for start in range(0, total, SKILLS_PER_AGENT):
         agent = start // SKILLS_PER_AGENT
-        await index.replace(TENANT, f"a{agent}", points_of(made, agent))
+        if (TENANT, f"a{agent}") not in there:
+            await index.replace(TENANT, f"a{agent}", points_of(made, agent), MARK)
         if agent % 200 == 0:
             tell(start, total)
             await asyncio.sleep(0)
     tell(total, total)
+    return len(there)
 
 
 async def _await_graph(graphed: Callable[[], int] | None, skills: int) -> tuple[str, ...]:
@@ -123,31 +143,34 @@ async def _await_graph(graphed: Callable[[], int] | None, skills: int) -> tuple[
     return ()
 
 
-async def _recall(index: SkillIndex, made: Made, where: IndexFilter, allowed: NDArray[np.intp]) -> float:
-    """``allowed`` are the skills that meet ``where``."""
-    vectors = made.vectors if len(allowed) == len(made.vectors) else made.vectors[allowed]
-    wanted = min(FOUND, len(allowed))
+async def _recall(index: SkillIndex, made: Made, narrowing: Narrowing, exact: Rows) -> float:
+    """``exact`` are the numbers of each question's nearest skills."""
     found = 0
-    for question in made.questions:
-        exact = allowed[np.argpartition(-(vectors @ question), wanted - 1)[:wanted]]
-        hits = await index.search(question, where, FOUND)
-        found += len({hit.skill_id for hit in hits} & {f"s{n}" for n in exact})
-    return found / max(1, len(made.questions) * wanted)
+    for question, rows in zip(made.questions, exact, strict=True):
+        hits = await index.search(question, narrowing.where, FOUND)
+        found += len({hit.skill_id for hit in hits} & {f"s{n}" for n in rows})
+    return found / max(1, exact.size)
 
 
-async def _timed(index: SkillIndex, made: Made, where: IndexFilter, *, worded: bool) -> Latency:
-    watch = _Watch()
+async def _filtered(index: SkillIndex, made: Made, narrowing: Narrowing, exact: Rows) -> Filtered:
+    recall = await _recall(index, made, narrowing, exact)
+    share = float(narrowing.allowed(len(made.vectors)).mean())
+    return Filtered(share, recall, await _timed(index, made, narrowing, worded=False))
+
+
+async def _timed(index: SkillIndex, made: Made, narrowing: Narrowing, *, worded: bool) -> Latency:
+    watch = Watch()
     for question, text in zip(made.questions, made.asked, strict=True):
         words = WordQuery(text) if worded else None
         with watch.call():
-            await index.search(question, where, FOUND, words)
+            await index.search(question, narrowing.where, FOUND, words)
     return watch.latency()
 
 
 async def _changes(index: SkillIndex, made: Made, seed: int) -> tuple[Latency, float]:
     """Cards that change: how long a replacement takes, and the longest until a search finds what changed."""
     chance = np.random.default_rng((seed, 2))
-    watch, finding = _Watch(), []
+    watch, finding = Watch(), []
     for turn in range(50):
         agent = int(chance.integers(0, max(1, len(made.vectors) // SKILLS_PER_AGENT)))
         vector = unit(chance.standard_normal((1, DIMENSION), dtype=np.float32))[0]
@@ -161,12 +184,18 @@ async def _changes(index: SkillIndex, made: Made, seed: int) -> tuple[Latency, f
         else:
             raise RuntimeError(f"{point.skill_id} of {point.agent_id} was not found in {SEARCHES_MOST} searches")
         finding.append(time.perf_counter() - started)
+        await index.replace(TENANT, f"a{agent}", points_of(made, agent), MARK)
     return watch.latency(), 1e3 * max(finding)
 
 
 @asynccontextmanager
-async def opened(engine: str, folder: Path, skills: int) -> AsyncIterator[tuple[SkillIndex, Callable[[], int] | None]]:
-    """The index by the name of its engine, and how many points its graph holds."""
+async def opened(
+    engine: str, folder: Path, skills: int, kept: str | None = None
+) -> AsyncIterator[tuple[SkillIndex, Callable[[], int] | None]]:
+    """The index by the name of its engine, and how many points its graph holds.
+
+    ``kept`` names the skills: an index of that name is taken over from ``folder`` and left there. Only edge can.
+    """
     index: SkillIndex
     graphed: Callable[[], int] | None = None
     if engine == "edge":
@@ -174,7 +203,7 @@ async def opened(engine: str, folder: Path, skills: int) -> AsyncIterator[tuple[
 
         # One graph, once all skills are there, and at the speed of the machine.
         points = max(GRAPH_POINTS, skills)
-        embedded = await EdgeSkillIndex.open(folder, DIMENSION, graph_points=points, graph_nice=0)
+        embedded = await EdgeSkillIndex.open(folder, DIMENSION, encoder=kept, graph_points=points, graph_nice=0)
         index, graphed = embedded, lambda: embedded.graphed
     else:
         from qdrant_client import AsyncQdrantClient
@@ -186,30 +215,3 @@ async def opened(engine: str, folder: Path, skills: int) -> AsyncIterator[tuple[
         yield index, graphed
     finally:
         await index.close()
-
-
-class _Watch:
-    """Times calls: on the clock, and in CPU time."""
-
-    def __init__(self) -> None:
-        self._taken: list[tuple[float, float]] = []
-
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Times what happens within."""
-        started, cpu = time.perf_counter(), time.process_time()
-        yield
-        self._taken.append((time.perf_counter() - started, time.process_time() - cpu))
-
-    def latency(self) -> Latency:
-        """Of all calls so far."""
-        wall, cpu = (1e3 * np.array(column) for column in zip(*self._taken, strict=True))
-        return Latency(*(float(np.percentile(column, share)) for column in (wall, cpu) for share in (50, 99)))
-
-
-def _rss_mb() -> float:
-    """Resident memory of this process, vectors of the measurement included."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6

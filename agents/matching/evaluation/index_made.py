@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from agents.ports import SkillPoint
+from agents.ports import IndexFilter, SkillPoint
 from schemas.parts import Modality
 from tensor_layer.ports import Vector
 
@@ -30,6 +31,33 @@ class Made:
     questions: Vector
     words: Callable[[int], str]
     asked: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """A filter, and which agents, by their numbers, meet it."""
+
+    where: IndexFilter
+    meets: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
+
+    def allowed(self, skills: int) -> NDArray[np.bool_]:
+        """``(skills,)``: which skills meet it."""
+        return self.meets(np.arange(skills) // SKILLS_PER_AGENT)
+
+
+_SEVENTH = frozenset({"t7"})
+EVERYONE = Narrowing(IndexFilter(TENANT), lambda agents: np.ones(len(agents), dtype=np.bool_))
+NARROWINGS = {
+    "half": Narrowing(IndexFilter(TENANT, cost_max=0.5), lambda agents: agents % 100 <= 50),
+    "third": Narrowing(IndexFilter(TENANT, cost_max=0.3), lambda agents: agents % 100 <= 30),
+    "tenth": Narrowing(IndexFilter(TENANT, tags=_SEVENTH), lambda agents: agents % 10 == 7),
+    "twentieth": Narrowing(
+        IndexFilter(TENANT, tags=_SEVENTH, alive_only=True, cost_max=0.5),
+        lambda agents: (agents % 10 == 7) & (agents % 100 <= 50),
+    ),
+    "hundredth": Narrowing(IndexFilter(TENANT, tags=_SEVENTH, cost_max=0.1), lambda agents: agents % 100 == 7),
+}
+"""Filters by the share of agents that meet them: by cost, by cost, by tag, by all with health, by tag and cost."""
 
 
 def make(skills: int, seed: int, questions: int) -> Made:
