@@ -36,6 +36,10 @@ class Registry(Protocol):
         """Take the agent out; its history stays. Raises AgentNotFound."""
         ...
 
+    async def last_revision(self) -> int:
+        """The number of the newest change, whatever it changed; 0 before the first."""
+        ...
+
     def watch(self) -> AsyncIterator[CardRevision]:
         """Every present card, then every change as it happens, for ever. Survives reconnects."""
         ...

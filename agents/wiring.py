@@ -27,6 +27,7 @@ from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.matching.rule_book import RuleBook, RuledPlanner
 from agents.outcome_feed import OutcomeFeed
+from agents.planning.patience import PatientPlanner
 from agents.ports import SkillIndex
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
@@ -93,12 +94,12 @@ async def build_worker(
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
     planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning)
     rules = RuleBook(js)
-    ruled = RuledPlanner(planning.planner, rules)
+    planner = PatientPlanner(RuledPlanner(planning.planner, rules), fleet)
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
     teller, controls = Teller(nc, worker_id), Controls(nc)
     traveller = Traveller(
         perceiver=perceiver,
-        planner=ruled,
+        planner=planner,
         runner=jetstream_runner(nc, directory),
         fleet=fleet,
         records=records,
@@ -116,7 +117,7 @@ async def build_worker(
         policies,
         planning,
         OutcomeFeed(nc, (policies.learn, planning.learn)),
-        BusServices(nats_url, Answers(perceiver, ruled, matcher, policies.problem)),
+        BusServices(nats_url, Answers(perceiver, planner, matcher, policies.problem)),
     )
     return Worker(lanes, controls, services, options.drain_s)
 

@@ -5,7 +5,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
+from contextlib import suppress
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -13,6 +13,7 @@ from nats.js import JetStreamContext
 from agents.background_tasks import Loop, begun, ended
 from agents.errors import AgentsError
 from agents.ports import Registry, SkillIndex
+from agents.registry.arrivals import Arrivals, key_of
 from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
 from agents.registry.health_feed import PROBE_EVERY_S, HealthFeed, Probe
 from agents.registry.skill_text import Encode, SkillVectors, mark_of, points_of, texts_of
@@ -21,12 +22,11 @@ from tensor_layer.errors import TensorLayerError
 
 logger = logging.getLogger(__name__)
 
-BATCH_CARDS = 256
 CARDS_PER_TURN = 32
 RETRY_S = 1.0
 LIST_AGAIN_S = 2.0
-LOGGED_BACKLOG = 1_000
 NOTE_HEALTH_S = 0.5
+CATCH_UP_S = 2.0
 
 
 class LiveFleet:
@@ -57,12 +57,12 @@ class LiveFleet:
         self._health = HealthFeed(nc, js, self._board, lambda: self._cards, probe, clock, probe_every_s)
         self._cards: dict[str, dict[str, AgentCard]] = {}
         self._revisions: dict[AgentKey, int] = {}
-        self._unread: dict[AgentKey, CardRevision] = {}
+        self._arrivals = Arrivals()
         self._left: dict[AgentKey, str] = {}
         self._left_is_known = False
         self._noted_dead: frozenset[AgentKey] = frozenset()
-        self._arrived = asyncio.Event()
         self._moved = asyncio.Event()
+        self._revision_awaited = 0
         self._changes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -89,6 +89,19 @@ class LiveFleet:
         """Grows with every change of cards, index or liveness."""
         return self._changes + self._board.version
 
+    async def catch_up(self, within_s: float = CATCH_UP_S) -> None:
+        """Return once all that was registered until now can be found, or after that time. Raises BusUnavailable.
+
+        A change that does not come in time, such as a removal of what was never seen, is not awaited a second time.
+        """
+        last = await self._registry.last_revision()
+        if last <= self._revision_awaited:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._arrivals.all_until(last)
+        self._revision_awaited = max(self._revision_awaited, last)
+
     def cards(self, tenant: str) -> dict[str, AgentCard]:
         """Present cards of the tenant by agent id: a snapshot that never changes. Do not change it."""
         return self._cards.get(tenant, {})
@@ -103,32 +116,17 @@ class LiveFleet:
 
     async def _follow_registry(self) -> None:
         async for revision in self._registry.watch():
-            self._unread[_key_of(revision)] = revision
-            self._arrived.set()
-            if len(self._unread) % CARDS_PER_TURN == 0:
+            self._arrivals.note(revision)
+            if len(self._arrivals) % CARDS_PER_TURN == 0:
                 await asyncio.sleep(0)
 
     async def _index_arrivals(self) -> None:
         if not self._left_is_known:
             self._left, self._left_is_known = await self._index.marks(), True
         while True:
-            await self._arrived.wait()
-            if len(self._unread) > LOGGED_BACKLOG:
-                logger.info("indexing agents: %d cards to go", len(self._unread))
-            batch = [self._unread.pop(key) for key in list(islice(self._unread, BATCH_CARDS))]
-            if not self._unread:
-                self._arrived.clear()
-            try:
+            async with self._arrivals.batch() as batch:
                 await self._take_in(batch)
                 await self._take_out_the_gone()
-            except BaseException:
-                self._put_back(batch)
-                raise
-
-    def _put_back(self, batch: Sequence[CardRevision]) -> None:
-        for revision in batch:
-            self._unread.setdefault(_key_of(revision), revision)
-        self._arrived.set()
 
     async def _take_in(self, batch: Sequence[CardRevision]) -> None:
         gone = [revision.card for revision in batch if revision.removed]
@@ -139,9 +137,9 @@ class LiveFleet:
         await self._index_skills([card for card in present if self._must_index(card)])
         self._add(present)
         for revision in batch:
-            self._left.pop(_key_of(revision), None)
+            self._left.pop(key_of(revision), None)
         if not self.ready.is_set():
-            self._revisions.update({_key_of(revision): revision.revision for revision in batch})
+            self._revisions.update({key_of(revision): revision.revision for revision in batch})
             self._moved.set()
 
     async def _index_skills(self, cards: Sequence[AgentCard]) -> None:
@@ -186,10 +184,10 @@ class LiveFleet:
             behind = {key: revision for key, revision in behind.items() if self._revisions.get(key, 0) < revision}
         self.ready.set()
         self._revisions.clear()
-        self._arrived.set()  # nothing arrived, but there may be something to take out now
+        self._arrivals.stir()  # nothing arrived, but there may be something to take out now
 
     async def _listed(self) -> dict[AgentKey, int]:
-        return {_key_of(revision): revision.revision for revision in await self._registry.list_cards()}
+        return {key_of(revision): revision.revision for revision in await self._registry.list_cards()}
 
     async def _take_out_the_gone(self) -> None:
         """Agents that an earlier process indexed and that were removed since, once all others are known."""
@@ -216,10 +214,6 @@ class LiveFleet:
         # First everyone can be found, then everyone is asked how they are: probing must not slow the start.
         await self.ready.wait()
         await self._health.probe_agents()
-
-
-def _key_of(revision: CardRevision) -> AgentKey:
-    return revision.card.tenant, revision.card.id
 
 
 def _again_and_again(loop: Loop) -> Loop:

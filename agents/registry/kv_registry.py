@@ -92,6 +92,11 @@ class KvRegistry:
             await _back_off(attempt)
         raise BusUnavailable(f"agent {agent_id!r} is being changed by too many writers at once; try again")
 
+    async def last_revision(self) -> int:
+        """The number of the newest change, whatever it changed. Raises BusUnavailable."""
+        with bus_errors("read the registry"):
+            return (await self._js.stream_info(stream_of(self._bucket))).state.last_seq
+
     async def watch(self) -> AsyncIterator[CardRevision]:
         """Every present card, then every change as it happens. Raises BusUnavailable once the client is closed."""
         cards: dict[str, AgentCard] = {}

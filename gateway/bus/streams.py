@@ -121,7 +121,7 @@ def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
     """Every key-value bucket of the map."""
     size = quotas.buckets_bytes
     buckets = (
-        KeyValueConfig(bucket=subjects.BUCKET_AGENTS, history=64, max_bytes=size // 4),
+        KeyValueConfig(bucket=subjects.BUCKET_AGENTS, history=64, max_bytes=size // 4, max_value_size=MIB),
         KeyValueConfig(bucket=subjects.BUCKET_HEALTH, history=1, max_bytes=size // 16, ttl=60),
         KeyValueConfig(bucket=subjects.BUCKET_TASKS, history=1, max_bytes=size, ttl=7 * DAY_S),
         KeyValueConfig(bucket=subjects.BUCKET_POLICY, history=64, max_bytes=size // 4),

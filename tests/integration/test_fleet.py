@@ -429,3 +429,26 @@ async def test_stopping_leaves_no_task_behind(start: Start, registry: Registry):
     await fleet.stop()
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("fleet")]
     assert set(fleet.cards("default")) == {"a"}
+
+
+async def test_whoever_catches_up_knows_what_was_registered_before(start: Start, registry: Registry):
+    fleet = await start()
+    await ready(fleet)
+    for number in range(20):
+        await registry.register(a_card(f"agent-{number}"))
+        await fleet.catch_up()
+        assert f"agent-{number}" in fleet.cards("default")
+    await registry.remove("default", "agent-3")
+    await fleet.catch_up()
+    assert "agent-3" not in fleet.cards("default")
+
+
+async def test_a_change_that_never_comes_is_awaited_once(start: Start, registry: Registry, js: JetStreamContext):
+    """A removal of what this fleet never saw is told to nobody."""
+    await registry.register(a_card("ghost"))
+    await registry.remove("default", "ghost")
+    fleet = await start()
+    await ready(fleet)
+    await fleet.catch_up(within_s=0.2)
+    async with until("the second look returns at once"):
+        await fleet.catch_up(within_s=3_600.0)
