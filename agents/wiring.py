@@ -92,7 +92,7 @@ async def build_worker(
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
     policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts)
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
-    planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning)
+    planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning, policies.state)
     rules = RuleBook(js)
     planner = PatientPlanner(RuledPlanner(planning.planner, rules), fleet)
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))

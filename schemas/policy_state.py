@@ -4,9 +4,13 @@ It lies in the bucket ``aos_policy`` under ``<tenant>.state``; the versions them
 ``<tenant>.v-<policy>``, and are never changed. Written with compare-and-set, so two people cannot undo each other.
 """
 
+from typing import Literal
+
 from pydantic import Field
 
 from schemas.base import Message, Moment, Share, Token, now
+
+Preference = Literal["quality", "cost", "latency"]
 
 
 class PolicyExperiment(Message):
@@ -33,6 +37,13 @@ class PolicyState(Message):
         default=(), max_length=50, description="policies whose change is so large that a person has to promote them"
     )
     exploration: Share = Field(default=0.05, description="most of the tasks that may go to another than the best agent")
+    preference: Preference | None = Field(
+        default=None, description="what evolved networks put first; none: as the deployment is set"
+    )
+    quality_threshold: Share | None = Field(
+        default=None,
+        description="promised chance of success below which a task is refused; none: as the deployment is set",
+    )
     changed_at: Moment = Field(default_factory=now)
     actor: str = Field(default="", max_length=200, description="who changed it: a person or 'aos-evolution'")
     reason: str = Field(default="", max_length=2_000)

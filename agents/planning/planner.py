@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from agents.errors import BudgetExceeded, NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
@@ -32,6 +32,10 @@ from tensor_layer.ports import Perceived, Vector
 REMEMBERED_PLANS = 2048
 CHEAPER_TRIES = 8
 """How many networks are woven to stay within a task's budget."""
+
+
+Threshold = Callable[[str], float]
+"""The chance of success that a tenant's plans must promise, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class GreedyPlanner:
         encode_texts: EncodeTexts,
         *,
         pasts: Pasts | None = None,
-        quality_threshold: float = 0.0,
+        quality_threshold: Threshold = lambda _tenant: 0.0,
         remembered: int = REMEMBERED_PLANS,
     ) -> None:
         self._matcher = matcher
@@ -88,7 +92,8 @@ class GreedyPlanner:
         """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
         started = time.perf_counter()
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
-        key = (self._fleet.version, task.tenant, self._matcher.lot(task), *_asked(task, perceived))
+        threshold = self._quality_threshold(task.tenant)
+        key = (self._fleet.version, task.tenant, threshold, self._matcher.lot(task), *_asked(task, perceived))
         known = self._known.get(key)
         if known is not None:
             return replace(known, match_ms=0.0, plan_ms=_since_ms(started))
@@ -117,8 +122,9 @@ class GreedyPlanner:
         """The plan that runs this network, with what it promises. Raises NoNetworkGoodEnough."""
         past = self._pasts.of(task.tenant)
         promise = promise_of(network, fits, past.steps, past.calibration)
-        if promise.quality.middle < self._quality_threshold and not task.routing.pin:
-            raise NoNetworkGoodEnough(too_poor(network, promise, self._quality_threshold))
+        threshold = self._quality_threshold(task.tenant)
+        if promise.quality.middle < threshold and not task.routing.pin:
+            raise NoNetworkGoodEnough(too_poor(network, promise, threshold))
         cards = self._fleet.cards(task.tenant)
         return plan_of(network, cards, task_needs_approval=task.requires_approval, past=past.steps, promise=promise)
 

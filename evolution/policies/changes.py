@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from evolution.errors import ExperimentRunning, NoExperiment, PoliciesFrozen, PolicyRefused
 from evolution.policies.bucket import BUILT_IN
 from schemas.base import now
-from schemas.policy_state import PolicyExperiment, PolicyState
+from schemas.policy_state import PolicyExperiment, PolicyState, Preference
 
 EXPLORATION_FLOOR = 0.01
 """Least share of tasks that explore: below it a policy learns only from its own choices, and cannot be judged."""
@@ -83,6 +83,12 @@ def exploring(state: PolicyState, share: float, who: Who) -> PolicyState:
             "later policy could be judged on these decisions"
         )
     return _changed(state, who, exploration=share)
+
+
+def preferring(state: PolicyState, preference: Preference | None, threshold: float | None, who: Who) -> PolicyState:
+    """With another thing put first by evolved networks, and another least chance of success; None leaves either."""
+    said = {"preference": preference, "quality_threshold": threshold}
+    return _changed(state, who, **{name: value for name, value in said.items() if value is not None})
 
 
 def awaiting(state: PolicyState, policy: str, who: Who) -> PolicyState:

@@ -27,7 +27,7 @@ from evolution.replay.evaluating import slim
 from schemas.base import now
 from schemas.experience import ExperienceRecord
 from schemas.policy import PolicySnapshot
-from schemas.policy_state import PolicyExperiment, PolicyState
+from schemas.policy_state import PolicyExperiment, PolicyState, Preference
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +154,13 @@ class PolicyRegistry:
         """Set how much is explored; there is a floor."""
         held = await self._bucket.state(tenant)
         return await self._write(held, changes.exploring(held.state, share, who))
+
+    async def prefer(
+        self, tenant: str, who: Who, preference: Preference | None, threshold: float | None
+    ) -> PolicyState:
+        """Set what evolved networks put first, and the promised chance of success below which tasks are refused."""
+        held = await self._bucket.state(tenant)
+        return await self._write(held, changes.preferring(held.state, preference, threshold, who))
 
     async def start_experiment(self, tenant: str, experiment: PolicyExperiment, who: Who) -> PolicyState:
         """Let the candidate share traffic. Raises PolicyNotFound, ExperimentRunning, PoliciesFrozen."""

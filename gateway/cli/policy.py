@@ -7,10 +7,11 @@ import typer
 
 from evolution.policies.bucket import BUILT_IN
 from gateway.cli import policy_views, session
+from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
 from schemas.policy import PolicySnapshot
-from schemas.policy_state import PolicyState
+from schemas.policy_state import PolicyState, Preference
 
 if TYPE_CHECKING:
     from evolution.policies.registry import Listed
@@ -180,6 +181,25 @@ def explore(
 ) -> None:
     """How much of the traffic may try another than the best agent."""
     _change(f"exploring {share:.0%}", tenant, as_json, lambda registry, t: registry.explore(t, share, who(reason)))
+
+
+@app.command()
+def prefer(
+    first: Annotated[Preference | None, typer.Argument(help="What evolved networks put first.")] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Refuse tasks whose plan promises less chance of success.", min=0.0, max=1.0),
+    ] = None,
+    reason: Reason = "",
+    as_json: Json = False,
+    tenant: Tenant = None,
+) -> None:
+    """What the tenant puts first, and how sure plans must be. Networks turn to it as kinds of task come again."""
+    if first is None and threshold is None:
+        raise Failed("nothing was said", exit_code=ExitCode.USAGE, next_step="aos policy prefer cost --threshold 0.6")
+    words = ([f"{first} first"] if first else []) + ([] if threshold is None else [f"at least {threshold:.0%}"])
+    said = " and ".join(words)
+    _change(said, tenant, as_json, lambda registry, t: registry.prefer(t, who(reason), first, threshold))
 
 
 @app.command()

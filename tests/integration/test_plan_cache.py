@@ -10,6 +10,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
+from agents.errors import NoNetworkGoodEnough
 from agents.evolving.live.service import RefinementService
 from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.outcome_feed import OutcomeFeed
@@ -18,6 +19,7 @@ from schemas import subjects
 from schemas.card import AgentCard
 from schemas.parts import Modality, text_part
 from schemas.percept import Percept
+from schemas.policy_state import PolicyState
 from schemas.refinement import PlanningPast, PlanTemplate, RefineReply
 from schemas.task import TaskSubmitted
 from tensor_layer.ports import Perceived
@@ -31,11 +33,13 @@ PATIENCE_S = 30.0
 class PlanningWorker:
     """The planning half of a worker, on the bus."""
 
-    def __init__(self, nc: Client, js: JetStreamContext, *cards: AgentCard) -> None:
+    def __init__(
+        self, nc: Client, js: JetStreamContext, *cards: AgentCard, preference: str = "cost", state: PolicyState | None
+    ) -> None:
         self.fleet = Fleet(*cards)
         self.matcher = Matcher(self.fleet)
-        options = PlanningOptions(preference="cost", fresh_share=0.0)
-        self.live = LivePlanning(nc, js, self.matcher, self.fleet, encode, options)
+        options = PlanningOptions(preference=preference, fresh_share=0.0)
+        self.live = LivePlanning(nc, js, self.matcher, self.fleet, encode, options, lambda _tenant: state)
 
     async def plan(self, words: str = WORDS) -> Planned:
         parts = (text_part(words),)
@@ -58,8 +62,10 @@ async def refiner(nc: Client) -> AsyncIterator[RefinementService]:
 
 
 @asynccontextmanager
-async def worker(nc: Client, js: JetStreamContext, *cards: AgentCard) -> AsyncIterator[PlanningWorker]:
-    made = PlanningWorker(nc, js, *(cards or (COSTLY, CHEAP)))
+async def worker(
+    nc: Client, js: JetStreamContext, *cards: AgentCard, preference: str = "cost", state: PolicyState | None = None
+) -> AsyncIterator[PlanningWorker]:
+    made = PlanningWorker(nc, js, *(cards or (COSTLY, CHEAP)), preference=preference, state=state)
     outcomes = OutcomeFeed(nc, (made.live.learn,), hand_on_every_s=0.05)
     await made.live.start()
     await outcomes.start()
@@ -91,6 +97,18 @@ async def test_a_kind_is_planned_greedily_first_and_with_the_refined_network_lat
         assert later.plan.network.nodes[0].agent_id == "b-cheap"
         assert (later.plan.kind, later.plan.refined) == (first.plan.kind, 1)
         assert refiner.served >= 1
+
+
+async def test_a_tenant_that_puts_cost_first_gets_networks_that_do(nc, js, refiner):
+    state = PolicyState(tenant="default", preference="cost")
+    async with worker(nc, js, preference="quality", state=state) as one:
+        assert (await one.until(is_refined)).plan.network.nodes[0].agent_id == "b-cheap"
+
+
+async def test_a_tenant_says_how_sure_a_plan_must_be(nc, js):
+    async with worker(nc, js, state=PolicyState(tenant="default", quality_threshold=0.999)) as one:
+        with pytest.raises(NoNetworkGoodEnough):
+            await one.plan()
 
 
 async def test_other_workers_and_those_that_start_later_use_what_evolved(nc, js, refiner):

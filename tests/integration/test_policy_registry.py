@@ -170,6 +170,14 @@ async def test_of_two_people_who_change_at_once_one_is_told_to_look_again(regist
     assert (await registry.state("default")).frozen
 
 
+async def test_a_tenant_says_what_it_puts_first_and_how_sure_a_plan_must_be(registry):
+    state = await registry.prefer("default", ME, "cost", None)
+    assert (state.preference, state.quality_threshold, state.actor) == ("cost", None, "anna")
+    state = await registry.prefer("default", ME, None, 0.7)
+    assert (state.preference, state.quality_threshold) == ("cost", 0.7)
+    assert (await registry.state("other")).preference is None
+
+
 async def test_exploration_has_a_floor(registry):
     assert (await registry.explore("default", 0.2, ME)).exploration == 0.2
     with pytest.raises(PolicyRefused, match="newcomers would starve"):

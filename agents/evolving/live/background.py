@@ -41,6 +41,8 @@ REST = 4.0
 """After a search so many times its length of rest: one worker keeps a refiner busy for a fifth of the time at most."""
 
 Ask = Callable[[RefineRequest], Awaitable[RefineReply | None]]
+Preferred = Callable[[str], Preference]
+"""What a tenant puts first."""
 """A better network, or None when no refiner answers."""
 
 
@@ -69,7 +71,7 @@ class Background:
     """A queue of kinds whose networks may be bettered. A kind that waits already is not queued twice."""
 
     def __init__(
-        self, ask: Ask, book: PlanBook, fleet: Fleet, pasts: Pasts, digests: CardDigests, preference: Preference
+        self, ask: Ask, book: PlanBook, fleet: Fleet, pasts: Pasts, digests: CardDigests, preference: Preferred
     ) -> None:
         self._ask = ask
         self._book = book
@@ -125,12 +127,13 @@ class Background:
             return
         self._round += 1
         seeds = self._book.alike(template.tenant, wish.vector)
-        weights = WEIGHTS[self._preference]
+        preference = self._preference(template.tenant)
+        weights = WEIGHTS[preference]
         request = brief_of(template, woven, past, weights, cards, seeds, seed=self._round)
         reply = await self._ask(request) if request is not None else None
         if request is None or reply is None or reply.network is None:
             return
-        better = await asyncio.to_thread(accepted, request, reply, woven, self._preference)
+        better = await asyncio.to_thread(accepted, request, reply, woven, preference)
         present = self._book.template(template.tenant, template.kind)
         if better is None or present is None or present.at != template.at:
             return

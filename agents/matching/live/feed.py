@@ -90,6 +90,10 @@ class PolicyFeed:
             ticket = drawn if drawn < state.exploration else None
         return Lot(policy, self._edition, state.exploration, ticket)
 
+    def state(self, tenant: str) -> PolicyState | None:
+        """What applies to the tenant; None while nobody said anything."""
+        return self._states.get(tenant)
+
     def ranker(self, tenant: str, lot: Lot) -> LearnedOrder | None:
         """The order of that policy, as of now."""
         return self._orders.get((tenant, lot.policy))

@@ -20,7 +20,7 @@ async def plan(
     words: str, *cards: AgentCard, pasts: Pasts | None = None, least: float = 0.0, **task: object
 ) -> Planned:
     fleet = StandingFleet(*cards)
-    planner = GreedyPlanner(WordMatcher(fleet), fleet, encode, pasts=pasts, quality_threshold=least)
+    planner = GreedyPlanner(WordMatcher(fleet), fleet, encode, pasts=pasts, quality_threshold=lambda _tenant: least)
     perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of(words), (text_part(words),))
     return await planner.plan(TaskSubmitted(parts=perceived.parts, **task), perceived)
 

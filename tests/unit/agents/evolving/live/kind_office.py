@@ -125,7 +125,7 @@ class Office:
         self.asked: list[RefineRequest] = []
         self.replies: list[RefineReply] = []
         digests = CardDigests()
-        self.background = Background(self._ask, self.book, self.fleet, self.pasts, digests, preference)
+        self.background = Background(self._ask, self.book, self.fleet, self.pasts, digests, lambda _tenant: preference)
         self.greedy = GreedyPlanner(self.matcher, self.fleet, encode, pasts=self.pasts)
         self.planner = KindPlanner(self.greedy, self.fleet, self.book, self.background, digests, fresh_share=fresh)
 
