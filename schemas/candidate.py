@@ -48,5 +48,5 @@ class MatchReport(Message):
     excluded: tuple[Excluded, ...] = ()
     abstained: bool = False
     threshold: float = 0.0
-    doubt: Share | None = Field(default=None, description="calibrated chance that nobody can do it; none: not learned")
+    doubt: Share | None = Field(default=None, description="calibrated chance that nobody can do it")
     policy: str = Field(default="cosine-1", description="version of the ranking policy")

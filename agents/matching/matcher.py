@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from agents.matching.drawing import drawn_for
 from agents.matching.eligibility import why_not
-from agents.matching.ranking import greedy, unchosen
+from agents.matching.ranking import doubt_at, greedy, unchosen
 from agents.matching.remembered import Remembered
 from agents.matching.routing_rules import preferred_first
 from agents.ports import (
@@ -148,7 +148,7 @@ class SkillMatcher:
             excluded=_told(missing, {**near_but_excluded, **excluded}),
             abstained=abstained,
             threshold=decided.threshold,
-            doubt=decided.doubt if ranker else None,
+            doubt=decided.doubt,
             policy=ranker.policy if ranker else self._ranker.policy,
         )
 
@@ -159,7 +159,8 @@ class SkillMatcher:
         if ranker is None or asked.lot is None:
             plain = self._ranker.rank(hits, cards)
             too_far = bool(plain) and asked.threshold is not None and plain[0].score < asked.threshold
-            return Ranked(plain, asked.threshold or 0.0, 0.0, abstained=too_far)
+            doubt = doubt_at(plain[0].score) if plain else 1.0
+            return Ranked(plain, asked.threshold or 0.0, doubt, abstained=too_far)
 
         def load(agent_id: str) -> float:
             return self._fleet.load(asked.tenant, agent_id)

@@ -1,5 +1,6 @@
 """Orders the agents that were found. Pure; called by the matcher. The learned ranker will be another ports.Ranker."""
 
+import math
 from collections.abc import Sequence
 
 from agents.ports import SkillHit
@@ -14,6 +15,11 @@ EXAMPLE_DISCOUNT = 0.3
 """An example lies nearer to any question than a description does, so it counts with so much less cosine. Measured like
 ``matcher.ABSTAIN_THRESHOLD``, at the same threshold: the right agent is first for 100 % of the requests instead of 97,
 97 % instead of 96 are kept and as many off-topic ones refused (90 %); 0.2 refuses 88 %, 0.1 only 75.
+"""
+
+DOUBT_BIAS, DOUBT_SLOPE = 8.35, 29.2
+"""Log odds that nobody serves a request, from the cosine of the nearest skill: fitted to the same requests (even odds
+at 0.29). Ten-fold out of sample, of those told below 10 % none were off-topic, of those above 90 % 98 % (Brier 0.028).
 """
 
 
@@ -32,6 +38,11 @@ class CosineRanker:
         for hit in ordered:
             best.setdefault(hit.agent_id, hit)
         return greedy(tuple(_candidate(hit, cards[hit.agent_id]) for hit in best.values()))
+
+
+def doubt_at(cosine: float) -> float:
+    """The chance, 0 to 1, that nobody serves a request whose nearest skill scores this."""
+    return 1.0 / (1.0 + math.exp(DOUBT_SLOPE * cosine - DOUBT_BIAS))
 
 
 def greedy(ordered: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from agents.matching.matcher import ABSTAIN_THRESHOLD
-from agents.matching.ranking import EXAMPLE_DISCOUNT
+from agents.matching.ranking import EXAMPLE_DISCOUNT, doubt_at
 from agents.registry.card_files import load_folder
 from agents.registry.skill_text import skill_text
 from schemas.card import AgentCard
@@ -119,6 +119,16 @@ def test_the_right_agent_is_nearest_for_nine_requests_of_ten(similarities: tuple
     served, _, agents = similarities
     right = [agents[row.argmax()] == agent for row, (_, agent) in zip(served, REQUESTS, strict=True)]
     assert np.mean(right) >= 0.97
+
+
+def test_the_chance_that_nobody_serves_a_request_is_calibrated(similarities: tuple[Vector, Vector, list[str]]):
+    served, off_topic, _ = similarities
+    told = np.array([doubt_at(float(best)) for best in (*served.max(axis=1), *off_topic.max(axis=1))])
+    truth = np.repeat([0.0, 1.0], [len(served), len(off_topic)])
+    assert np.mean((told - truth) ** 2) <= 0.06
+    for least, most in ((0.0, 0.1), (0.9, 1.0)):
+        of_these = (told >= least) & (told <= most)
+        assert abs(told[of_these].mean() - truth[of_these].mean()) <= 0.08
 
 
 def test_the_threshold_keeps_what_somebody_serves_and_refuses_what_nobody_does(
