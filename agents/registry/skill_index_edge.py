@@ -4,9 +4,7 @@ import asyncio
 import logging
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
@@ -14,6 +12,7 @@ from agents.registry.skill_index_asking import Question, is_enough
 from agents.registry.skill_index_growth import GRAPH_POINTS, NICE, RETRY_S, GraphNotBuilt, build_elsewhere, is_due
 from agents.registry.skill_index_home import Home
 from agents.registry.skill_index_log import Replacement, SkillLog, latest
+from agents.registry.skill_index_readers import Readers
 from agents.registry.skill_index_shard import Shard
 from agents.registry.skill_points import Gathered, checked, id_of
 from tensor_layer.ports import Vector
@@ -26,6 +25,9 @@ INLINE_SEARCH_POINTS = 4_000
 """Points outside the graph. Measured with a tenant filter, 384-d: 0.11 ms at 50 points, 0.15 at 1,000, 0.9 at 10,000;
 0.2 ms for a graph of 20,000. A hop to a thread costs 0.1 ms and far more under load, so a search that compares few
 points is done where it is asked and a longer one in a thread."""
+
+INLINE_POINTS = 100_000
+"""Points in all: of more than these a search takes 1 to 20 ms, which nobody else should have to wait for."""
 
 INLINE_WRITE_POINTS = 8
 """An upsert costs 0.07 ms a point: more than these go to a thread."""
@@ -63,7 +65,7 @@ class EdgeSkillIndex:
         self._graphed = graphed
         self._written_since = 0
         self._written_at = 0.0
-        self._readers = _Readers()
+        self._readers = Readers()
         self._writing = asyncio.Lock()
         self._keeping: asyncio.Task[None] | None = None
 
@@ -131,7 +133,7 @@ class EdgeSkillIndex:
         if question.nobody:
             return []
         with self._readers.of(self._shard) as shard:
-            if self._written_since <= INLINE_SEARCH_POINTS:
+            if self._written_since <= INLINE_SEARCH_POINTS and self._points <= INLINE_POINTS:
                 return self._search(shard, question)
             return await asyncio.to_thread(self._search, shard, question)
 
@@ -228,33 +230,6 @@ class EdgeSkillIndex:
         for one in self._log.read(start, end):
             grown.replace(one, dead=False)
         return end
-
-
-class _Readers:
-    """Who reads which shard, so that none is closed while it is read."""
-
-    def __init__(self) -> None:
-        self._reading: Counter[Shard] = Counter()
-        self._waiting: dict[Shard, asyncio.Event] = {}
-
-    @contextmanager
-    def of(self, shard: Shard) -> Iterator[Shard]:
-        """Reads the shard within."""
-        self._reading[shard] += 1
-        try:
-            yield shard
-        finally:
-            self._reading[shard] -= 1
-            if not self._reading[shard]:
-                del self._reading[shard]
-                if waiting := self._waiting.get(shard):
-                    waiting.set()
-
-    async def left(self, shard: Shard) -> None:
-        """Returns once nobody reads the shard. Nobody may begin to."""
-        if shard in self._reading:
-            await self._waiting.setdefault(shard, asyncio.Event()).wait()
-            del self._waiting[shard]
 
 
 def _discard(shard: Shard) -> None:

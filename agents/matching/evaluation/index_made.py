@@ -50,6 +50,7 @@ EVERYONE = Narrowing(IndexFilter(TENANT), lambda agents: np.ones(len(agents), dt
 NARROWINGS = {
     "half": Narrowing(IndexFilter(TENANT, cost_max=0.5), lambda agents: agents % 100 <= 50),
     "third": Narrowing(IndexFilter(TENANT, cost_max=0.3), lambda agents: agents % 100 <= 30),
+    "ninth": Narrowing(IndexFilter(TENANT, cost_max=0.1), lambda agents: agents % 100 <= 10),
     "tenth": Narrowing(IndexFilter(TENANT, tags=_SEVENTH), lambda agents: agents % 10 == 7),
     "twentieth": Narrowing(
         IndexFilter(TENANT, tags=_SEVENTH, alive_only=True, cost_max=0.5),
@@ -57,7 +58,8 @@ NARROWINGS = {
     ),
     "hundredth": Narrowing(IndexFilter(TENANT, tags=_SEVENTH, cost_max=0.1), lambda agents: agents % 100 == 7),
 }
-"""Filters by the share of agents that meet them: by cost, by cost, by tag, by all with health, by tag and cost."""
+"""Filters by the share of agents that meet them: three by cost, one by tag, two by tag and cost, the first of which by
+health too."""
 
 
 def make(skills: int, seed: int, questions: int) -> Made:
