@@ -62,6 +62,8 @@ class IndexFigures:
     graph_s: float
     build_s: float
     rss_mb: float
+    mapped_mb: float
+    """Of ``rss_mb``: pages of the index's files, which the system takes back when it needs memory."""
     notes: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, object]:
@@ -83,6 +85,7 @@ async def measure(
     hybrid = await _timed(index, made, EVERYONE, worded=True)
     filters = {name: await _filtered(index, made, NARROWINGS[name], rows) for name, rows in exact.items()}
     replace_ms, slowest_ms = await _changes(index, made, seed)
+    resident_mb, mapped_mb = rss_mb()
     return IndexFigures(
         skills=skills,
         engine=engine,
@@ -96,7 +99,8 @@ async def measure(
         fill_s=fill_s,
         graph_s=graph_s,
         build_s=fill_s + graph_s,
-        rss_mb=rss_mb(),
+        rss_mb=resident_mb,
+        mapped_mb=mapped_mb,
         notes=notes,
     )
 

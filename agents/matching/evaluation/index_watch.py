@@ -40,9 +40,13 @@ class Watch:
         return Latency(*(float(np.percentile(column, share)) for column in (wall, cpu) for share in (50, 99)))
 
 
-def rss_mb() -> float:
-    """Resident memory of this process, vectors of the measurement included."""
+def rss_mb() -> tuple[float, float]:
+    """Resident memory of this process, vectors of the measurement included; and what of it are pages of files.
+
+    The system takes those back when it needs memory; 0 where it does not tell them apart.
+    """
     statm = Path("/proc/self/statm")
     if not statm.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 0.0
+    resident, of_files = (int(pages) * resource.getpagesize() / 1e6 for pages in statm.read_text().split()[1:3])
+    return resident, of_files
