@@ -8,7 +8,7 @@ in one run of mining by ``alpha``.
 import itertools
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -114,10 +114,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _all_series(columns: Columns) -> Iterator[_Series]:
     """Each agent's metrics. Latency and cost are its own steps'; success is the whole task's."""
     task, agent = _agents_of_tasks(columns)
-    yield from _split(columns, "success", task, agent, columns.success[task].astype(np.float64))
-    task, agent = columns.step_task, columns.step_agent
-    yield from _split(columns, "log_latency_ms", task, agent, np.log1p(columns.step_latency_ms))
-    yield from _split(columns, "cost", task, agent, columns.step_cost)
+    yield from _split(columns, task, agent, {"success": columns.success[task].astype(np.float64)})
+    values = {"log_latency_ms": np.log1p(columns.step_latency_ms), "cost": columns.step_cost}
+    yield from _split(columns, columns.step_task, columns.step_agent, values)
 
 
 def _agents_of_tasks(columns: Columns) -> tuple[NDArray[np.int64], Coded]:
@@ -134,26 +133,50 @@ def _agents_of_tasks(columns: Columns) -> tuple[NDArray[np.int64], Coded]:
     return task, Coded(flat[np.repeat(starts[columns.team.codes], of_task) + place], agents)
 
 
-def _split(columns: Columns, metric: str, task: NDArray[np.int64], agent: Coded, value: Floats) -> Iterator[_Series]:
+def _split(columns: Columns, task: NDArray[np.int64], agent: Coded, metrics: Mapping[str, Floats]) -> Iterator[_Series]:
+    """The series of each agent, for values (m,) that belong to these tasks (m,) and agents."""
     # Small integers are sorted by radix, ten times faster.
     few = len(agent.values) < np.iinfo(np.int16).max
     order = np.argsort(agent.codes.astype(np.int16) if few else agent.codes, kind="stable")
-    task, codes, value = task[order], agent.codes[order], value[order]
-    kind = columns.kind[task].astype(np.int64) - NOISE
-    group = codes * (int(kind.max(initial=0)) + 1) + kind
-    residual = _less_usual(value, group)
-    if len(columns) and columns.at_us[-1] - columns.at_us[0] >= DAYS_OF_RHYTHM * _DAY_US:
-        residual = _less_usual(residual, codes * _HOURS + columns.at_us[task] // _HOUR_US % _HOURS)
+    task, codes = task[order], agent.codes[order]
+    usual = _groupings(columns, task, codes)
     edges = np.searchsorted(codes, np.arange(len(agent.values) + 1))
-    for number, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
-        span = slice(start, stop)
-        yield _Series(agent.values[number], metric, task[span], value[span], residual[span])
+    for metric, values in metrics.items():
+        value = values[order]
+        residual = value
+        for grouping in usual:
+            residual = grouping.less_usual(residual)
+        for number, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
+            span = slice(start, stop)
+            yield _Series(agent.values[number], metric, task[span], value[span], residual[span])
 
 
-def _less_usual(value: Floats, group: NDArray[np.int64]) -> Floats:
-    """Values less the mean of their group."""
-    usual = np.bincount(group, value) / np.maximum(np.bincount(group), 1)
-    return np.asarray(value - usual[group], dtype=np.float64)
+def _groupings(columns: Columns, task: NDArray[np.int64], codes: NDArray[np.int32]) -> list["_Grouping"]:
+    """What values are usual for: the agent's tasks of a kind, and in a window that shows it, of an hour of the day."""
+    kind = columns.kind - np.int32(NOISE)
+    kinds = int(kind.max(initial=0)) + 1
+    found = [_Grouping.of(codes * kinds + kind[task])]
+    if len(columns) and columns.at_us[-1] - columns.at_us[0] >= DAYS_OF_RHYTHM * _DAY_US:
+        hour = (columns.at_us // _HOUR_US % _HOURS).astype(np.int32)
+        found.append(_Grouping.of(codes * _HOURS + hour[task]))
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Grouping:
+    """Which group each value is of (m,), and how many there are of each; groups without values count as one."""
+
+    group: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, group: NDArray[np.int32]) -> "_Grouping":
+        return cls(group, np.maximum(np.bincount(group), 1))
+
+    def less_usual(self, value: Floats) -> Floats:
+        """Values less the mean of their group."""
+        usual = np.bincount(self.group, value) / self.sizes
+        return np.asarray(value - usual[self.group], dtype=np.float64)
 
 
 def _drift(columns: Columns, series: _Series, change: Change, error_rate: float) -> Drift:

@@ -1,6 +1,6 @@
 """Which items go with which outcome. Called by ``mine``.
 
-Frequent itemsets by FP-growth (Han, Pei & Yin 2000) from mlxtend, on counted transactions. A rule stays if it is
+Frequent itemsets by FP-growth (Han, Pei & Yin 2000) on mlxtend's trees, of counted transactions. A rule stays if it is
 productive: significantly better than each rule with one item fewer (Webb, Discovering Significant Patterns, 2007;
 Fisher's exact test, Benjamini & Yekutieli's correction over all rules tried), and if no more special rule explains it
 away.
@@ -8,6 +8,7 @@ away.
 
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,7 +20,6 @@ from evolution.mining.transactions import Transactions, is_outcome
 
 with warnings.catch_warnings():  # mlxtend switches every DeprecationWarning on for the whole process when imported
     from mlxtend.frequent_patterns.fpcommon import FPTree
-    from mlxtend.frequent_patterns.fpgrowth import fpg_step
 
 Items = frozenset[str]
 Counts = NDArray[np.int64]
@@ -97,8 +97,28 @@ def frequent(transactions: Transactions, min_count: int, max_items: int) -> dict
     tree = FPTree(rank)
     for items, count in transactions.items():
         tree.insert_itemset(sorted(items & rank.keys(), key=rank.__getitem__, reverse=True), count)
-    found = {frozenset(items): int(count) for count, items in fpg_step(tree, min_count, None, max_items, 0)}
-    return {items: count for items, count in found.items() if count >= min_count and len(items) <= max_items}
+    return {frozenset(items): count for items, count in _grown(tree, min_count, max_items) if count >= min_count}
+
+
+def _grown(tree: FPTree, min_count: int, room: int) -> Iterator[tuple[list[str], int]]:
+    """Sets of up to ``room`` items more than the tree is conditioned on, with their counts, rare ones among them.
+
+    mlxtend's own step makes a tree for the last item too, where counting is enough: that is most of its trees.
+    """
+    if room < 1:
+        return
+    for item, nodes in tree.nodes.items():
+        yield [*tree.cond_items, item], sum(node.count for node in nodes)
+        if room == 2:
+            beside: dict[str, int] = defaultdict(int)
+            for node in nodes:
+                above = node.parent
+                while above.item is not None:
+                    beside[above.item] += node.count
+                    above = above.parent
+            yield from (([*tree.cond_items, item, other], count) for other, count in beside.items())
+        elif room > 2:
+            yield from _grown(tree.conditional_tree(item, min_count), min_count, room - 1)
 
 
 def _candidates(counts: Mapping[Items, int]) -> list[_Candidate]:

@@ -31,8 +31,11 @@ BATCH_ROWS = 10_000
 PLAIN = ("seq", "at_us", "task_id", "success", "latency_ms", "cost", "team", "modalities", "failure_code")
 
 _ROWS = """SELECT seq, at_us, task_id, success, latency_ms, cost, chosen, modalities, failure_code, vector,
-    json_extract(record, '$.vector_version', '$.steps')
-    FROM experience WHERE seq > ? AND tenant = ? AND at_us >= ? ORDER BY seq"""
+    json_extract(record, '$.vector_version', '$.steps') FROM experience WHERE """
+# By number either way, so that nothing is sorted: everything of a tenant as the index lists it, and what is new from
+# the watermark on (the plus keeps SQLite from the index, which would go through all that is not new).
+_ALL = f"{_ROWS} seq IN (SELECT seq FROM experience WHERE seq > ? AND tenant = ? AND at_us >= ?) ORDER BY seq"  # noqa: S608
+_NEW = f"{_ROWS} seq > ? AND +tenant = ? AND +at_us >= ? ORDER BY seq"
 _COLD = (*PLAIN[:6], "chosen", *PLAIN[7:], "vector", "record")
 _SEQS = "SELECT seq FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ? ORDER BY seq"
 _VECTOR = "SELECT vector, json_extract(record, '$.vector_version') FROM experience WHERE seq = ?"
@@ -84,10 +87,10 @@ class SqliteSource:
         for file in self._files(tenant, after, since_us):
             yield from self._cold_rows(file, after, since_us)
         with self._opened() as connection:
-            cursor = connection.execute(_ROWS, (after, tenant, since_us))
+            cursor = connection.execute(_NEW if after else _ALL, (after, tenant, since_us))
             while found := cursor.fetchmany(BATCH_ROWS):
                 *plain, vectors, said = zip(*found, strict=True)
-                yield _rows(plain, vectors, [orjson.loads(each) for each in said])
+                yield _rows(plain, vectors, orjson.loads(f"[{','.join(said)}]"))
 
     def count(self, tenant: str, after: int, since_us: int) -> int:
         """Counts an index, and takes cold files as they are noted."""
