@@ -9,15 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.tensor import DType
-from tensor_layer.stream.codecs import BLOSC, CODECS, PLANES, RAW, SPARSE, ZSTD, Codec
+from tensor_layer.stream.codecs import BITS, BLOSC, CODECS, NARROW, PLANES, RAW, SPARSE, ZSTD, Codec
 from tensor_layer.stream.tensor import Words
 
 SLICES = 4
-SLICE_BYTES = 8 * 1024
-"""32 KiB in four places: enough for zstd to meet what repeats nearby and for pcodec to fit its bins."""
+SLICE_BYTES = 4 * 1024
+"""16 KiB in four places: enough for zstd to meet what repeats nearby and for pcodec to fit its bins."""
 
-CLOSE = 1.01
-"""Among codecs within 1 % of the smallest, the fastest is taken."""
+CLOSE, TABLES_BYTES = 1.01, 128
+"""The fastest codec is taken among those within 1 % of the smallest and the size of some Huffman tables, which weigh
+more in a sample than in a chunk."""
 
 WORTH_IT = 0.98
 """A chunk that would not shrink by 2 % stays raw: decoding it would cost more than it saves."""
@@ -40,9 +41,8 @@ class Budget:
             codec
             for codec in CODECS
             if codec is RAW or (codec.takes(dtype) and codec.mb_per_cpu_s >= self.mb_per_cpu_s)
-            if not (
-                codec is BLOSC and ZSTD.takes(dtype)
-            )  # single bytes have no planes to shuffle: zstd without a detour
+            # Single bytes have no planes to shuffle, and whole numbers are narrowed before they are.
+            if codec is not BLOSC or not any(better.takes(dtype) for better in (BITS, ZSTD, NARROW))
         )
 
 
@@ -85,7 +85,7 @@ class Chooser:
 
 
 def sample(words: Words) -> Words:
-    """At most 32 KiB of the chunk, in four evenly spaced slices; a small chunk whole."""
+    """At most 16 KiB of the chunk, in four evenly spaced slices; a small chunk whole."""
     each = SLICE_BYTES // words.dtype.itemsize
     if words.size <= SLICES * each:
         return words
@@ -95,14 +95,15 @@ def sample(words: Words) -> Words:
 
 
 def best_on_sample(words: Words, dtype: DType, candidates: Sequence[Codec]) -> Codec:
-    """The fastest candidate among those within 1 % of the smallest result."""
+    """The fastest candidate among those whose results are close to the smallest."""
     needless = (RAW, PLANES if _mostly_zero(words) else SPARSE)
     tried = (codec for codec in candidates if codec not in needless)
     sizes = {codec: len(codec.encode(words, dtype)) for codec in tried}
     smallest = min(sizes.values(), default=words.nbytes)
     if smallest > WORTH_IT * words.nbytes:
         return RAW
-    return max((c for c, size in sizes.items() if size <= CLOSE * smallest), key=lambda codec: codec.mb_per_cpu_s)
+    close = CLOSE * smallest + TABLES_BYTES
+    return max((codec for codec, size in sizes.items() if size <= close), key=lambda codec: codec.mb_per_cpu_s)
 
 
 def _mostly_zero(words: Words) -> bool:

@@ -113,7 +113,10 @@ def unpack_header(packed: bytes | memoryview) -> Header:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One packed chunk. ``extra_bytes`` of the coded bytes are the form's own (int8 scales); the codec's come after."""
+    """One packed chunk. ``extra_bytes`` of the coded bytes are the form's own (int8 scales); the codec's come after.
+
+    ``check_coded`` is summed here unless it is known already: bytes that were left as they are have one sum.
+    """
 
     number: int
     codec: int
@@ -122,10 +125,11 @@ class Frame:
     check_raw: int
     coded: bytes | memoryview = field(repr=False)
     extra_bytes: int = 0
+    check_coded: int | None = None
 
     def pack(self) -> tuple[bytes, bytes | memoryview]:
         """Head and coded bytes, apart, so that nothing is copied."""
-        checks = (self.check_raw, check(self.coded))
+        checks = (self.check_raw, check(self.coded) if self.check_coded is None else self.check_coded)
         head = _FRAME.pack(
             b"AF", self.codec, self.form, self.number, self.raw_bytes, len(self.coded), self.extra_bytes, *checks, 0
         )

@@ -1,7 +1,9 @@
 """zstd on plain bytes, for the codecs that have taken words apart: as a mere Huffman coder, or looking for repeats.
 
-Called by `planes`, `sparse` and `codecs`.
+Called by `exponents`, `planes`, `sparse`, `bits` and `codecs`.
 """
+
+from threading import local
 
 import numpy as np
 import zstandard
@@ -21,22 +23,39 @@ REPEATS = zstandard.ZstdCompressionParameters(
     hash_log=15,
     chain_log=6,
     search_log=1,
-    min_match=6,
+    min_match=7,
     target_length=0,
 )
 """A window of a whole chunk, so that what repeats from afar is met. Text comes out a tenth smaller than at level 1."""
 
 
-def squeeze(content: Words, parameters: zstandard.ZstdCompressionParameters = LETTERS) -> bytes:
-    """The bytes of a contiguous array, coded."""
-    return zstandard.ZstdCompressor(compression_params=parameters).compress(content.data)
+class _Kept(local):
+    """zstd's working memory, one set a thread: making it anew takes as long as coding 8 KiB."""
+
+    def __init__(self) -> None:
+        self.letters = zstandard.ZstdCompressor(compression_params=LETTERS)
+        self.repeats = zstandard.ZstdCompressor(compression_params=REPEATS)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_kept = _Kept()
+
+
+def squeeze(content: Words) -> bytes:
+    """The bytes of a contiguous array, Huffman-coded."""
+    return _kept.letters.compress(content.data)
+
+
+def squeeze_repeats(content: Words) -> bytes:
+    """The same, with what repeats within the last MiB left out."""
+    return _kept.repeats.compress(content.data)
 
 
 def expand(coded: memoryview, count: int) -> Words:
-    """(count,) uint8. Raises TensorDamaged, before memory is reserved, when that is not what was coded."""
+    """(count,) uint8 of either. Raises TensorDamaged, before memory is reserved, when that is not what was coded."""
     try:
         if zstandard.frame_content_size(coded) != count:
             raise TensorDamaged(f"a plane does not hold {count} bytes")
-        return np.frombuffer(zstandard.ZstdDecompressor().decompress(coded, max_output_size=count), np.uint8)
+        return np.frombuffer(_kept.decompressor.decompress(coded, max_output_size=count), np.uint8)
     except (zstandard.ZstdError, MemoryError) as error:
         raise TensorDamaged(f"a plane does not decode: {error}") from error

@@ -1,7 +1,7 @@
 """Floats, exponents apart from mantissas, as ZipNN does (Hershcovitch et al. 2024). Called through `codecs`.
 
-A float's word rotated left by one has its exponent in the top byte. The top byte, and in 32 bits the next one where
-that pays, is Huffman-coded; the rest is noise and stays.
+Of the upper 16 bits of a word, eight are the first plane: the exponent of a bfloat16 or float32, most of a float64's.
+Sign and what is left of the sixteen are the second plane, coded where that pays. The bits below are noise and stay.
 """
 
 import struct
@@ -10,58 +10,76 @@ import numpy as np
 
 from schemas.tensor import DType
 from tensor_layer.errors import TensorDamaged
-from tensor_layer.stream import huffman
+from tensor_layer.stream import exponents, huffman
 from tensor_layer.stream.tensor import Words
 
 _HEAD = struct.Struct("<II")
 
-TRIED = 16 * 1024
+TRIED = 8 * 1024
 """Of a second plane so many bytes are coded to see whether they shrink: in trained weights they do not."""
+
+_BELOW = {16: (), 32: ("<u2",), 64: ("<u2", "<u4")}
+"""How the bits below the upper 16 are stored, most significant first."""
 
 
 def encode(words: Words, _: DType) -> bytes:
     """The words, coded."""
     bits = words.dtype.itemsize * 8
-    rotated = np.left_shift(words, 1)
-    np.bitwise_or(rotated, np.right_shift(words, bits - 1), out=rotated)
-    top = huffman.squeeze(np.right_shift(rotated, bits - 8).astype(np.uint8))
-    if bits == 16:
-        return b"".join((_HEAD.pack(len(top), 0), top, rotated.astype(np.uint8).tobytes()))
-    middle = _worth_it(np.right_shift(rotated, 16).astype(np.uint8))
-    return b"".join((_HEAD.pack(len(top), len(middle)), top, middle, rotated.astype("<u2").tobytes()))
+    upper = words if bits == 16 else np.right_shift(words, bits - 16).astype("<u2")
+    first = exponents.encode(np.right_shift(upper, 7).astype(np.uint8))
+    second = _second(upper).data if bits == 16 else _worth_it(_second(upper))
+    below = [np.right_shift(words, 32).astype("<u2")] if bits == 64 else []
+    below += [words.astype(kind) for kind in _BELOW[bits][-1:]]
+    return b"".join((_HEAD.pack(len(first), len(second)), first, second, *(part.data for part in below)))
 
 
 def decode(coded: memoryview, into: Words, _: DType) -> None:
     """Fill ``into``. Raises TensorDamaged."""
     bits, count = into.dtype.itemsize * 8, into.size
-    low_bytes = count if bits == 16 else 2 * count
     if coded.nbytes < _HEAD.size:
         raise TensorDamaged("a planes chunk ends before its head does")
-    top_bytes, middle_bytes = _HEAD.unpack_from(coded)
-    middle_at = _HEAD.size + top_bytes
-    low_at = middle_at + middle_bytes
-    if low_at + low_bytes != coded.nbytes or (bits == 16) != (middle_bytes == 0):
+    first_bytes, second_bytes = _HEAD.unpack_from(coded)
+    second_at = _HEAD.size + first_bytes
+    at = second_at + second_bytes
+    if at + count * (bits - 16) // 8 != coded.nbytes:
         raise TensorDamaged("a planes chunk is not as long as it says")
-    into[:] = huffman.expand(coded[_HEAD.size : middle_at], count)
-    if bits == 32:
-        np.left_shift(into, 8, out=into)
-        np.bitwise_or(into, _plane(coded[middle_at:low_at], count), out=into)
-    low = np.frombuffer(coded[low_at:], np.uint8 if bits == 16 else "<u2")
-    np.left_shift(into, bits // 2, out=into)
-    np.bitwise_or(into, low, out=into)
-    sign = np.left_shift(into, bits - 1)
-    np.right_shift(into, 1, out=into)
-    np.bitwise_or(into, sign, out=into)
+    upper = into if bits == 16 else np.empty(count, "<u2")
+    _join(exponents.decode(coded[_HEAD.size : second_at], count), _plane(coded[second_at:at], count), upper)
+    if bits == 16:
+        return
+    into[:] = upper
+    for kind in map(np.dtype, _BELOW[bits]):
+        np.left_shift(into, 8 * kind.itemsize, out=into)
+        np.bitwise_or(into, np.frombuffer(coded, kind, count, at), out=into)
+        at += count * kind.itemsize
 
 
-def _worth_it(plane: Words) -> bytes:
+def _second(upper: Words) -> Words:
+    """(n,) uint8: the sign, then the lowest seven bits."""
+    second = upper.astype(np.uint8)
+    np.bitwise_and(second, 0x7F, out=second)
+    sign = np.right_shift(upper, 8).astype(np.uint8)
+    np.bitwise_and(sign, 0x80, out=sign)
+    return np.bitwise_or(second, sign, out=second)
+
+
+def _join(first: Words, second: Words, into: Words) -> None:
+    """Put both planes together as the upper 16 bits."""
+    into[:] = first
+    np.left_shift(into, 7, out=into)
+    np.bitwise_or(into, np.bitwise_and(second, 0x7F), out=into)
+    sign = np.bitwise_and(second, 0x80).astype("<u2")
+    np.bitwise_or(into, np.left_shift(sign, 8, out=sign), out=into)
+
+
+def _worth_it(plane: Words) -> bytes | memoryview:
     """The plane coded, or as it is: then it has one byte a word."""
     tried = plane[:TRIED]
     if len(huffman.squeeze(tried)) < tried.size:
         squeezed = huffman.squeeze(plane)
         if len(squeezed) < plane.size:
             return squeezed
-    return plane.tobytes()
+    return plane.data
 
 
 def _plane(coded: memoryview, count: int) -> Words:

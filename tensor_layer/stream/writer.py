@@ -12,7 +12,7 @@ import numpy as np
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream import frames
 from tensor_layer.stream.choice import STREAMING, TRUSTED_CHUNKS, Budget, Chooser
-from tensor_layer.stream.codecs import BY_CODE
+from tensor_layer.stream.codecs import BY_CODE, RAW
 from tensor_layer.stream.frames import CHUNK_BYTES, Frame, Header
 from tensor_layer.stream.lossy import Floats, Lossy, to_bf16, to_int8
 from tensor_layer.stream.tensor import Tensor, Words
@@ -143,9 +143,11 @@ class _Packer:
     def _coded(
         self, number: int, form: int, words: Words, chooser: Chooser, raw_bytes: int, extra: bytes = b""
     ) -> Frame:
+        digest = frames.check(words)  # first: it brings the words into the cache for the codec
         codec, coded = chooser.encode(words)
-        digest = frames.check(words)
-        return Frame(number, codec.code, form, raw_bytes, digest, extra + coded if extra else coded, len(extra))
+        if extra:
+            return Frame(number, codec.code, form, raw_bytes, digest, extra + coded, len(extra))
+        return Frame(number, codec.code, form, raw_bytes, digest, coded, check_coded=digest if codec is RAW else None)
 
     def _count(self, frame: Frame) -> None:
         name = frames.FORM_NAMES[frame.form] + BY_CODE[frame.codec].name

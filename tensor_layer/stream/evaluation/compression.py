@@ -147,8 +147,10 @@ def _framed(tensor: Tensor, codec: Codec, tally: Tally) -> None:
     each = frames.CHUNK_BYTES // words.dtype.itemsize
     for number, start in enumerate(range(0, words.size, each)):
         chunk = words[start : start + each]
+        check = frames.check(chunk)
         coded = used.encode(chunk, tensor.dtype)
-        frame = frames.Frame(number, used.code, frames.PLAIN, chunk.nbytes, frames.check(chunk), coded)
+        known = check if used is RAW else None
+        frame = frames.Frame(number, used.code, frames.PLAIN, chunk.nbytes, check, coded, check_coded=known)
         tally.packed_bytes += sum(map(len, frame.pack()))
 
 
