@@ -19,6 +19,8 @@ from schemas.task import TaskRecord
 
 Change = Callable[[TaskRecord], TaskRecord]
 
+RECORD_BYTES = 1_000_000
+"""Of one record: it is read and written several times in a task, and a bus as it comes takes messages of 1 MB."""
 _MAX_TRIES = 20
 
 
@@ -63,12 +65,18 @@ class TaskRecords:
     async def _store(self, record: TaskRecord, revision: int) -> int | None:
         key = record_key(record.tenant, record.task_id)
         value = record.model_dump_json(exclude_defaults=True).encode()
+        if len(value) > RECORD_BYTES:
+            raise _too_large(record, len(value))
         try:
             return await self._bucket.update(key, value, last=revision, validate_keys=False)
         except KeyWrongLastSequenceError:
             return None
         except nats.errors.MaxPayloadError as error:
-            problem = f"the record of task {record.task_id} has {len(value)} bytes, more than the bus takes"
-            raise RecordTooLarge(f"{problem}: answer with fewer, larger parts") from error
+            raise _too_large(record, len(value)) from error
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise BusUnavailable(f"the record of task {record.task_id} cannot be stored: {error!r}") from error
+
+
+def _too_large(record: TaskRecord, size_bytes: int) -> RecordTooLarge:
+    problem = f"the record of task {record.task_id} has {size_bytes} bytes, more than is kept of one"
+    return RecordTooLarge(f"{problem}: answer with fewer, larger parts")

@@ -88,6 +88,7 @@ def test_refusals_say_why(capsys: pytest.CaptureFixture[str], words: list[str], 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_bench_meets_the_bars_that_do_not_depend_on_the_machine(capsys: pytest.CaptureFixture[str]):
     bench_tensor.tensor(share=12, megabytes=20, trace=None, as_json=True)
     figures = json.loads(capsys.readouterr().out)

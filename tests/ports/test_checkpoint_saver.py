@@ -48,12 +48,13 @@ async def test_any_text_is_a_thread(thread_id, nc, js):
 
 async def test_a_state_larger_than_the_bus_carries_comes_back_whole(nc, js):
     saver = JetStreamSaver(nc)
-    assert len(BIG) > 3 * nc.max_payload
-    stored = await put(saver, "t", big=BIG, small=1)
-    await saver.aput_writes(stored, [("big", BIG[::-1])], "task")
+    huge = BIG * 4
+    assert len(huge) > 3 * nc.max_payload
+    stored = await put(saver, "t", big=huge, small=1)
+    await saver.aput_writes(stored, [("big", huge[::-1])], "task")
     found = await JetStreamSaver(nc).aget_tuple(place("t"))
-    assert found.checkpoint["channel_values"] == {"big": BIG, "small": 1}
-    assert found.pending_writes == [("task", "big", BIG[::-1])]
+    assert found.checkpoint["channel_values"] == {"big": huge, "small": 1}
+    assert found.pending_writes == [("task", "big", huge[::-1])]
 
 
 async def test_large_states_are_copied_pruned_and_deleted_without_a_trace(nc, js):

@@ -206,7 +206,7 @@ async def test_a_deferred_connector_is_made_once_and_only_when_it_is_needed(tmp_
 
 @of_kinds("nats")
 async def test_inputs_too_large_for_one_bus_message_go_by_reference(peer: Peer) -> None:
-    parts = [text_part("x" * 200_000, f"{n}.txt") for n in range(8)]
+    parts = [text_part("x" * 800_000, f"{n}.txt") for n in range(8)]
     reply = await peer.connector.invoke(peer.card, ask("count", *parts), PATIENCE_S)
     assert reply.outputs[0].text == "8"
     sent = peer.seen[0]["inputs"]
@@ -218,7 +218,7 @@ async def test_inputs_too_large_for_one_bus_message_go_by_reference(peer: Peer) 
 @of_kinds("nats")
 async def test_a_request_that_nothing_can_make_small_enough_is_refused_in_words(peer: Peer) -> None:
     with pytest.raises(StepFailed, match="shorten the goal") as caught:
-        await invoke(peer, "answer " + "x" * 2_000_000)
+        await invoke(peer, "answer " + "x" * 5_000_000)
     assert caught.value.retryable is False
 
 
