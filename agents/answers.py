@@ -4,27 +4,45 @@ A dry run of the journey's first half (perceive -> match -> plan). Called by `se
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+
+import numpy as np
 
 from agents.errors import AgentsError
+from agents.matching.diversity import diverse
+from agents.matching.ranking import unchosen
 from agents.planning.drawing import draw
-from agents.ports import Matcher, Planned, Planner
-from schemas.candidate import MatchReport
+from agents.ports import Fleet, Matcher, Planned, Planner
+from agents.registry.skill_text import skill_text
+from schemas.candidate import Candidate, MatchReport
+from schemas.card import AgentCard
 from schemas.explain import Explanation, SearchReply, SearchRequest
 from schemas.task import StageTimes, TaskFailure, TaskSubmitted
 from tensor_layer.errors import TensorLayerError
 from tensor_layer.ports import Perceived, Perceiver
+
+DIVERSE_OF = 4
+"""Of so many times as many as are asked for, the ones that are least alike are taken."""
+SEARCHED_MOST = 200
+LIKENESS_COUNTS, USUAL_LIKENESS = 1.0, 0.5
+"""A double of one already taken is worth nothing to whoever asks for different ones; what is near is half alike anyway."""
 
 
 class Answers:
     """Explains and searches, without doing anything."""
 
     def __init__(
-        self, perceiver: Perceiver, planner: Planner, matcher: Matcher, policy_problem: Callable[[str], str]
+        self,
+        perceiver: Perceiver,
+        planner: Planner,
+        matcher: Matcher,
+        fleet: Fleet,
+        policy_problem: Callable[[str], str],
     ) -> None:
         self._perceiver = perceiver
         self._planner = planner
         self._matcher = matcher
+        self._fleet = fleet
         self._policy_problem = policy_problem
 
     async def explain(self, task: TaskSubmitted) -> Explanation:
@@ -60,8 +78,24 @@ class Answers:
     async def search(self, request: SearchRequest) -> SearchReply:
         """The agents nearest to some words, best first, whether or not one is good enough."""
         vector = (await self._perceiver.encode_texts([request.text]))[0]
-        report = await self._matcher.search(request.tenant, request.text, vector, request.limit)
+        looked_at = min(request.limit * DIVERSE_OF, SEARCHED_MOST) if request.diverse else request.limit
+        report = await self._matcher.search(request.tenant, request.text, vector, looked_at)
+        if request.diverse:
+            chosen = await self._unlike(request, report.candidates)
+            report = report.model_copy(update={"candidates": unchosen(chosen)})
         return SearchReply(report=report)
+
+    async def _unlike(self, request: SearchRequest, found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        """So many of the candidates as were asked for, of which no two are much alike by what their cards say."""
+        cards = self._fleet.cards(request.tenant)
+        present = [one for one in found if _is_on_its_card(one, cards)]
+        if not present:
+            return ()
+        texts = [skill_text(cards[one.agent_id], cards[one.agent_id].skill(one.skill_id)) for one in present]
+        values = np.array([one.score for one in present], dtype=np.float32)
+        vectors = await self._perceiver.encode_texts(texts)
+        places = diverse(values, vectors, request.limit, LIKENESS_COUNTS, USUAL_LIKENESS)
+        return tuple(present[place] for place in places)
 
     async def _nearest(self, task: TaskSubmitted, perceived: Perceived) -> tuple[MatchReport, ...]:
         if perceived.vector is None:
@@ -71,6 +105,12 @@ class Answers:
             task.tenant, task.instruction()[:500], perceived.vector, modalities, task.routing
         )
         return (report,)
+
+
+def _is_on_its_card(one: Candidate, cards: Mapping[str, AgentCard]) -> bool:
+    """A card may have changed since it was found."""
+    card = cards.get(one.agent_id)
+    return card is not None and any(skill.id == one.skill_id for skill in card.skills)
 
 
 def _explained(perceived: Perceived, planned: Planned, perceive_ms: float) -> Explanation:

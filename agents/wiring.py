@@ -117,7 +117,7 @@ async def build_worker(
         policies,
         planning,
         OutcomeFeed(nc, (policies.learn, planning.learn)),
-        BusServices(nats_url, Answers(perceiver, planner, matcher, policies.problem)),
+        BusServices(nats_url, Answers(perceiver, planner, matcher, fleet, policies.problem)),
     )
     return Worker(lanes, controls, services, options.drain_s)
 

@@ -35,6 +35,7 @@ class SearchRequest(Message):
     tenant: str = "default"
     text: str = Field(min_length=1, max_length=20_000)
     limit: int = Field(default=10, ge=1, le=200)
+    diverse: bool = Field(default=False, description="agents that are good and not all alike, the best still first")
 
 
 class SearchReply(Message):

@@ -67,6 +67,7 @@ def show(agent_id: AgentId, as_json: Json = False, tenant: Tenant = None, url: U
 def search(
     text: Annotated[str, typer.Argument(help="What you are looking for, in words.")],
     limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=200)] = 10,
+    diverse: Annotated[bool, typer.Option("--diverse", help="Good ones that are not all alike.")] = False,
     as_json: Json = False,
     tenant: Tenant = None,
     url: Url = None,
@@ -75,7 +76,7 @@ def search(
 
     async def work() -> Any:  # noqa: ANN401 - the door's JSON
         async with client(tenant, url) as gateway:
-            return await gateway.post("/v1/agents/search", {"text": text, "limit": limit})
+            return await gateway.post("/v1/agents/search", {"text": text, "limit": limit, "diverse": diverse})
 
     reply = session.run(work())
     if as_json:

@@ -63,6 +63,28 @@ async def test_an_agent_is_a_candidate_soon_after_its_registration_and_gone_soon
             await asyncio.sleep(0.05)
 
 
+async def test_a_search_for_different_agents_leaves_out_doubles(door):
+    words = "Date the cores of glacier ice by their snow layers."
+    skill = {"id": "date", "description": words, "inputs": ["text"], "outputs": ["text"]}
+    other = {**skill, "description": "Measure how thick the ice of a glacier is with ground radar."}
+    doubles, different = [unique("double") for _ in range(3)], unique("radar")
+    for agent in doubles:
+        await door.post("/v1/agents", json=card(agent, skills=[skill]))
+    await door.post("/v1/agents", json=card(different, skills=[other]))
+
+    async def found(**more: object) -> list[str]:
+        reply = (await door.post("/v1/agents/search", json={"text": words, "limit": 2, **more})).json()
+        return [candidate["agent_id"] for candidate in reply["report"]["candidates"]]
+
+    async with asyncio.timeout(40):
+        while different not in await found(diverse=True):
+            await asyncio.sleep(0.1)
+        assert set(await found()) <= set(doubles)
+        assert (await found(diverse=True))[0] in doubles
+    for agent in (*doubles, different):
+        await door.delete(f"/v1/agents/{agent}")
+
+
 async def test_an_agent_that_fell_silent_is_no_candidate_and_says_so(door, bus):
     mortal = unique("mortal")
     skill = {

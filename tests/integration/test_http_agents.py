@@ -104,9 +104,10 @@ async def test_searches_are_answered_by_a_worker(client, nc):
 
     await nc.subscribe(subjects.SEARCH, queue=subjects.QUEUE_WORKERS, cb=answer)
     headers = {"X-AOS-Tenant": "mine"}
-    reply = await client.post("/v1/agents/search", json={"text": "repeat", "limit": 3}, headers=headers)
+    asking = {"text": "repeat", "limit": 3, "diverse": True}
+    reply = await client.post("/v1/agents/search", json=asking, headers=headers)
     assert SearchReply.model_validate_json(reply.content).report == report
-    assert asked == [SearchRequest(tenant="mine", text="repeat", limit=3)]
+    assert asked == [SearchRequest(tenant="mine", text="repeat", limit=3, diverse=True)]
 
 
 async def test_a_dry_run_is_answered_by_a_worker_and_queues_nothing(client, nc, js):

@@ -14,11 +14,14 @@ LIKENESS_COUNTS = 0.3
 """Of an agent's value: a perfect double of one already taken is worth so much less."""
 
 
-def diverse(values: Floats, vectors: Floats, count: int, likeness_counts: float = LIKENESS_COUNTS) -> Rows:
+def diverse(
+    values: Floats, vectors: Floats, count: int, likeness_counts: float = LIKENESS_COUNTS, usual_likeness: float = 0.0
+) -> Rows:
     """(at most ``count``,) places of the chosen candidates, in the order in which they were chosen.
 
     ``values`` (candidates,) of any scale, more is better; ``vectors`` (candidates, d) unit-norm say what each is like.
-    With ``likeness_counts`` 0 it is the plain order by value; ties go to the earlier candidate.
+    With ``likeness_counts`` 0 it is the plain order by value; ties go to the earlier candidate. Only what is more alike
+    than ``usual_likeness`` (a cosine below 1) counts: agents near the same words are alike to some degree.
     """
     if not 0.0 <= likeness_counts <= 1.0:
         raise ValueError(f"likeness_counts is {likeness_counts}; expected 0 to 1")
@@ -27,7 +30,7 @@ def diverse(values: Floats, vectors: Floats, count: int, likeness_counts: float 
     likest = np.full(len(values), -np.inf)
     chosen: list[int] = []
     for _ in range(min(count, len(values))):
-        worth = scaled - likeness_counts * np.maximum(likest, 0.0)
+        worth = scaled - likeness_counts * np.maximum(likest - usual_likeness, 0.0) / (1.0 - usual_likeness)
         place = int(np.where(np.isin(places, chosen), -np.inf, worth).argmax())
         chosen.append(place)
         likest = np.maximum(likest, vectors @ vectors[place])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agents.matching.learning.diversity import diverse
+from agents.matching.diversity import diverse
 
 DOUBLE = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
 VALUES = np.array([0.9, 0.88, 0.8, 0.1], dtype=np.float32)
@@ -34,3 +34,11 @@ def test_no_more_than_there_are_and_none_twice():
 def test_a_share_out_of_range_is_refused():
     with pytest.raises(ValueError, match="expected 0 to 1"):
         diverse(VALUES, DOUBLE, 2, likeness_counts=1.5)
+
+
+def test_what_is_usual_among_the_near_is_no_likeness():
+    values = np.array([0.9, 0.88, 0.6, 0.3], dtype=np.float32)
+    angles = np.radians([0.0, 5.0, 60.0, 90.0])
+    vectors = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    assert diverse(values, vectors, 2, 1.0, usual_likeness=0.5).tolist() == [0, 2]
+    assert diverse(values, vectors, 2, 0.0, usual_likeness=0.5).tolist() == [0, 1]
