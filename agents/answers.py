@@ -25,7 +25,7 @@ DIVERSE_OF = 4
 """Of so many times as many as are asked for, the ones that are least alike are taken."""
 SEARCHED_MOST = 200
 LIKENESS_COUNTS, USUAL_LIKENESS = 1.0, 0.5
-"""A double of one already taken is worth nothing to whoever asks for different ones; what is near is half alike anyway."""
+"""Who asks for different agents has no use for a double of one already taken; all that is near is half alike."""
 
 
 class Answers:
