@@ -1,7 +1,7 @@
 """Which of the kept things goes when room is needed: S3-FIFO (Yang et al., "FIFO queues are all you need for cache
 eviction", SOSP 2023), with its authors' later refinement that a cache that was never full fills its main queue.
 
-Pure bookkeeping on keys and sizes; `cache` and `mapped_files` hold the things themselves. Not thread-safe.
+Pure bookkeeping on keys and sizes; `cache` and `shared_folder` hold the things themselves. Not thread-safe.
 """
 
 from collections import OrderedDict
