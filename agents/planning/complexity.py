@@ -10,6 +10,7 @@ Rules, not a model, so that every answer can be explained and tested:
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from agents.planning import wording
 from agents.planning.instruction import request_of
@@ -22,6 +23,8 @@ MAX_GOALS = 8
 
 WHOLE_PART_CHARS = 400
 """An unnamed text part up to this length is part of the request; a longer one beside it is content."""
+
+REMEMBERED_CHARS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,11 @@ def analyse(parts: Iterable[Part]) -> TaskAnalysis:
 
 
 def goals_of(words: str, content: Kinds = frozenset()) -> tuple[Goal, ...]:
-    """The goals of a request, in order."""
+    """The goals of a request, in order. Short requests are read once."""
+    return _goals_read_before(words, content) if len(words) <= REMEMBERED_CHARS else _goals_read(words, content)
+
+
+def _goals_read(words: str, content: Kinds) -> tuple[Goal, ...]:
     clauses = split(request_of(words))
     first = clauses[0].text
     goals: list[Goal] = []
@@ -79,6 +86,9 @@ def goals_of(words: str, content: Kinds = frozenset()) -> tuple[Goal, ...]:
         previous = goals[-1] if goals else None
         goals.append(_read(clause, previous, first, content))
     return tuple(goals)
+
+
+_goals_read_before = lru_cache(maxsize=1_024)(_goals_read)
 
 
 def request_words(parts: Iterable[Part]) -> str:

@@ -118,6 +118,10 @@ class GreedyPlanner:
         planned = Planned(plan, matched.reports, matched_ms, _since_ms(started) - matched_ms)
         return Woven(matched.analysis, matched.reports, offers, network, errands, fits, planned)
 
+    def learned(self, tenant: str) -> Hashable:
+        """Changes with whatever else a plan of the tenant promises."""
+        return self._pasts.of(tenant).steps.tasks, self._quality_threshold(tenant)
+
     def plan_for(self, task: TaskSubmitted, network: Network, fits: Mapping[str, float]) -> Plan:
         """The plan that runs this network, with what it promises. Raises NoNetworkGoodEnough."""
         past = self._pasts.of(task.tenant)

@@ -8,7 +8,7 @@ that are new to this worker are matched once, and keep the kind's network only w
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 
 from agents.errors import NoNetworkGoodEnough
@@ -79,6 +79,8 @@ class KindPlanner:
         self._policy_of = policy_of
         self._woven: Remembered[tuple[int, Woven]] = Remembered(WOVEN_KEPT)
         """What this worker wove for each kind, and under which version of the fleet."""
+        self._plans: Remembered[tuple[Hashable, Plan]] = Remembered(WOVEN_KEPT)
+        """The plan of each kind, with what was learned when it was made."""
         self._uses: Remembered[list[int]] = Remembered(WOVEN_KEPT)
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -124,9 +126,17 @@ class KindPlanner:
         return Planned(plan, reports_of(asked.analysis, template, woven), 0.0, _since_ms(asked.started))
 
     def _plan(self, asked: _Question, template: PlanTemplate, woven: Woven) -> Plan:
-        plan = self._greedy.plan_for(asked.task, bound(template, asked.analysis), template.fits)
-        spare = {} if template.refined else woven.planned.plan.substitutes
-        return plan.model_copy(update={**_said_of(template), "substitutes": spare})
+        tenant, needs_approval = template.tenant, asked.task.requires_approval
+        made_of = (template.at, woven.planned.plan.plan_id, self._fleet.version)
+        key = (tenant, template.kind, asked.analysis, needs_approval, made_of)
+        learned, plan = self._plans.get(key) or (None, None)
+        now_learned = self._greedy.learned(tenant)
+        if plan is None or learned != now_learned:
+            plan = self._greedy.plan_for(asked.task, bound(template, asked.analysis), template.fits)
+            spare = {} if template.refined else woven.planned.plan.substitutes
+            plan = plan.model_copy(update={**_said_of(template), "substitutes": spare})
+            self._plans.keep(key, (now_learned, plan))
+        return plan.model_copy(update={"plan_id": new_id()})
 
     def _all_alive(self, template: PlanTemplate, tenant: str) -> bool:
         agents = {node.agent_id for node in template.network.nodes}
