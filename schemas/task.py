@@ -154,7 +154,11 @@ class TaskRecord(Message):
     result: TaskResult | None = None
     failure: TaskFailure | None = None
     cancel_requested: bool = False
-    submission: TaskSubmitted | None = Field(default=None, description="kept while the task waits, to resume it")
+    submission: TaskSubmitted | None = Field(
+        default=None,
+        description="kept while the task waits, to resume it; and after its end where its experience does not hold all "
+        "that was asked (attachments, long words), so that it can be done again",
+    )
     approvals: dict[str, ApprovalState] = Field(default_factory=dict, description="by node of the network, or 'task'")
     remarks: tuple[Remark, ...] = Field(default=(), description="what people said to the task: who, what and why")
 

@@ -78,7 +78,7 @@ class Settlement:
     async def settle(self, held: Held, task: TaskSubmitted, perceived: Perceived | None, ending: Ending) -> TaskRecord:
         """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged."""
         ending = await self._by_reference(ending)
-        held = await self._records.change(held, lambda record: _ended(record, ending))
+        held = await self._records.change(held, lambda record: _ended(record, ending, task))
         await self.tell_ending(held.record, task, perceived)
         return held.record
 
@@ -188,12 +188,19 @@ def _propensity(record: TaskRecord, chosen: tuple[str, ...]) -> float:
     return next((c.probability for c in record.candidates if c.agent_id in chosen and c.probability > 0), 1.0)
 
 
-def _ended(record: TaskRecord, ending: Ending) -> TaskRecord:
+def _ended(record: TaskRecord, ending: Ending, task: TaskSubmitted) -> TaskRecord:
     if record.state.terminal:
         return record
     failure = with_reasons(ending.failure, record) if ending.failure else None
-    changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": None}
+    changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": _kept(task)}
     return record.model_copy(update=changes | {"result": ending.result or record.result})
+
+
+def _kept(task: TaskSubmitted) -> TaskSubmitted | None:
+    """What replay needs to do the task again where its experience does not hold all of it; None where it does."""
+    words = all(part.text is not None and part.name is None for part in task.parts)
+    whole = words and len(task.instruction()) < _INSTRUCTION_CHARACTERS
+    return None if whole or sum(_inline_size(part) for part in task.parts) > INLINE_LIMIT_BYTES else task
 
 
 def _summary(record: TaskRecord) -> dict[str, Any]:

@@ -4,6 +4,7 @@ A plan with one step needs no checkpoints: its result is stored by the settlemen
 two would only write the same bytes twice, and a crash before either leads to the same request with the same step id.
 """
 
+import asyncio
 import itertools
 import random
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import interrupt
 from nats.aio.client import Client
 
@@ -20,6 +22,7 @@ from agents.ports import Connector, RunOutcome, RunRequest, Tell
 from agents.running.checkpoint_stream import PATIENCE_S
 from agents.running.checkpoints import JetStreamSaver
 from agents.running.compiler import TASK_CHANNEL, Graphs, Shape, records_of, shape_of
+from agents.running.gates import Sleep
 from agents.running.run import Run
 from agents.running.step_saver import StepSaver
 from agents.running.steps import Steps
@@ -86,11 +89,12 @@ class GraphRunner:
         if pending := _waiting((TASK,), run.request):
             return run.outcome(waiting_for=pending)
         task = run.request.task
-        state = await self._graphs.of(shape).ainvoke(
+        graph = self._graphs.of(shape)
+        state = await graph.ainvoke(
             {TASK_CHANNEL: task.task_id},
             _config(task.tenant, task.task_id, run.request.plan),
             context=_Performance(run, self._steps),
-            durability="sync",
+            durability="sync" if graph.checkpointer is not None else None,
         )
         run.restore(records_of(state, run.order))
         return run.outcome(waiting_for=tuple(sorted({pause.value for pause in state.get(_INTERRUPTS, ())})))
@@ -124,6 +128,14 @@ def jetstream_runner(
         Steps(connector, dice=dice),
         JetStreamSaver(nc, patience_s=patience_s),
     )
+
+
+def apart_runner(connector: Connector, *, sleep: Sleep = asyncio.sleep) -> GraphRunner:
+    """The runner of tasks that are done again apart from everything: the same graphs and steps, no bus, no checkpoints.
+
+    A crash ends its runs, and nothing of them is left. ``sleep`` is how it pauses between the attempts of a step.
+    """
+    return GraphRunner(Graphs(lambda _: None), Steps(connector, sleep=sleep), InMemorySaver())
 
 
 def _waiting(names: tuple[str, ...], request: RunRequest) -> tuple[str, ...]:

@@ -1,40 +1,33 @@
-"""Tasks done again under another policy against recorded answers: deterministic, nobody is asked. See `aos replay run`.
+"""Which recorded answers tasks get when they are done again under another policy. See `aos replay run`.
 
-Where the policy chooses whom the log chose, the recorded network is walked again, step by step. Where it chooses
+Where the policy chooses whom the log chose, the recorded network is done again, step by step. Where it chooses
 another agent, that agent's recorded answer to the same task is used, if the log holds one (or to a task as alike as
-``alike`` says); else the outcome is unknown, and said to be.
+``alike`` says); else the outcome is unknown, and said to be. How a record is done again is the caller's to say: the
+gateway runs its network as workers do.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evolution.replay.decision_log import Policy
+from evolution.replay.walking import Outcome, StepChange, step_changes, walked
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
-from schemas.network import Network
-from schemas.task import StepOutcome
 
 EXACTLY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a task came to: ``answer`` names the record that it was taken from."""
-
-    success: bool
-    latency_ms: float
-    cost: float
-    answer: str
-
-
-@dataclass(frozen=True, slots=True)
 class Rerun:
-    """One task again. ``after`` None: nobody recorded what that agent answers."""
+    """One task again. ``after`` None: nobody recorded what that agent answers.
+
+    ``same_answer`` says whether live agents answered what is stored as the task's result; None when that is not known.
+    """
 
     task_id: str
     instruction: str
@@ -42,6 +35,12 @@ class Rerun:
     after_agent: str
     before: Outcome
     after: Outcome | None
+    same_answer: bool | None = None
+
+    @property
+    def steps(self) -> tuple[StepChange, ...]:
+        """The two goes at it, step by step; of an unknown outcome none."""
+        return step_changes(self.before, self.after) if self.after is not None else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +66,23 @@ class RerunReport:
     high: float
 
 
-def rerun(records: Sequence[ExperienceRecord], policy: Policy, *, alike: float = EXACTLY) -> RerunReport:
-    """Every record with candidates and steps, oldest first. The same records give the same report, always."""
+Again = Callable[[ExperienceRecord], Awaitable[Outcome]]
+"""Does a recorded task again with its recorded answers. The same record, the same outcome."""
+
+
+async def rerun(
+    records: Sequence[ExperienceRecord], policy: Policy | None, again: Again, *, alike: float = EXACTLY
+) -> RerunReport:
+    """Every record with candidates and steps, oldest first; no policy: whoever did it then.
+
+    The same records give the same report, always.
+    """
     ordered = sorted(
         (record for record in records if record.candidates and record.steps and record.chosen),
         key=lambda record: (record.at, record.record_id),
     )
     answers = RecordedAnswers(ordered, alike=alike)
-    return report(tuple(_again(record, policy, answers) for record in ordered))
+    return report([await _again(record, policy, answers, again) for record in ordered])
 
 
 def report(reruns: Sequence[Rerun]) -> RerunReport:
@@ -101,8 +109,10 @@ def totals(outcomes: Sequence[Outcome]) -> Totals:
     return Totals(len(outcomes), float(success), float(latency), float(cost))
 
 
-def first_choice(record: ExperienceRecord, policy: Policy) -> str:
-    """The agent that the policy gives the highest probability; of equals the first."""
+def first_choice(record: ExperienceRecord, policy: Policy | None) -> str:
+    """The agent that the policy gives the highest probability; of equals the first. No policy: who was chosen then."""
+    if policy is None:
+        return record.chosen[0]
     probabilities = list(policy(record))
     return record.candidates[probabilities.index(max(probabilities))].agent_id
 
@@ -169,36 +179,12 @@ def question(record: ExperienceRecord) -> str:
     return hashlib.blake2b("\x00".join((words, *kinds, own)).encode(), digest_size=16).hexdigest()
 
 
-def _again(record: ExperienceRecord, policy: Policy, answers: RecordedAnswers) -> Rerun:
+async def _again(record: ExperienceRecord, policy: Policy | None, answers: RecordedAnswers, again: Again) -> Rerun:
     after_agent = first_choice(record, policy)
-    before = walked(record)
     if after_agent == record.chosen[0]:
-        after: Outcome | None = before
+        answer: ExperienceRecord | None = record
     else:
         answer = answers.of(after_agent, record) if len(record.chosen) == 1 else None
-        after = walked(answer) if answer is not None else None
+    after = await again(answer) if answer is not None else None
     words = " ".join(record.instruction.split())[:80]
-    return Rerun(record.task_id, words, record.chosen[0], after_agent, before, after)
-
-
-def walked(record: ExperienceRecord) -> Outcome:
-    """The recorded network done again: groups one after another, steps of a group side by side, up to a failure.
-
-    What people waited for is left out: latency is that of the stages and of the slowest step of each group.
-    """
-    steps = {step.node: step for step in record.steps}
-    latency, cost, complete = 0.0, 0.0, True
-    for group in _groups(record.network, steps):
-        done = [steps[node] for node in group if node in steps]
-        latency += max((step.latency_ms for step in done), default=0.0)
-        cost += sum(step.cost for step in done)
-        complete = len(done) == len(group) and all(step.ok for step in done)
-        if not complete:
-            break
-    times = record.times
-    overhead = times.perceive_ms + times.match_ms + times.plan_ms
-    return Outcome(complete and record.success, latency + overhead, cost, record.record_id)
-
-
-def _groups(network: Network | None, steps: Mapping[str, StepOutcome]) -> Sequence[Sequence[str]]:
-    return network.groups() if network is not None else [(node,) for node in steps]
+    return Rerun(record.task_id, words, record.chosen[0], after_agent, walked(record), after)

@@ -16,8 +16,13 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from evolution.replay.decision_log import Policy
     from evolution.replay.rerunning import Rerun, RerunReport, Totals
+    from evolution.replay.walking import Outcome, StepChange
     from gateway.replay.shadow import ShadowReport
     from schemas.experience import ExperienceRecord
+    from schemas.task import StepOutcome
+
+SHOWN = 20
+LOGGED = "logged"
 
 
 class Agents(StrEnum):
@@ -28,7 +33,9 @@ class Agents(StrEnum):
 
 
 def run(
-    policy: Annotated[str, typer.Option("--policy", help="Version, or cosine-1, always:AGENT, active …")] = "cosine-1",
+    policy: Annotated[
+        str, typer.Option("--policy", help="Version, or cosine-1, always:AGENT, active …; logged: whoever did it then.")
+    ] = "cosine-1",
     window: Annotated[str, typer.Option(help="How far back: 24h, 7d.")] = "24h",
     agents: Annotated[
         Agents, typer.Option(help="recorded: what was answered then; live: harmless agents are asked again.")
@@ -42,8 +49,9 @@ def run(
 ) -> None:
     """Do the window's tasks again under a policy and compare results.
 
-    recorded: deterministic, from stored answers; what nobody answered is said to be unknown. live: in a shadow lane
-    without effects: only agents with the tag side_effects:none are asked, and nothing is stored or learned.
+    Networks are run by the workers' own runner. recorded: deterministic, from stored answers; what nobody answered is
+    said to be unknown. live: in a shadow lane without effects: only agents with the tag side_effects:none are asked,
+    and nothing is stored or learned.
     """
     settings = session.settings_from({"tenant": tenant}).settings
     since = windows.since(window)
@@ -52,7 +60,7 @@ def run(
     async def work() -> "ShadowReport":
         async with policies_and_store(settings, [policy], since) as (policies, store):
             [chosen] = policies.values()
-            return await _again(settings, store, query, chosen, agents, alike)
+            return await _again(settings, store, query, None if policy == LOGGED else chosen, agents, alike)
 
     found = session.run(work())
     if as_json:
@@ -62,9 +70,15 @@ def run(
 
 
 async def _again(
-    settings: Settings, store: ExperienceStore, query: ExperienceQuery, policy: "Policy", agents: Agents, alike: float
+    settings: Settings,
+    store: ExperienceStore,
+    query: ExperienceQuery,
+    policy: "Policy | None",
+    agents: Agents,
+    alike: float,
 ) -> "ShadowReport":
-    from evolution.replay.rerunning import rerun  # lazy: scipy
+    from evolution.replay.rerunning import rerun  # lazy: scipy and LangGraph
+    from gateway.replay.recorded import RecordedLane
     from gateway.replay.shadow import ShadowReport
 
     records = await store.find(query)
@@ -74,28 +88,33 @@ async def _again(
     kept = [record for record in records if record.candidates and record.steps and record.chosen]
     left_out = len(records) - len(kept)
     reasons = {"nobody was chosen, or no step was done": left_out} if left_out else {}
-    return ShadowReport(rerun(kept, policy, alike=alike), reasons)
+    return ShadowReport(await rerun(kept, policy, RecordedLane().again, alike=alike), reasons)
 
 
-async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "Policy") -> "ShadowReport":
+async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "Policy | None") -> "ShadowReport":
     from agents.connectors.wiring import connectors
+    from agents.journey.records import TaskRecords
     from agents.registry.kv_registry import KvRegistry
+    from gateway.replay.asked import Kept
     from gateway.replay.shadow import ShadowLane
     from gateway.roles.foundation import open_blobs
+    from schemas.subjects import BUCKET_TASKS
 
     async with bus_of(settings) as nc:
-        revisions = await KvRegistry(nc.jetstream(timeout=10)).list_cards(settings.tenant)
+        js, blobs = nc.jetstream(timeout=10), open_blobs(settings)
+        revisions = await KvRegistry(js).list_cards(settings.tenant)
         cards = {revision.card.id: revision.card for revision in revisions}
         folders = (settings.agents.cards_dir.absolute(),) if settings.agents.cards_dir else ()
         directory = connectors(
             nc,
-            open_blobs(settings),
+            blobs,
             python_folders=folders,
             python_packages=settings.agents.python_packages,
             gateway_url=settings.public_url,
         )
         try:
-            return await ShadowLane(directory, cards).run(records, policy)
+            asker = Kept(TaskRecords(await js.key_value(BUCKET_TASKS)), blobs)
+            return await ShadowLane(directory, cards, asker).run(records, policy)
         finally:
             await directory.close()
 
@@ -112,10 +131,18 @@ def _show(found: "ShadowReport", policy: str) -> None:
             f"{compared.low:.1%} and {compared.high:.1%}"
         )
     differing = [one for one in compared.reruns if one.after is not None and one.after.success != one.before.success]
-    rows = [(one.task_id, *_change(one), one.instruction[:50]) for one in differing[:20]]
+    rows = [(one.task_id, *_change(one), one.instruction[:50]) for one in differing[:SHOWN]]
     if differing:
         session.print_line("")
         session.print_table(("task", "agent then", "agent now", "success", "words"), rows, "")
+    steps = [(one.task_id, *_step(step)) for one in compared.reruns for step in one.steps if step.differs]
+    if steps:
+        session.print_line(f"\n{len(steps)} steps went otherwise")
+        columns = ("task", "step", "agent then", "", "ms", "agent now", "", "ms", "error now")
+        session.print_table(columns, steps[:SHOWN], "")
+    answered = [one.same_answer for one in compared.reruns if one.same_answer is not None]
+    if answered:
+        session.print_line(f"\n{sum(answered)} of {len(answered)} answers are the stored ones, byte for byte")
     for reason, left in found.left_out.items():
         session.print_line(f"left out: {left} because {reason}")
 
@@ -129,11 +156,29 @@ def _change(one: "Rerun") -> tuple[str, str, str]:
     return one.before_agent, one.after_agent, "lost" if one.before.success else "won"
 
 
+def _step(step: "StepChange") -> tuple[object, ...]:
+    def said(done: "StepOutcome | None") -> tuple[object, ...]:
+        return (
+            ("", "not done", "")
+            if done is None
+            else (done.agent_id, "ok" if done.ok else "failed", f"{done.latency_ms:.0f}")
+        )
+
+    return (step.node, *said(step.before), *said(step.after), (step.after.error or "")[:60] if step.after else "")
+
+
 def _as_json(found: "ShadowReport", policy: str, agents: Agents) -> dict[str, Any]:
     def plain(value: Any) -> Any:  # noqa: ANN401 - a dataclass of plain values, or None
         if value is None:
             return None
         return {name: getattr(value, name) for name in value.__slots__}
+
+    def outcome(value: "Outcome | None") -> Any:  # noqa: ANN401
+        return None if value is None else {name: each for name, each in plain(value).items() if name != "steps"}
+
+    def step(change: "StepChange") -> dict[str, Any]:
+        then, now = (done and done.model_dump(mode="json") for done in (change.before, change.after))
+        return {"node": change.node, "differs": change.differs, "before": then, "after": now}
 
     compared: RerunReport = found.compared
     return {
@@ -146,5 +191,13 @@ def _as_json(found: "ShadowReport", policy: str, agents: Agents) -> dict[str, An
         "unknown": compared.unknown,
         "success_between": [compared.low, compared.high],
         "left_out": dict(found.left_out),
-        "reruns": [{**plain(one), "before": plain(one.before), "after": plain(one.after)} for one in compared.reruns],
+        "reruns": [
+            {
+                **plain(one),
+                "before": outcome(one.before),
+                "after": outcome(one.after),
+                "steps": list(map(step, one.steps)),
+            }
+            for one in compared.reruns
+        ],
     }

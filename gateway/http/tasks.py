@@ -103,7 +103,7 @@ def _accepted(doors: Doors, accepted: Accepted, ended: TaskRecord | None) -> Res
     if accepted.repeated:
         headers["Idempotency-Replayed"] = "true"
     if record.state.terminal:
-        return Response(record.model_dump_json(), media_type="application/json", headers=headers)
+        return Response(_told(record), media_type="application/json", headers=headers)
     return Response(_links(record), status_code=202, media_type="application/json", headers=headers)
 
 
@@ -256,7 +256,12 @@ async def _word(request: Request, model: type[Words]) -> Words:
 
 
 def _record(record: TaskRecord, status: int = 200) -> Response:
-    return _json(record.model_dump_json(), status)
+    return _json(_told(record), status)
+
+
+def _told(record: TaskRecord) -> str:
+    """What the record says; an ended task's sender need not be sent what was asked."""
+    return (record.model_copy(update={"submission": None}) if record.state.terminal else record).model_dump_json()
 
 
 def _json(body: str, status: int = 200) -> Response:

@@ -1,34 +1,29 @@
 """Tasks done again by live agents in a lane without effects. Called by `aos replay run --agents live`.
 
-Without effects means: only agents whose card carries the tag ``side_effects:none`` are asked, each once; the gateway
-itself stores and publishes nothing: no task record, no event, no experience, no lesson. What an agent does behind its
-promise cannot be seen from here. Others are refused, by name.
-
-Only tasks whose whole input is text that the experience kept can be asked again: attachments are not recorded.
+Without effects means: a network is run again only if the cards of all its agents carry the tag ``side_effects:none``;
+each is asked once, with new ids; the gateway stores and publishes nothing: no task record, no event, no experience, no
+lesson. Answers too large for a message pass through the object store, by their content, as they always do. What an
+agent does behind its promise cannot be seen from here. Others are refused, by name.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
-from agents.errors import AgentsError
 from agents.ports import Connector
 from evolution.replay.decision_log import Policy
-from evolution.replay.rerunning import Outcome, Rerun, RerunReport, first_choice, report, walked
-from schemas.base import new_id, now
-from schemas.card import AgentCard
+from evolution.replay.rerunning import Rerun, RerunReport, first_choice, report
+from evolution.replay.walking import network_of, outcome_of, walked
+from gateway.replay.asked import Asked, Asker, same_content
+from gateway.replay.lane import Again, Lane
+from schemas.card import AgentCard, Timeouts
 from schemas.experience import ExperienceRecord
-from schemas.invocation import Invocation
-from schemas.parts import Modality, text_part
+from schemas.network import Network
 
 HARMLESS = "side_effects:none"
 AT_ONCE = 4
 TIMEOUT_S = 60.0
-KEPT_CHARACTERS = 2_000
-"""Experience keeps so much of a task's words: what is longer is not whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,72 +37,83 @@ class ShadowReport:
 class ShadowLane:
     """Asks live agents again. Nothing is written anywhere by it."""
 
-    def __init__(self, connector: Connector, cards: Mapping[str, AgentCard], *, timeout_s: float = TIMEOUT_S) -> None:
-        self._connector = connector
-        self._cards = cards
-        self._timeout_s = timeout_s
+    def __init__(
+        self, connector: Connector, cards: Mapping[str, AgentCard], asker: Asker, *, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._lane = Lane(connector)
+        self._cards = {agent_id: _once(card, timeout_s) for agent_id, card in cards.items()}
+        self._asker = asker
 
-    async def run(self, records: Sequence[ExperienceRecord], policy: Policy) -> ShadowReport:
-        """Every record that may be asked again, a few at a time, in the order of the report: oldest first."""
-        places, left_out = asyncio.Semaphore(AT_ONCE), Counter[str]()
+    async def run(self, records: Sequence[ExperienceRecord], policy: Policy | None) -> ShadowReport:
+        """Every record that may be asked again, a few at a time, in the order of the report: oldest first.
 
-        async def one(record: ExperienceRecord, card: AgentCard) -> Rerun:
+        No policy: the recorded networks as they were.
+        """
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(record: ExperienceRecord) -> Rerun | str:
             async with places:
-                after = await self._ask(record, card)
-            words = " ".join(record.instruction.split())[:80]
-            return Rerun(record.task_id, words, record.chosen[0], card.id, walked(record), after)
+                return await self._again(record, policy)
 
-        asked = []
-        for record in sorted(records, key=lambda item: (item.at, item.record_id)):
-            agent = first_choice(record, policy) if record.candidates else ""
-            reason = why_not(record, agent, self._cards.get(agent))
-            if reason:
-                left_out[reason] += 1
-            else:
-                asked.append(one(record, self._cards[agent]))
-        return ShadowReport(report(await asyncio.gather(*asked)), dict(left_out))
+        ordered = sorted(records, key=lambda item: (item.at, item.record_id))
+        found = await asyncio.gather(*map(one, ordered))
+        left_out = Counter(reason for reason in found if isinstance(reason, str))
+        return ShadowReport(report([done for done in found if isinstance(done, Rerun)]), dict(left_out))
 
-    async def _ask(self, record: ExperienceRecord, card: AgentCard) -> Outcome:
-        """One attempt. The task and step ids are new ones: an agent that remembers ids meets no old one."""
-        task_id = new_id()
-        timeout_s = min(self._timeout_s, card.timeouts.step_s)
-        invocation = Invocation(
-            step_id=f"{task_id}.shadow",
-            task_id=task_id,
-            tenant=record.tenant,
-            agent_id=card.id,
-            skill_id=skill_of(record, card),
-            goal=record.instruction,
-            inputs=(text_part(record.instruction),),
-            deadline=now() + timedelta(seconds=timeout_s),
-        )
-        started = time.perf_counter()
-        try:
-            reply = await self._connector.invoke(card, invocation, timeout_s)
-        except AgentsError:
-            return Outcome(False, (time.perf_counter() - started) * 1e3, 0.0, "")
-        took_s = time.perf_counter() - started
-        cost = reply.cost if reply.cost is not None else card.cost.per_call + card.cost.per_second * took_s
-        return Outcome(reply.error is None, took_s * 1e3, cost, task_id)
+    async def _again(self, record: ExperienceRecord, policy: Policy | None) -> Rerun | str:
+        """The task done again, or why it is not."""
+        if not record.chosen or not record.steps or (policy is not None and not record.candidates):
+            return "nobody was chosen, or no step was done"
+        agent = first_choice(record, policy)
+        if len(record.chosen) > 1 and agent != record.chosen[0]:
+            return "the policy would begin with another agent, and which network that would make is not known"
+        network = self._network(record, agent)
+        refused = next(filter(None, (self._refusal(node.agent_id) for node in network.nodes)), "")
+        if refused:
+            return refused
+        asked = await self._asker.of(record)
+        return asked.missing or await self._ask(record, network, asked)
 
+    async def _ask(self, record: ExperienceRecord, network: Network, asked: Asked) -> Rerun:
+        """One attempt of each step. Task and step ids are new ones: an agent that remembers ids meets no old one."""
+        again = Again(record.tenant, network, {n.agent_id: self._cards[n.agent_id] for n in network.nodes}, asked.parts)
+        ran = await self._lane.run(again)
+        after = outcome_of(network, ran.steps, record.times, not ran.problem, again.task_id)
+        same = same_content(ran.outputs, asked.answers) if asked.answers and after.success else None
+        words = " ".join(record.instruction.split())[:80]
+        first = network.nodes[0].agent_id
+        return Rerun(record.task_id, words, record.chosen[0], first, walked(record), after, same)
 
-def why_not(record: ExperienceRecord, agent: str, card: AgentCard | None) -> str:
-    """Why the task is not asked again, in words; empty when it may be."""
-    if len(record.chosen) != 1 or not record.steps:
-        return "no single agent did the task"
-    if any(modality is not Modality.TEXT for modality in record.modalities):
-        return "the task had attachments, which experience does not keep"
-    if not record.instruction.strip() or len(record.instruction) >= KEPT_CHARACTERS:
-        return "the task's words were not kept whole"
-    if card is None:
-        return f"{agent} is not registered any more"
-    if HARMLESS not in card.tags:
-        return f"{agent} does not promise to have no effects (tag {HARMLESS})"
-    return ""
+    def _network(self, record: ExperienceRecord, agent: str) -> Network:
+        """The recorded network; that of a single agent with the agent that is chosen now. Cards may have changed."""
+        network = network_of(record)
+        single = len(network.nodes) == 1
+        nodes = []
+        for node in network.nodes:
+            agent_id = agent if single else node.agent_id
+            card = self._cards.get(agent_id)
+            skill_id = node.skill_id if card is None else skill_of(record, card, node.skill_id)
+            nodes.append(node.model_copy(update={"agent_id": agent_id, "skill_id": skill_id}))
+        return network.model_copy(update={"nodes": tuple(nodes)})
+
+    def _refusal(self, agent: str) -> str:
+        card = self._cards.get(agent)
+        if card is None:
+            return f"{agent} is not registered any more"
+        return "" if HARMLESS in card.tags else f"{agent} does not promise to have no effects (tag {HARMLESS})"
 
 
-def skill_of(record: ExperienceRecord, card: AgentCard) -> str:
-    """The skill for which the agent was a candidate, else the card's first: cards change."""
-    known = {skill.id for skill in card.skills}
-    wanted = next((c.skill_id for c in record.candidates if c.agent_id == card.id and c.skill_id in known), None)
-    return wanted or card.skills[0].id
+def skill_of(record: ExperienceRecord, card: AgentCard, wanted: str) -> str:
+    """The wanted skill if the card has it and the agent did it then; else that of its candidacy, else its first."""
+    known = [skill.id for skill in card.skills]
+    did = {(step.agent_id, step.skill_id) for step in record.steps}
+    if wanted in known and (card.id, wanted) in did:
+        return wanted
+    proposed = (one.skill_id for one in record.candidates if one.agent_id == card.id and one.skill_id in known)
+    return next(proposed, known[0])
+
+
+def _once(card: AgentCard, timeout_s: float) -> AgentCard:
+    """The card with one attempt for each step."""
+    timeouts = Timeouts(step_s=min(timeout_s, card.timeouts.step_s), attempts=1)
+    return card.model_copy(update={"timeouts": timeouts})

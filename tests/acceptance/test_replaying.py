@@ -2,6 +2,9 @@
 
 import json
 
+from tests.stack.agents import register, until_planned
+from tests.stack.live_stack import INPUTS
+
 
 async def test_a_finished_task_is_listed_shown_and_told_moment_by_moment(stack, door):
     body = {"text": "What is 15% of 240?"}
@@ -23,3 +26,33 @@ async def test_a_finished_task_is_listed_shown_and_told_moment_by_moment(stack, 
     assert kinds[-1] == "succeeded"
     workers = [place for place, moment in enumerate(moments) if "calculator" in moment["who"] + moment["detail"]]
     assert kinds.index("planned") < max(workers)
+
+
+async def test_a_task_of_two_agents_and_a_picture_is_done_again_from_the_record_and_by_live_agents(stack, door):
+    pair = ("ocr", "summary")
+    for name in pair:
+        card = stack.sample_card(name)
+        await register(door, card | {"id": f"calm_{name}", "tags": [*card.get("tags", ()), "side_effects:none"]})
+    routing = {"pin": [f"calm_{name}" for name in pair]}
+    words = "Read this scanned invoice and summarise it"
+    await until_planned(door, {"text": words, "routing": {"pin": ["calm_summary"]}})
+    scan = (INPUTS / "invoice_scan.png").read_bytes()
+    answer = await door.post(
+        "/v1/tasks?wait=50",
+        data={"text": words, "routing": json.dumps(routing)},
+        files={"file": ("invoice_scan.png", scan, "image/png")},
+    )
+    told = answer.json()
+    assert told["state"] == "succeeded", told
+    assert told["submission"] is None
+    await stack.experience_of(told["task_id"])
+
+    for agents in ("recorded", "live"):
+        command = ("replay", "run", "--policy", "logged", "--agents", agents, "--window", "1h", "--json")
+        code, said = await stack.aos(*command, AOS_AGENTS_DIR=str(stack.folder / "cards"))
+        assert code == 0, said
+        [again] = [one for one in json.loads(said[said.index("{") :])["reruns"] if one["task_id"] == told["task_id"]]
+        assert again["after"]["success"], again["steps"]
+        assert [step["after"]["agent_id"] for step in again["steps"]] == ["calm_ocr", "calm_summary"]
+        assert not any(step["differs"] for step in again["steps"])
+        assert again["same_answer"] is {"recorded": None, "live": True}[agents]

@@ -176,13 +176,13 @@ class LiveStack(Stack):
         finally:
             await store.close()
 
-    async def aos(self, *arguments: str) -> tuple[int, str]:
+    async def aos(self, *arguments: str, **settings: str) -> tuple[int, str]:
         """Run a command of the command line against this stack: its exit code and what it printed."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AOS_")}
         told = {"AOS_URL": self.url, "AOS_DATA_DIR": str(self.folder / "data"), "AOS_NATS_URL": self.nats.url}
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway.cli.main", *arguments),
-            env=environment | told,
+            env=environment | told | settings,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

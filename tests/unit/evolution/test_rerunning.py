@@ -3,7 +3,8 @@
 import pytest
 
 from evolution.replay.policies import always, as_logged
-from evolution.replay.rerunning import rerun, walked
+from evolution.replay.rerunning import rerun
+from evolution.replay.walking import step_changes, walked
 from schemas.parts import Modality
 from tests.unit.evolution.decisions_made import a_decision
 from tests.unit.evolution.experience_records import a_record, encoded
@@ -27,17 +28,22 @@ def done(number, agent, *, success=True, words="the same task", **changes):
     return a_decision(number, chosen=agent, success=success, **values)
 
 
-def test_the_logged_choices_again_give_the_logged_results():
+async def as_told(record):
+    """The record as its steps tell it, not run again."""
+    return walked(record)
+
+
+async def test_the_logged_choices_again_give_the_logged_results():
     records = [done(i, "main", success=i % 3 > 0, words=f"task {i}") for i in range(9)]
-    found = rerun(records, as_logged)
+    found = await rerun(records, as_logged, as_told)
     assert (found.changed, found.unknown) == (0, 0)
     assert found.before == found.after
     assert found.after.success == pytest.approx(6 / 9)
 
 
-def test_another_agents_recorded_answer_to_the_same_words_is_used():
+async def test_another_agents_recorded_answer_to_the_same_words_is_used():
     records = [done(1, "main", success=False), done(2, "spare", success=True, words="the  same\ntask")]
-    found = rerun(records, always("spare"))
+    found = await rerun(records, always("spare"), as_told)
     [changed] = [one for one in found.reruns if one.before_agent != one.after_agent]
     assert (changed.task_id, changed.after.answer, changed.after.success) == ("t1", "r2", True)
     assert (found.before.success, found.after.success, found.unknown) == (0.5, 1.0, 0)
@@ -45,15 +51,15 @@ def test_another_agents_recorded_answer_to_the_same_words_is_used():
     assert found.after.cost == pytest.approx(0.5)
 
 
-def test_what_nobody_recorded_is_unknown_and_bounds_the_success_of_all():
+async def test_what_nobody_recorded_is_unknown_and_bounds_the_success_of_all():
     records = [done(i, "main", words=f"task {i}") for i in range(3)] + [done(9, "spare", words="another")]
-    found = rerun(records, always("spare"))
+    found = await rerun(records, always("spare"), as_told)
     assert (found.changed, found.unknown) == (3, 3)
     assert (found.low, found.high) == (0.25, 1.0)
     assert found.before.tasks == found.after.tasks == 1
 
 
-def test_answers_to_tasks_that_are_alike_count_only_when_asked_for_and_of_the_same_encoder():
+async def test_answers_to_tasks_that_are_alike_count_only_when_asked_for_and_of_the_same_encoder():
     near, far = encoded([1.0, 0.05]), encoded([0.0, 1.0])
     records = [
         done(1, "main", words="one", vector=encoded([1.0, 0.0]), vector_version="a"),
@@ -61,17 +67,17 @@ def test_answers_to_tasks_that_are_alike_count_only_when_asked_for_and_of_the_sa
         done(3, "spare", words="three", vector=far, vector_version="a"),
         done(4, "spare", words="four", vector=encoded([1.0, 0.0]), vector_version="b"),
     ]
-    assert rerun(records, always("spare")).unknown == 1
-    found = rerun(records, always("spare"), alike=0.95)
+    assert (await rerun(records, always("spare"), as_told)).unknown == 1
+    found = await rerun(records, always("spare"), as_told, alike=0.95)
     assert found.unknown == 0
     assert {one.after.answer for one in found.reruns if one.task_id == "t1"} == {"r2"}
-    assert rerun(records, always("spare"), alike=0.9999).unknown == 1
+    assert (await rerun(records, always("spare"), as_told, alike=0.9999)).unknown == 1
 
 
-def test_tasks_with_attachments_are_never_taken_for_one_another():
+async def test_tasks_with_attachments_are_never_taken_for_one_another():
     modalities = (Modality.TEXT, Modality.IMAGE)
     records = [done(1, "main", modalities=modalities), done(2, "spare", modalities=modalities)]
-    assert rerun(records, always("spare")).unknown == 1
+    assert (await rerun(records, always("spare"), as_told)).unknown == 1
 
 
 def test_a_network_is_walked_group_by_group_until_a_step_fails():
@@ -83,16 +89,28 @@ def test_a_network_is_walked_group_by_group_until_a_step_fails():
     assert walked(broken).cost == pytest.approx(0.1)
 
 
-def test_a_team_whose_first_agent_would_change_is_unknown():
-    found = rerun([a_record("t", chosen=("ocr", "summary"))], always("summary"))
+def test_a_substitute_that_did_the_step_saves_the_task_and_both_tries_count():
+    whole = a_record("t", chosen=("ocr", "summary"))
+    first, second = whole.steps
+    stood_in = first.model_copy(update={"agent_id": "spare", "step_id": "t.n0.spare"})
+    failed = first.model_copy(update={"ok": False, "error": "no"})
+    saved = walked(whole.model_copy(update={"steps": (stood_in, second, failed)}))
+    assert (saved.success, saved.latency_ms) == (True, 10.5)
+    assert saved.cost == pytest.approx(0.3)
+    [changed] = [step for step in step_changes(walked(whole), saved) if step.differs]
+    assert (changed.node, changed.before.agent_id, changed.after.agent_id) == ("n0", "ocr", "spare")
+
+
+async def test_a_team_whose_first_agent_would_change_is_unknown():
+    found = await rerun([a_record("t", chosen=("ocr", "summary"))], always("summary"), as_told)
     assert (found.changed, found.unknown) == (1, 1)
 
 
-def test_the_same_records_in_any_order_give_the_same_report():
+async def test_the_same_records_in_any_order_give_the_same_report():
     records = [done(i, "main" if i % 2 else "spare", success=i % 3 > 0, words=f"task {i % 4}") for i in range(20)]
-    assert rerun(records, always("main")) == rerun(records[::-1], always("main"))
+    assert await rerun(records, always("main"), as_told) == await rerun(records[::-1], always("main"), as_told)
 
 
-def test_of_nothing_the_report_says_nothing():
-    found = rerun([], as_logged)
+async def test_of_nothing_the_report_says_nothing():
+    found = await rerun([], as_logged, as_told)
     assert (found.before.tasks, found.low, found.high) == (0, 0.0, 0.0)
