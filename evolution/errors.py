@@ -16,6 +16,7 @@ EvolutionError
 ├── NothingToEvaluate            a window holds no decision that could be scored again
 └── PolicyError                  the routing policies of a tenant
     ├── PolicyBucketUnavailable  the bus does not answer
+    ├── PolicyPartsUnavailable   the object store does not answer
     ├── PolicyNotFound           no version of that name
     ├── PolicyDamaged            cut off, edited by hand, or of a later format: refused whole
     ├── PolicyExists             a version of that name with other content: versions are never changed
@@ -68,6 +69,12 @@ class PolicyBucketUnavailable(PolicyError):
     """The bus does not answer, so policies can be neither read nor changed."""
 
     code = "policy_bucket_unavailable"
+
+
+class PolicyPartsUnavailable(PolicyError):
+    """The object store, where versions keep their large parts, does not answer."""
+
+    code = "policy_parts_unavailable"
 
 
 class PolicyNotFound(PolicyError):

@@ -1,16 +1,26 @@
 """Puts the policies of this deployment together. Called by `aos policy`, `aos experiment`, and the evolution role."""
 
 import asyncio
+import logging
+from contextlib import suppress
+from datetime import timedelta
 
 from nats.js import JetStreamContext
 
+from evolution.errors import EvolutionError
 from evolution.policies.bucket import PolicyBucket
 from evolution.policies.loop import PolicyLoop
+from evolution.policies.parts import StoredParts
+from evolution.policies.pruning import Keeping, Pruned, prune
 from evolution.policies.registry import PolicyRegistry
 from evolution.ports import ExperienceStore
 from gateway.replay.choices import WorkerChoices
-from gateway.roles.foundation import open_blobs
+from gateway.roles.foundation import object_store, open_blobs
 from gateway.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+PRUNE_EVERY_S = 600.0
 
 
 def registry_over(js: JetStreamContext, store: ExperienceStore, settings: Settings | None = None) -> PolicyRegistry:
@@ -24,5 +34,37 @@ def registry_over(js: JetStreamContext, store: ExperienceStore, settings: Settin
 async def look_after_policies(
     js: JetStreamContext, store: ExperienceStore, stop: asyncio.Event, settings: Settings | None = None
 ) -> None:
-    """Experiments decide themselves and a policy that lost goes back to the prior, until ``stop`` is set."""
-    await PolicyLoop(registry_over(js, store, settings), store).run(stop)
+    """Experiments decide themselves, a policy that lost goes back to the prior, old ones make room; until ``stop``."""
+    loop = PolicyLoop(registry_over(js, store, settings), store)
+    if settings is None:
+        await loop.run(stop)
+    else:
+        await asyncio.gather(loop.run(stop), prune_on_schedule(js, settings, stop))
+
+
+def keeping_of(settings: Settings) -> Keeping:
+    """How much is kept of old versions."""
+    return Keeping(settings.learning.keep_versions, timedelta(days=settings.learning.keep_promoted_days))
+
+
+async def prune_policies(
+    js: JetStreamContext, settings: Settings, tenant: str, keeping: Keeping, *, dry_run: bool = False
+) -> Pruned:
+    """Take out a tenant's old versions. Raises PolicyBucketUnavailable, PolicyPartsUnavailable."""
+    return await prune(PolicyBucket(js), StoredParts(*object_store(settings)), tenant, keeping, dry_run=dry_run)
+
+
+async def prune_on_schedule(
+    js: JetStreamContext, settings: Settings, stop: asyncio.Event, every_s: float = PRUNE_EVERY_S
+) -> None:
+    """Take out every tenant's old versions now and again, until ``stop`` is set."""
+    while not stop.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every_s)
+        if stop.is_set():
+            return
+        try:
+            for tenant in sorted({tenant for tenant, _ in await PolicyBucket(js).everything()}):
+                await prune_policies(js, settings, tenant, keeping_of(settings))
+        except EvolutionError as error:
+            logger.warning("old policies stay for now: %s", error)

@@ -6,5 +6,6 @@
 ``diff``      what one version says differently from another
 ``registry``  the use case: what people and the experiment loop call
 ``trial``     the running experiment: its stages, its tallies and what follows from them
+``pruning``   which old versions make room, and ``parts`` what they leave in the object store
 ``loop``      asks that again and again in the evolution role, and goes back to the prior when learning harms
 """

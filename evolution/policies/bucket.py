@@ -85,6 +85,11 @@ class PolicyBucket:
         start = f"{_checked(tenant)}.v-"
         return tuple(key.removeprefix(start) for key in await self._keys(f"{tenant}.*") if key.startswith(start))
 
+    async def everything(self) -> tuple[tuple[str, str], ...]:
+        """Tenant and name of every version there is, sorted."""
+        split = (key.split(".v-", 1) for key in await self._keys("*.*"))
+        return tuple((tenant, name) for tenant, *rest in split for name in rest)
+
     async def version(self, tenant: str, policy: str) -> PolicySnapshot:
         """One version. Raises PolicyNotFound, and PolicyDamaged for one that is not as it was written."""
         return read_version(await self.content(tenant, policy), policy)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evolution.policies.bucket import BUILT_IN
-from gateway.cli import policy_views, session
+from gateway.cli import policy_prune, policy_views, session
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from evolution.policies.registry import Listed
 
 app = typer.Typer(help="Which learned policy routes, what it learned from, and changing it.")
+
+app.command()(policy_prune.prune)
 
 Name = Annotated[str, typer.Argument(help=f"Policy, as `aos policy list` shows it; {BUILT_IN} is the built-in one.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]

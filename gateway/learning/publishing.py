@@ -40,6 +40,8 @@ class Publisher:
         title = Title(_new_name(), None if parent == BUILT_IN else parent, pupil.encoder, lineage)
         snapshot = snapshot_of(pupil.learner.policy, title, digests)
         await self._bucket.put(tenant, dumps(snapshot))
+        for content in parts.values():  # pruning may have removed a part that only old versions named until now
+            await self._blobs.put_bytes(content)
         pupil.new = 0
         await self._promote(tenant, snapshot)
         return snapshot

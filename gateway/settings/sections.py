@@ -155,6 +155,12 @@ class Learning(Section):
     review_beyond: float = Field(
         default=0.5, ge=0, le=1, description="share of recent choices that may change without a person's review"
     )
+    keep_versions: int = Field(
+        default=20, ge=1, le=200, description="newest versions that are kept, besides those in use or promoted lately"
+    )
+    keep_promoted_days: PositiveFloat = Field(
+        default=30.0, description="how long a version that was in force, on trial or the reference is kept, in days"
+    )
 
 
 class Redis(Section):

@@ -207,6 +207,23 @@ async def test_live_agents_without_effects_do_the_tasks_again_and_the_others_are
     assert len(asked) == 5
 
 
+async def test_pruning_says_what_would_go_and_then_does_it(aos, bucket):
+    calm = await bucket.version("default", "calm")
+    for number in range(4):
+        await bucket.put("default", dumps(calm.model_copy(update={"policy": f"learned-2026110{number}"})))
+    code, out, _ = await aos("policy", "prune", "--keep", "2", "--dry-run", "--json")
+    assert code == 0
+    assert json.loads(out)["gone"] == ["learned-20261100", "learned-20261101"]
+    assert "would go" in (await aos("policy", "prune", "--keep", "2", "--dry-run"))[1]
+    assert len(await bucket.names("default")) == 6
+    code, out, _ = await aos("policy", "prune", "--keep", "2")
+    assert code == 0
+    assert "2 versions left the bucket, 0 parts the object store" in out
+    assert await bucket.names("default") == ("bold", "calm", "learned-20261102", "learned-20261103")
+    assert (await aos("policy", "prune", "--keep", "2", "--all"))[0] == 0
+    assert len(await bucket.names("default")) == 2
+
+
 async def test_the_report_is_written_whole_or_not_at_all(aos, week, bucket, tmp_path):
     out = tmp_path / "report.html"
     assert (await aos("replay", "report", "--out", str(out), "--limit", "60"))[0] == 0
