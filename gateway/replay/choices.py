@@ -5,16 +5,13 @@ the very task that is asked again is left out: else it would be praised for havi
 """
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.live.features import Shown, lay_out
-from agents.matching.live.past import Near
+from agents.matching.live.features import Shown
 from agents.matching.live.policy import LivePolicy
 from agents.matching.live.snapshots import policy_of
-from agents.matching.live.weighing import chances
 from agents.matching.ranking import CosineRanker
 from agents.ports import Ranker, SkillHit
 from evolution.errors import PolicyDamaged
@@ -100,23 +97,14 @@ def _loaded(snapshot: PolicySnapshot, parts: dict[str, bytes], dimension: int) -
 
 
 def _chances(live: LivePolicy, record: ExperienceRecord, vector: NDArray[np.float32]) -> list[float]:
-    """Of every candidate. The load of that moment is not recorded: it counts as none."""
-    numbers = [live.standings.number(candidate.agent_id) for candidate in record.candidates]
-    known = np.array([-1 if number is None else number for number in numbers], dtype=np.int64)
+    """Of every candidate, by other tasks than this. The load of that moment is not recorded: it counts as none."""
     shown = Shown(
         np.array([one.scores.get(DENSE, one.score) for one in record.candidates], dtype=np.float32),
         np.array([one.scores.get(WORDS, 0.0) for one in record.candidates], dtype=np.float32),
-        np.zeros(len(known), dtype=np.float32),
+        np.zeros(len(record.candidates), dtype=np.float32),
     )
-    near = _without(live.past.near(vector), live, record.task_id)
-    return [float(one) for one in chances(lay_out(live.past, live.standings, near, known, shown).rows, live.weights)]
-
-
-def _without(near: Near, live: LivePolicy, task_id: str) -> Near:
-    others = np.array([live.past.task_ids[row] != task_id for row in near.rows], dtype=bool)
-    return (
-        near if others.all() else replace(near, **{one.name: getattr(near, one.name)[others] for one in fields(near)})
-    )
+    ids = [candidate.agent_id for candidate in record.candidates]
+    return [float(one) for one in live.judge(vector, ids, shown, apart_from=record.task_id).chances]
 
 
 def _card(candidate: Candidate) -> AgentCard:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.live.groups import GroupEvidence
 from agents.matching.live.past import Evidence, Kernel, Near, PastTasks
 from agents.matching.live.standings import Standings
 
@@ -23,7 +24,8 @@ WIDE = Kernel(sharpness=5.0, memory=25.0)
 
 NAMES = (
     "bias", "nearness", "nearness unproven", "words", "alike", "kindred", "wide", "alike votes", "kindred votes",
-    "wide votes", "reputation", "reputation unproven", "unproven", "newcomer", "slowness", "price", "load",
+    "wide votes", "group", "group votes",
+    "reputation", "reputation unproven", "unproven", "newcomer", "slowness", "price", "load",
 )  # fmt: skip
 PRIOR_COUNT = 1.0
 """Evidence is weighed against so many imagined tasks with the usual outcome."""
@@ -52,8 +54,19 @@ class Laid:
     steps: Floats
 
 
-def lay_out(past: PastTasks, standings: Standings, near: Near, numbers: NDArray[np.int64], shown: Shown) -> Laid:
+@dataclass(frozen=True, slots=True, eq=False)
+class Known:
+    """What happened before, as one task sees it: everything, what lies near it, and what became of its groups."""
+
+    past: PastTasks
+    standings: Standings
+    near: Near
+    groups: GroupEvidence
+
+
+def lay_out(before: Known, numbers: NDArray[np.int64], shown: Shown) -> Laid:
     """The features of the agents with these numbers; -1 is an agent that was never met."""
+    past, standings, near = before.past, before.standings, before.near
     known = len(standings)
     table = np.vstack([standings.table, np.zeros((1, 4), dtype=np.float32)])[numbers]
     usual = usual_success(standings)
@@ -71,6 +84,7 @@ def lay_out(past: PastTasks, standings: Standings, near: Near, numbers: NDArray[
         shown.words,
         *(_lean(proof.successes, proof.failures, usual, PRIOR_COUNT) for proof in proofs),
         *(proof.successes / (1.0 + level.successes.sum()) for proof, level in zip(proofs, levels, strict=True)),
+        *_of_groups(before.groups, numbers, usual),
         standing,
         standing * unproven,
         unproven,
@@ -91,6 +105,13 @@ def usual_success(standings: Standings) -> float:
 def _of(evidence: Evidence, numbers: NDArray[np.int64]) -> Evidence:
     zero = np.zeros(1, dtype=np.float32)
     return Evidence(np.append(evidence.successes, zero)[numbers], np.append(evidence.failures, zero)[numbers])
+
+
+def _of_groups(groups: GroupEvidence, numbers: NDArray[np.int64], usual: float) -> tuple[Floats, Floats]:
+    """How far the log odds of success in the task's groups lie from the usual ones, and the share of votes."""
+    chances = np.append(groups.chances, np.float32(usual))[numbers].astype(np.float64)
+    lean = np.log(chances / (1.0 - chances)) - np.log(usual / (1.0 - usual))
+    return lean.astype(np.float32), np.append(groups.votes, np.float32(0.0))[numbers]
 
 
 def _lean(successes: Floats, failures: Floats, usual: float, count: float) -> Floats:

@@ -62,6 +62,17 @@ class Near:
     gaps: Floats
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Some steps that were done: (steps,) numbers of agents and outcomes 0-1."""
+
+    agents: Rows
+    outcomes: Floats
+
+
+NO_STEPS = Steps(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+
+
 class PastTasks:
     """Bounded: past ``capacity`` rows, the oldest are dropped. For one thread at a time."""
 
@@ -123,6 +134,13 @@ class PastTasks:
         place = max(0, len(rows) - NEAREST)
         reference = float(np.partition(cosines, place)[place]) if len(rows) else 1.0
         return Near(rows, np.maximum(max(reference, NEAR_COSINE_MIN) - cosines, 0.0))
+
+    def without(self, near: Near, task_id: str) -> tuple[Near, Steps]:
+        """The past tasks near it that are others than this one, and its own steps."""
+        own = np.array([self.task_ids[row] == task_id for row in near.rows], dtype=bool)
+        rows = near.rows[own]
+        steps = Steps(self._agents[rows].astype(np.int64), self._outcomes[rows])
+        return Near(near.rows[~own], near.gaps[~own]), steps
 
     def evidence(self, near: Near, kernel: Kernel, agents: int) -> Evidence:
         """Of each of so many agents, from its tasks like the new one."""

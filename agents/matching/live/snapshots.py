@@ -22,6 +22,7 @@ from schemas.policy import AgentStanding, Lineage, PolicySnapshot, PolicyUnreada
 
 CHUNK_ROWS = 1_024
 OUTCOMES = "past-outcomes"
+GROUPS = "groups"
 _VECTORS = "past-vectors-"
 _ID_BYTES = 64
 _DAMAGES = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -47,6 +48,10 @@ def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
     ids = np.array([task_id.encode()[:_ID_BYTES] for task_id in past.task_ids], dtype=f"S{_ID_BYTES}")
     if past.count:
         parts[OUTCOMES] = _packed_many(agents=past.agents, outcomes=past.outcomes.astype(np.float16), ids=ids)
+    if policy.groups:
+        centres = policy.groups.centres
+        sizes = np.array([len(level) for level in centres], dtype=np.int64)
+        parts[GROUPS] = _packed_many(sizes=sizes, centres=np.concatenate(centres).astype(np.float16))
     return parts
 
 
@@ -77,11 +82,21 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
     policy.events = snapshot.events
     if OUTCOMES in parts:
         _remember(policy, parts, dimension)
+    if GROUPS in parts:
+        policy.groups.restore(_centres(parts[GROUPS], dimension), policy.past, len(policy.standings))
     return policy
 
 
+def _centres(content: bytes, dimension: int) -> tuple[NDArray[np.float32], ...]:
+    found = _unpacked_many(content, ("sizes", "centres"))
+    sizes, centres = found["sizes"], found["centres"].astype(np.float32)
+    if centres.ndim != 2 or centres.shape[1] != dimension or sizes.sum() != len(centres) or (sizes < 1).any():
+        raise PolicyUnreadable(f"the policy's groups have the shape {centres.shape} in levels of {sizes.tolist()}")
+    return tuple(np.split(centres, sizes.cumsum()[:-1]))
+
+
 def _remember(policy: LivePolicy, parts: Mapping[str, bytes], dimension: int) -> None:
-    outcomes = _unpacked_many(parts[OUTCOMES])
+    outcomes = _unpacked_many(parts[OUTCOMES], ("agents", "outcomes", "ids"))
     chunks = [_unpacked(parts[name]) for name in sorted(parts) if name.startswith(_VECTORS)]
     vectors = np.concatenate(chunks) if chunks else np.zeros((0, dimension), dtype=np.float16)
     agents, ids = outcomes["agents"], outcomes["ids"]
@@ -115,9 +130,9 @@ def _unpacked(content: bytes) -> NDArray[Any]:
     return array
 
 
-def _unpacked_many(content: bytes) -> dict[str, NDArray[Any]]:
+def _unpacked_many(content: bytes, names: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in ("agents", "outcomes", "ids")}
+            return {name: arrays[name] for name in names}
     except (*_DAMAGES, KeyError) as error:
         raise PolicyUnreadable(f"an artefact of the policy is damaged: {error}") from error

@@ -25,6 +25,8 @@ PRIOR = {
     "alike votes": 1.0,
     "kindred votes": 1.0,
     "wide votes": 0.5,
+    "group": 0.8,
+    "group votes": 1.0,
     "reputation": 0.1,
     "reputation unproven": 0.3,
     "slowness": -0.05,
@@ -35,7 +37,8 @@ PRIOR_WEIGHTS: Weights = np.array([PRIOR.get(name, 0.0) for name in NAMES])
 PULL = 10.0
 """As strong as so many outcomes, for a feature of size one."""
 NEVER_AGAINST = (
-    "nearness", "alike", "kindred", "wide", "alike votes", "kindred votes", "wide votes", "reputation",
+    "nearness", "alike", "kindred", "wide", "alike votes", "kindred votes", "wide votes", "group",
+    "group votes", "reputation",
 )  # fmt: skip
 """Nearer, better proven, better reputed is never worse: what few outcomes say against it is chance."""
 ROWS_KEPT = 2_000

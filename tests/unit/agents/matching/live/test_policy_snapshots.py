@@ -6,7 +6,7 @@ import pytest
 from agents.matching.live.features import Shown
 from agents.matching.live.past import PastTasks
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
-from agents.matching.live.snapshots import CHUNK_ROWS, OUTCOMES, Title, artefacts_of, policy_of, snapshot_of
+from agents.matching.live.snapshots import CHUNK_ROWS, GROUPS, OUTCOMES, Title, artefacts_of, policy_of, snapshot_of
 from agents.matching.live.standings import Standings
 from schemas.policy import Lineage, PolicyUnreadable, dumps, loads
 
@@ -62,10 +62,19 @@ def test_chunks_that_are_full_never_change():
     assert [name for name in before if before[name] == after[name]] == ["past-vectors-000"]
 
 
+def test_groups_come_back_and_judge_alike():
+    before = learned(300)
+    after = through_the_file(before)
+    assert before.groups
+    vector = unit(np.random.default_rng(2))
+    one, other = (policy.groups.evidence(vector, 3, 0.5) for policy in (before, after))
+    assert other.chances == pytest.approx(one.chances, abs=5e-3)
+
+
 @pytest.mark.parametrize("cut", [0, 10, -10])
-@pytest.mark.parametrize("name", [OUTCOMES, "past-vectors-000"])
+@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, "past-vectors-000"])
 def test_a_damaged_artefact_is_refused(name, cut):
-    policy = learned()
+    policy = learned(300)
     parts = artefacts_of(policy)
     parts[name] = parts[name][:cut]
     with pytest.raises(PolicyUnreadable, match="damaged"):

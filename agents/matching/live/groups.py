@@ -1,0 +1,146 @@
+"""Groups of tasks at three sizes, and how each agent did in them: evidence that reaches far. Called by ``policy``.
+
+The kernels of ``past`` see what lies near a task; an agent that was tried seldom has nothing there. In a group every
+task speaks for all others, so a few outcomes say something of a whole kind, and what groups there are stays known when
+agents change. Estimates back off from small groups to large ones (compare Katz 1987).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.matching.live.past import NO_STEPS, PastTasks, Steps
+
+Floats = NDArray[np.float32]
+
+SIZES = (10, 30, 100)
+"""Groups at each level, large ones first."""
+FIRST_AT = 256
+"""Outcomes before there are groups; they are found anew whenever there are twice as many, and each ``ANEW_AT`` more."""
+ANEW_AT = 4_096
+ROWS_FOR_ONE = 6
+NEAREST = 3
+SHARPNESS = 20.0
+"""A task counts for its ``NEAREST`` groups; one that is 1 / sharpness less alike counts e-fold less."""
+MEMORY = 20.0
+"""After so many later steps of the agent in the group an outcome counts e-fold less."""
+BACK_OFF = 3.0
+"""A level is weighed against so many imagined outcomes as the larger groups foretell."""
+PASSES = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupEvidence:
+    """(agents,) float32 each: chance of success in the task's groups, and share of all that went well in the widest."""
+
+    chances: Floats
+    votes: Floats
+
+
+@dataclass(slots=True, eq=False)
+class _Level:
+    """``centres`` (groups, dimension) unit-norm; ``table`` (2, agents, groups) failures and successes, faded."""
+
+    centres: Floats
+    table: Floats
+
+    def members(self, vectors: Floats) -> Floats:
+        """(tasks, groups) shares of the groups that each task belongs to; they sum to 1."""
+        cosines = vectors @ self.centres.T
+        place = max(0, cosines.shape[1] - NEAREST)
+        least = np.partition(cosines, place, axis=1)[:, place, None]
+        near = np.exp(SHARPNESS * (cosines - cosines.max(axis=1, keepdims=True))) * (cosines >= least)
+        shares: Floats = near / near.sum(axis=1, keepdims=True)
+        return shares
+
+    def know(self, agents: int) -> None:
+        """Make room for so many agents."""
+        missing = agents - self.table.shape[1]
+        if missing > 0:
+            self.table = np.pad(self.table, ((0, 0), (0, missing), (0, 0)))
+
+
+class TaskGroups:
+    """None until ``find`` has seen ``FIRST_AT`` outcomes. For one thread at a time."""
+
+    def __init__(self) -> None:
+        self._levels: list[_Level] = []
+        self._found_at = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._levels)
+
+    @property
+    def centres(self) -> tuple[Floats, ...]:
+        """(groups, dimension) of each level: what a snapshot keeps."""
+        return tuple(level.centres for level in self._levels)
+
+    def restore(self, centres: tuple[Floats, ...], past: PastTasks, agents: int) -> None:
+        """Groups of a snapshot, counted again from its past."""
+        self._levels = [_Level(each, np.zeros((2, agents, len(each)), dtype=np.float32)) for each in centres]
+        self._recount(past)
+
+    def find(self, past: PastTasks, agents: int, events: int) -> None:
+        """Find groups when they are due, and count what is remembered. Some ten ms, a tenth of a second when due."""
+        if past.count >= FIRST_AT and events >= self._found_at + max(FIRST_AT, min(self._found_at, ANEW_AT)):
+            self._found_at = events
+            recent = past.vectors[-ANEW_AT:]
+            self.restore(
+                tuple(_middles(recent, min(size, len(recent) // ROWS_FOR_ONE)) for size in SIZES), past, agents
+            )
+        else:
+            self._recount(past)
+
+    def add(self, vector: Floats, agent: int, outcome: float) -> None:
+        """One more step. ``vector`` (dimension,) unit-norm. About 50 µs."""
+        for level in self._levels:
+            level.know(agent + 1)
+            share = level.members(vector[None])[0]
+            counts = level.table[:, agent] * np.exp(-share / MEMORY)
+            level.table[:, agent] = counts + np.outer((1.0 - outcome, outcome), share)
+
+    def evidence(self, vector: Floats, agents: int, usual: float, own: Steps = NO_STEPS) -> GroupEvidence:
+        """Of each of so many agents at a task like this. ``usual`` is the share of all steps that succeed.
+
+        ``own`` are steps of this very task that must not count: they are taken off as if they were the latest.
+        """
+        chances, votes = np.full(agents, usual), np.zeros(agents)
+        for at, level in enumerate(self._levels):
+            level.know(agents)
+            share = level.members(vector[None])[0]
+            taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
+            failed, done = np.maximum(level.table[:, :agents] @ share - share @ share * taken, 0.0)
+            chances = (done + BACK_OFF * chances) / (done + failed + BACK_OFF)
+            if at == 0:
+                votes = level.table[1, :agents] @ (share / (1.0 + level.table[1].sum(axis=0)))
+        return GroupEvidence(chances.astype(np.float32), votes.astype(np.float32))
+
+    def _recount(self, past: PastTasks) -> None:
+        if not past.count:
+            return
+        order = np.argsort(past.agents, kind="stable")
+        who, outcomes = past.agents[order], past.outcomes[order]
+        lasts = np.append(np.flatnonzero(np.diff(who)), len(who) - 1)
+        runs = np.diff(np.append(-1, lasts))
+        for level in self._levels:
+            level.know(int(who[-1]) + 1)
+            shares = level.members(past.vectors)[order]
+            sums = shares.cumsum(axis=0, dtype=np.float64)
+            weights = shares * np.exp((sums - np.repeat(sums[lasts], runs, axis=0)) / MEMORY)
+            level.table[:] = 0.0
+            for side, counted in enumerate((1.0 - outcomes, outcomes)):
+                level.table[side, who[lasts]] = np.add.reduceat(weights * counted[:, None], lasts - runs + 1, axis=0)
+
+
+def _middles(vectors: Floats, count: int) -> Floats:
+    """Unit-norm middles of groups of unit-norm vectors (spherical k-means, Dhillon and Modha 2001)."""
+    middles = vectors[np.random.default_rng(0).permutation(len(vectors))[: max(1, count)]].copy()
+    for _ in range(PASSES):
+        nearest = (vectors @ middles.T).argmax(axis=1)
+        sums = np.zeros_like(middles)
+        np.add.at(sums, nearest, vectors)
+        lengths = np.linalg.norm(sums, axis=1)
+        full = lengths > 1e-6
+        middles[full] = sums[full] / lengths[full, None]
+    return middles

@@ -1,0 +1,110 @@
+"""Groups of tasks: a few outcomes speak for a whole kind, later ones displace earlier ones, counts can be made anew."""
+
+import numpy as np
+import pytest
+
+from agents.matching.live.groups import FIRST_AT, GroupEvidence, TaskGroups
+from agents.matching.live.past import PastTasks, Steps
+
+DIMENSION, KINDS, USUAL = 32, 4, 0.5
+
+
+def task(kind: int, rng: np.random.Generator) -> np.ndarray:
+    vector = rng.normal(0, 0.15, DIMENSION).astype(np.float32)
+    vector[kind] += 1.0
+    return vector / np.linalg.norm(vector)
+
+
+def past_of(steps: int, rng: np.random.Generator) -> PastTasks:
+    """Agents 0 to 3 in turn, at kinds in turn; each succeeds at the kind of its number."""
+    past = PastTasks(DIMENSION)
+    for number in range(steps):
+        kind, agent = number % KINDS, number // KINDS % KINDS
+        past.add(f"t{number}", task(kind, rng), agent, float(agent == kind))
+    return past
+
+
+def found(past: PastTasks) -> TaskGroups:
+    groups = TaskGroups()
+    groups.find(past, KINDS, past.count)
+    return groups
+
+
+def tell(groups: TaskGroups, past: PastTasks, vector: np.ndarray, agent: int, outcome: float) -> None:
+    groups.add(vector, agent, outcome)
+    past.add(f"x{past.count}", vector, agent, outcome)
+
+
+def same(one: GroupEvidence, other: GroupEvidence) -> bool:
+    return np.allclose(one.chances, other.chances, atol=1e-4) and np.allclose(one.votes, other.votes, atol=1e-4)
+
+
+def test_before_there_are_outcomes_enough_everybody_has_the_usual_chance():
+    rng = np.random.default_rng(0)
+    groups = found(past_of(FIRST_AT - 1, rng))
+    assert not groups
+    assert groups.evidence(task(0, rng), 2, 0.3).chances == pytest.approx([0.3, 0.3])
+
+
+@pytest.mark.parametrize("kind", range(KINDS))
+def test_each_kind_is_known_by_who_succeeds_at_it(kind):
+    rng = np.random.default_rng(1)
+    evidence = found(past_of(FIRST_AT, rng)).evidence(task(kind, rng), KINDS, USUAL)
+    assert evidence.chances.argmax() == evidence.votes.argmax() == kind
+    assert evidence.chances[kind] > 0.7 > 0.3 > np.delete(evidence.chances, kind).max()
+
+
+def test_a_few_successes_of_a_stranger_speak_for_all_tasks_of_the_kind():
+    rng = np.random.default_rng(2)
+    past = past_of(FIRST_AT, rng)
+    groups = found(past)
+    for _ in range(5):
+        tell(groups, past, task(0, rng), KINDS, 1.0)
+    alike, other = groups.evidence(task(0, rng), KINDS + 1, 0.2), groups.evidence(task(1, rng), KINDS + 1, 0.2)
+    assert alike.chances[KINDS] > 0.4
+    assert other.chances[KINDS] < 0.3
+
+
+def test_an_agent_that_changes_is_judged_by_its_later_steps():
+    rng = np.random.default_rng(3)
+    past = past_of(4 * FIRST_AT, rng)
+    groups = found(past)
+    assert groups.evidence(task(0, rng), KINDS, USUAL).chances[0] > 0.7
+    for _ in range(120):
+        tell(groups, past, task(0, rng), 0, 0.0)
+    assert groups.evidence(task(0, rng), KINDS, USUAL).chances[0] < 0.3
+
+
+def test_counting_anew_is_the_same_as_step_by_step():
+    rng = np.random.default_rng(4)
+    past = past_of(FIRST_AT, rng)
+    groups = found(past)
+    for number in range(60):
+        tell(groups, past, task(number % KINDS, rng), number % 6, float(number % 3 == 0))
+    vector = task(2, rng)
+    before = groups.evidence(vector, 6, USUAL)
+    again = TaskGroups()
+    again.restore(groups.centres, past, 6)
+    assert same(again.evidence(vector, 6, USUAL), before)
+
+
+def test_groups_are_found_anew_when_there_are_twice_as_many_outcomes():
+    rng = np.random.default_rng(5)
+    past = past_of(FIRST_AT, rng)
+    groups = found(past)
+    first = groups.centres
+    groups.find(past, KINDS, FIRST_AT + 10)
+    assert all(one is other for one, other in zip(first, groups.centres, strict=True))
+    groups.find(past_of(2 * FIRST_AT, rng), KINDS, 2 * FIRST_AT)
+    assert sum(map(len, groups.centres)) > sum(map(len, first))
+
+
+def test_what_the_very_task_taught_can_be_left_out():
+    rng = np.random.default_rng(6)
+    past = past_of(4 * FIRST_AT, rng)
+    groups, vector = found(past), task(0, rng)
+    before = groups.evidence(vector, KINDS, USUAL)
+    groups.add(vector, 3, 1.0)
+    own = Steps(np.array([3]), np.array([1.0], np.float32))
+    assert groups.evidence(vector, KINDS, USUAL).chances[3] > before.chances[3] + 0.05
+    assert groups.evidence(vector, KINDS, USUAL, own).chances == pytest.approx(before.chances, abs=2e-3)
