@@ -1,13 +1,14 @@
-"""Looks after the embedded experience store as the settings say: compaction, forgetting, new keys.
+"""Looks after the experience store as the settings say: compaction, forgetting, new keys, counts by the day.
 
-Called by `aos experience` and by the evolution role's schedule. InfluxDB keeps its own house: its buckets expire.
+Called by `aos experience` and by the evolution role's schedule.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 from evolution.errors import EvolutionError, KeysUnusable, NotEmbedded
 from evolution.mining.digest import DigestFolder
@@ -17,17 +18,30 @@ from evolution.tiers import compaction, forgetting
 from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.compaction import Compacted
 from evolution.tiers.forgetting import Forgotten
+from evolution.tiers.summary import DayOfAgent, by_day, summed
+from gateway.roles.evolution import guard_of
 from gateway.roles.foundation import object_store
 from gateway.settings import Settings
 from schemas.base import now
 
+if TYPE_CHECKING:
+    from evolution.store.influx_keeping import InfluxKeeping
+    from evolution.store.influx_keeping import Kept as InfluxKept
+
 logger = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
 
-def compact(settings: Settings, progress: Callable[[int], None] = lambda _moved: None) -> Compacted:
-    """Move what is no longer hot, remove what is too old. For a thread. Raises EvolutionError."""
-    _must_be_embedded(settings, "set its retention instead (influx.retention_days)")
+
+def compact(settings: Settings, progress: Callable[[int], None] = lambda _moved: None) -> "Compacted | InfluxKept":
+    """Move what is no longer hot, remove what is too old; in InfluxDB set how long buckets keep and count the hours.
+
+    For a thread. Raises EvolutionError.
+    """
     moment, experience = now(), settings.experience
+    if settings.influx.url is not None:
+        retention_s = settings.influx.retention_days * 86_400
+        return _in_influx(settings, lambda keeping: keeping.compact(retention_s, moment))
     return compaction.compact(
         settings.experience_file,
         ColdFiles(*object_store(settings)),
@@ -39,11 +53,42 @@ def compact(settings: Settings, progress: Callable[[int], None] = lambda _moved:
 
 def forget(settings: Settings, tenant: str, *, task: str | None = None, subject: str | None = None) -> Forgotten:
     """Remove a task's or a person's traces, from mining's digest too. For a thread. Raises EvolutionError."""
-    _must_be_embedded(settings, "delete the points with `influx delete`")
-    cold = ColdFiles(*object_store(settings))
-    found = forgetting.forget(settings.experience_file, cold, tenant, task=task, subject=subject)
+    if settings.influx.url is None:
+        cold = ColdFiles(*object_store(settings))
+        found = forgetting.forget(settings.experience_file, cold, tenant, task=task, subject=subject)
+    else:
+        gone = _in_influx(settings, lambda keeping: keeping.forget(tenant, task=task, subject=subject))
+        found = Forgotten(gone.tasks, gone.records, gone.feedback)
     DigestFolder(settings.mining_dir / tenant).forget(found.tasks)
     return found
+
+
+def days(settings: Settings, since_us: int, agent_id: str | None = None) -> list[DayOfAgent]:
+    """What happened by the day and agent since then, oldest first. For a thread. Raises ExperienceStoreUnavailable."""
+    if settings.influx.url is None:
+        return by_day(settings.experience_file, settings.tenant, since_us, agent_id)
+    hours = _in_influx(settings, lambda keeping: keeping.counted(settings.tenant, since_us, now()))
+    return summed(hours, agent_id)
+
+
+def _in_influx(settings: Settings, work: "Callable[[InfluxKeeping], Awaitable[Result]]") -> Result:
+    """Runs the work on a loop of its own, for the callers here are synchronous."""
+    from evolution.store.influx_keeping import InfluxKeeping  # lazy: influxdb-client takes 0.3 s
+    from evolution.store.influx_server import InfluxServer
+    from evolution.store.influx_store import InfluxExperienceStore
+
+    async def run() -> Result:
+        influx, url = settings.influx, settings.influx.url or ""
+        token = influx.token.get_secret_value() if influx.token else ""
+        server = InfluxServer(url, token=token, org=influx.org)
+        store = InfluxExperienceStore(url, token=token, org=influx.org, guard=guard_of(settings))
+        try:
+            return await work(InfluxKeeping(server, store))
+        finally:
+            await store.close()
+            await server.close()
+
+    return asyncio.run(run())
 
 
 def rotate_keys(
@@ -71,7 +116,7 @@ def rotate_keys(
 
 async def compact_on_schedule(settings: Settings, stop: asyncio.Event) -> None:
     """Compact every ``experience.compact_every_s`` until ``stop`` is set; a run under way is waited for."""
-    while settings.experience.compact_every_s > 0 and settings.influx.url is None and not stop.is_set():
+    while settings.experience.compact_every_s > 0 and not stop.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), settings.experience.compact_every_s)
         if stop.is_set():
@@ -81,7 +126,7 @@ async def compact_on_schedule(settings: Settings, stop: asyncio.Event) -> None:
         except EvolutionError as error:
             logger.warning("experience is not compacted: %s", error)
         else:
-            logger.info("%d records went to the cold tier, %d for good", done.moved, done.removed)
+            logger.info("experience was compacted: %s", done)
 
 
 def _must_be_embedded(settings: Settings, instead: str) -> None:

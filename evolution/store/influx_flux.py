@@ -69,6 +69,42 @@ def moments_of_task(bucket: str, task_id: str) -> Flux:
     return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "task": task_id})
 
 
+def places_of_task(bucket: str, measurement: str, id_field: str, task_id: str) -> Flux:
+    """When the task's items of a measurement lie, and what they are called: rows of ``_time`` and the id."""
+    text = (
+        _source(measurement)
+        + f'  |> filter(fn: (r) => r._field == "task_id" or r._field == "{id_field}")\n'
+        + _PIVOT
+        + "  |> filter(fn: (r) => r.task_id == task)\n"
+        + f'  |> keep(columns: ["_time", "{id_field}"])'
+    )
+    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "task": task_id})
+
+
+def all_feedback(bucket: str, start_ns: int, limit: int) -> Flux:
+    """What was said of any task from that nanosecond on, oldest first."""
+    text = (
+        _source(FEEDBACK)
+        + f"  |> filter(fn: (r) => {_BODY})\n"
+        + _PIVOT
+        + '  |> sort(columns: ["_time"])\n  |> limit(n: rows)'
+    )
+    return Flux(text, {"bucket": bucket, "start": start_ns, "stop": FOREVER_NS, "rows": limit})
+
+
+def facts(bucket: str, start_ns: int, stop_ns: int) -> Flux:
+    """What is counted of the records of a window: a row each, without their bodies."""
+    wanted = " or ".join(f'r._field == "{name}"' for name in ("chosen", "latency_ms", "cost"))
+    text = _source(RECORDS) + f"  |> filter(fn: (r) => {wanted})\n" + _PIVOT
+    text += '  |> keep(columns: ["_time", "success", "chosen", "latency_ms", "cost"])'
+    return Flux(text, {"bucket": bucket, "start": start_ns, "stop": stop_ns})
+
+
+def hours(bucket: str, measurement: str, start_ns: int) -> Flux:
+    """The hourly counts from that nanosecond on: a row for each hour and agent."""
+    return Flux(_source(measurement) + _PIVOT, {"bucket": bucket, "start": start_ns, "stop": FOREVER_NS})
+
+
 def feedback_of(bucket: str, task_id: str) -> Flux:
     """What was said of one task, oldest first."""
     text = (

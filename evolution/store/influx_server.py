@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, TypeVar
 
@@ -40,7 +41,7 @@ class BucketMissing(Exception):
 
 
 class InfluxServer:
-    """Write, query and create buckets; each call in a thread, at most ``in_flight`` at once (back-pressure).
+    """Write, query, delete, create buckets; each call in a thread, at most ``in_flight`` at once (back-pressure).
 
     ``attempts`` tries with exponential back-off and full jitter from ``backoff_s``, or what Retry-After asks, up to
     ``backoff_max_s`` each. Raises ExperienceStoreUnavailable, ExperienceRefused (the server will never take these
@@ -98,6 +99,29 @@ class InfluxServer:
             if "already exists" not in str(refusal):
                 raise ExperienceStoreUnavailable(f"InfluxDB does not create bucket {name}: {refusal}") from refusal
 
+    async def delete(self, bucket: str, start_ns: int, stop_ns: int, predicate: str) -> None:
+        """Remove the points of that time and predicate: a measurement and tags, joined by AND; fields it cannot name.
+
+        Nothing there is no error. The server hides them at once and writes over them when it compacts.
+        """
+        span = rfc3339(start_ns), rfc3339(stop_ns)
+        try:
+            await self._call(lambda: self._client.delete_api().delete(*span, predicate, bucket=bucket, org=self._org))
+        except ExperienceRefused as refusal:
+            raise ExperienceStoreUnavailable(f"InfluxDB refuses to forget in {bucket}: {refusal}") from refusal
+
+    async def keep_for(self, bucket: str, retention_s: int) -> bool:
+        """Give a bucket another retention; answers whether it had another. Raises BucketMissing."""
+        api = self._client.buckets_api()
+        found = await self._call(lambda: api.find_bucket_by_name(bucket))
+        if found is None:
+            raise BucketMissing(f"there is no bucket {bucket}")
+        if [rule.every_seconds for rule in found.retention_rules] == [retention_s]:
+            return False
+        found.retention_rules = [BucketRetentionRules(type="expire", every_seconds=retention_s)]
+        await self._call(lambda: api.update_bucket(found))
+        return True
+
     async def buckets(self) -> list[str]:
         """The names of all buckets that the token may see."""
         found = await self._call(lambda: list(self._client.buckets_api().find_buckets_iter()))
@@ -140,6 +164,12 @@ class InfluxServer:
         if asked is not None and str(asked).isdigit():
             return min(float(asked), self._backoff_max_s)
         return random.uniform(0, min(self._backoff_s * 2 ** (attempt - 1), self._backoff_max_s))
+
+
+def rfc3339(at_ns: int) -> str:
+    """A moment with all its nanoseconds, which no datetime holds."""
+    seconds, nanoseconds = divmod(at_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 
 def _words(error: Exception) -> str:

@@ -1,10 +1,13 @@
-"""What happened by the day and agent, over all tiers: from rows while they are hot, from hourly counts ever after.
+"""What happened by the day and agent: from rows while they are hot, from hourly counts ever after.
 
 Called by `aos experience summary`. Synchronous, for a thread.
 """
 
+from collections import defaultdict
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from evolution.store import sqlite_schema
@@ -33,6 +36,21 @@ class DayOfAgent:
     successes: int
     mean_latency_ms: float
     mean_cost: float
+
+
+def summed(
+    hours: Mapping[tuple[int, str], tuple[int, int, float, float]], agent_id: str | None = None
+) -> list[DayOfAgent]:
+    """Days from hours: when one begins (in microseconds) and its agent -> tasks, successes, latency and cost."""
+    days: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])
+    for (hour_us, agent), sums in hours.items():
+        if agent_id in (None, agent):
+            day = days[f"{datetime.fromtimestamp(hour_us / 1e6, UTC):%Y-%m-%d}", agent]
+            day[:] = [one + other for one, other in zip(day, sums, strict=True)]
+    return [
+        DayOfAgent(day, agent, int(tasks), int(successes), latency_ms / tasks, cost / tasks)
+        for (day, agent), (tasks, successes, latency_ms, cost) in sorted(days.items())
+    ]
 
 
 def by_day(path: Path, tenant: str, since_us: int, agent_id: str | None = None) -> list[DayOfAgent]:

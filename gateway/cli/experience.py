@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable, NotEmbedded
+from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable
 from evolution.export import ExportFormat
 from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery
@@ -87,13 +87,11 @@ def summary(
     tenant: Tenant = None,
 ) -> None:
     """Tasks, success, latency and cost by day and agent; also of days whose records are long gone."""
-    from evolution.tiers.summary import by_day  # lazy: pyarrow, which --help need not pay
+    from gateway import experience_desk  # lazy: pyarrow and obstore, which --help need not pay
 
     settings = session.settings_from({"tenant": tenant}).settings
     with _reported():
-        if settings.influx.url is not None:
-            raise NotEmbedded(f"experience lies in InfluxDB at {settings.influx.url}: ask it there")
-        days = by_day(settings.experience_file, settings.tenant, microseconds(since(window)), agent)
+        days = experience_desk.days(settings, microseconds(since(window)), agent)
     if as_json:
         session.print_json([{name: getattr(day, name) for name in day.__slots__} for day in days])
         return
@@ -106,14 +104,20 @@ def summary(
 
 @app.command()
 def compact(as_json: Json = False) -> None:
-    """Move what is no longer hot to the cold tier, and remove what is too old. The evolution role does so by itself."""
+    """Move what is no longer hot to the cold tier, and remove what is too old. The evolution role does so by itself.
+
+    In InfluxDB: give the buckets the retention that is set, and count whole hours into buckets that keep for ever.
+    """
+    from evolution.tiers.compaction import Compacted
     from gateway import experience_desk  # lazy: pyarrow and obstore, which --help need not pay
 
     settings = session.settings_from({}).settings
     with bar("moving to the cold tier", silent=as_json) as progress, _reported():
         done = experience_desk.compact(settings, lambda moved: progress(moved, 0))
     if as_json:
-        session.print_json({"moved": done.moved, "files": done.files, "removed": done.removed})
+        session.print_json({name: getattr(done, name) for name in done.__slots__})
+    elif not isinstance(done, Compacted):
+        session.print_line(f"{done.buckets} buckets have another retention now; {done.hours} hours are counted")
     else:
         session.print_line(f"{done.moved} records moved to {done.files} files, {done.removed} removed for good")
 

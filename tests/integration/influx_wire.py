@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +80,9 @@ class InfluxDoor:
     def __init__(self, behind: str) -> None:
         self.behind = behind
         self.buckets: set[str] = set()
+        self.retention_s: dict[str, int] = {}
+        self.deletes: list[tuple[str, dict[str, str]]] = []
+        self.delete_failures: deque[tuple[int, dict[str, str], str]] = deque()
         self.write_failures: deque[tuple[int, dict[str, str], str]] = deque()
         self.query_failures: deque[tuple[int, dict[str, str], str]] = deque()
         self.answers: deque[bytes] = deque()
@@ -94,6 +98,9 @@ class InfluxDoor:
 
             def do_POST(self) -> None:
                 self.respond("POST")
+
+            def do_PATCH(self) -> None:
+                self.respond("PATCH")
 
             def respond(self, method: str) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -118,7 +125,11 @@ class InfluxDoor:
     def answer(
         self, method: str, path: str, arguments: Mapping[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        failures = {"/api/v2/write": self.write_failures, "/api/v2/query": self.query_failures}.get(path)
+        failures = {
+            "/api/v2/write": self.write_failures,
+            "/api/v2/query": self.query_failures,
+            "/api/v2/delete": self.delete_failures,
+        }.get(path)
         if failures:
             status, headers, message = failures.popleft()
             return status, headers, json.dumps({"code": "failure", "message": message}).encode()
@@ -127,18 +138,32 @@ class InfluxDoor:
         if path == "/api/v2/query":
             self.queries.append(json.loads(body))
             return 200, {"Content-Type": "text/csv"}, self.answers.popleft() if self.answers else b""
+        if path == "/api/v2/delete":  # https://docs.influxdata.com/influxdb/v2/api/v2/#operation/PostDelete
+            self.deletes.append((arguments["bucket"], json.loads(body)))
+            return 204, {}, b""
         if path == "/api/v2/orgs":
             return 200, {}, json.dumps({"orgs": [{"id": "0" * 15 + "1", "name": "aos"}]}).encode()
+        if method == "PATCH":
+            return 200, {}, json.dumps(self._changed(path.rpartition("/")[2], json.loads(body))).encode()
         if method == "POST":
             name = json.loads(body)["name"]
             if name in self.buckets:
                 return 422, {}, json.dumps({"code": "conflict", "message": f"bucket {name} already exists"}).encode()
             self.buckets.add(name)
+            self.retention_s[name] = json.loads(body)["retentionRules"][0]["everySeconds"]
             return 201, {}, json.dumps({"id": "0" * 15 + "2", "name": name, "retentionRules": []}).encode()
-        found = [
-            {"id": f"{number:016x}", "name": name, "retentionRules": []} for number, name in enumerate(self.buckets)
-        ]
+        found = [self._bucket(name) for name in sorted(self.buckets) if arguments.get("name") in (None, name)]
         return 200, {}, json.dumps({"links": {"self": "/api/v2/buckets"}, "buckets": found}).encode()
+
+    def _bucket(self, name: str) -> dict[str, Any]:
+        kept_s = self.retention_s.get(name)
+        rules = [] if kept_s is None else [{"type": "expire", "everySeconds": kept_s}]
+        return {"id": f"{zlib.crc32(name.encode()):016x}", "name": name, "retentionRules": rules}
+
+    def _changed(self, bucket_id: str, change: Mapping[str, Any]) -> dict[str, Any]:
+        name = next(name for name in self.buckets if self._bucket(name)["id"] == bucket_id)
+        self.retention_s[name] = change["retentionRules"][0]["everySeconds"]
+        return self._bucket(name)
 
     def _write(self, bucket: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         if bucket not in self.buckets:
