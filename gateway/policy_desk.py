@@ -13,6 +13,7 @@ from evolution.policies.loop import PolicyLoop
 from evolution.policies.parts import StoredParts
 from evolution.policies.pruning import Keeping, Pruned, prune
 from evolution.policies.registry import PolicyRegistry
+from evolution.policies.trial_memory import TrialFolder, TrialMemory
 from evolution.ports import ExperienceStore
 from gateway.replay.choices import WorkerChoices
 from gateway.roles.foundation import object_store, open_blobs
@@ -40,6 +41,11 @@ async def look_after_policies(
         await loop.run(stop)
     else:
         await asyncio.gather(loop.run(stop), prune_on_schedule(js, settings, stop))
+
+
+def trial_memory(settings: Settings) -> TrialMemory:
+    """Where looks at experiments remember what they counted, beside the experience that they count."""
+    return TrialFolder(settings.data_dir / "experience" / "trials")
 
 
 def keeping_of(settings: Settings) -> Keeping:

@@ -54,6 +54,17 @@ class Stage:
         """How many tasks the arm had."""
         return self.moments(arm, SUCCESS).count
 
+    def merged(self, other: "Stage") -> "Stage":
+        """With what another count of the same share found."""
+        arms = {
+            arm: {
+                metric: self.moments(arm, metric).merged(other.moments(arm, metric))
+                for metric in {**self.arms.get(arm, {}), **other.arms.get(arm, {})}
+            }
+            for arm in {**self.arms, **other.arms}
+        }
+        return replace(self, arms=arms)
+
     def plus(self, arm: str, values: Mapping[str, float]) -> "Stage":
         """With one more task of that arm."""
         before = self.arms.get(arm, {})

@@ -1,7 +1,8 @@
 """The running experiment as the records tell it: its stages, their tallies, and what follows. Called by ``loop``.
 
-Nothing is remembered between two looks: the shares of the canary and when they began are read from the bucket's
-history, the outcomes from the experience store. So any process may look, and a restart forgets nothing.
+Nothing has to be remembered between two looks: the shares of the canary and when they began are read from the bucket's
+history, the outcomes from the experience store. So any process may look, and a restart forgets nothing. What was
+counted before may be remembered (``trial_memory``): then only what is new is read.
 """
 
 import asyncio
@@ -13,12 +14,19 @@ from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.deciding import Design, Verdict, decide
 from evolution.experiments.tallies import Stage, tallied
 from evolution.policies.changes import active_name
+from evolution.policies.trial_memory import Counted, TrialMemory, question_of, sums_of
 from evolution.ports import ExperienceQuery, ExperienceStore
+from schemas.base import now
 from schemas.experience import ExperienceRecord
 from schemas.policy_state import PolicyExperiment, PolicyState
 
 WASHOUT = timedelta(seconds=5)
 """Workers hear of a new share a moment later: tasks that began so soon after it belong to neither stage."""
+
+
+LATE = timedelta(hours=1)
+"""Records of so long ago are still read again at each look: the recorder may be behind."""
+WHOLE_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +90,44 @@ def design_of(design: Design, state: PolicyState, experiment: PolicyExperiment) 
 
 
 async def stages_of(
-    store: ExperienceStore, tenant: str, spans: Sequence[Span], control: str, treatment: str
-) -> tuple[Stage, ...]:
-    """What both arms did at each share. Tasks that no policy routed (refused unread, failed before) count for none."""
-    stages = [Stage(span.share) for span in spans]
-    query = ExperienceQuery(tenant=tenant, since=spans[0].since)
+    store: ExperienceStore,
+    tenant: str,
+    spans: Sequence[Span],
+    arms: tuple[str, str],
+    since: datetime,
+    settled: datetime | None = None,
+) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
+    """What both ``arms``, control and treatment, did at each share from ``since`` on: what ended before ``settled``,
+
+    and the rest. Tasks that no policy routed (refused unread, failed before) count for none.
+    """
+    before = [Stage(span.share) for span in spans]
+    after = list(before)
 
     def add(batch: Sequence[ExperienceRecord]) -> None:
-        for index, span in enumerate(spans):
-            mine = [record for record in batch if record.candidates and span.holds(record)]
-            stages[index] = tallied(stages[index], mine, control, treatment)
+        old = [record for record in batch if settled is not None and record.at < settled]
+        for stages, records in ((before, old), (after, batch[len(old) :])):
+            for index, span in enumerate(spans):
+                mine = [record for record in records if record.candidates and span.holds(record)]
+                stages[index] = tallied(stages[index], mine, *arms)
 
-    async for batch in store.scan(query):
+    async for batch in store.scan(ExperienceQuery(tenant=tenant, since=since)):
         await asyncio.to_thread(add, batch)
-    return tuple(stages)
+    return tuple(before), tuple(after)
 
 
 async def progress(
-    store: ExperienceStore, state: PolicyState, changes: Sequence[PolicyState], design: Design, changed: float = 0.0
+    store: ExperienceStore,
+    state: PolicyState,
+    changes: Sequence[PolicyState],
+    design: Design,
+    changed: float = 0.0,
+    memory: TrialMemory | None = None,
 ) -> Progress | None:
     """How the tenant's experiment stands now; None when there is none. ``changed`` is the share of changed choices.
 
+    With ``memory`` a look reads only what ended since the one before, and the hour before that: it may come late. What
+    came later still is found when everything is counted again: once a day, and whenever the verdict is another one.
     Raises ExperienceStoreUnavailable.
     """
     experiment = state.experiment
@@ -110,5 +135,66 @@ async def progress(
         return None
     spans = spans_of(experiment, changes)
     own = design_of(design, state, experiment)
-    stages = await stages_of(store, state.tenant, spans, own.control, own.treatment)
-    return Progress(experiment, own.control, stages, decide(own, stages, changed=changed))
+    count = _Count(store, state.tenant, spans, own, changed, memory)
+    stages, verdict = await count.look()
+    return Progress(experiment, own.control, stages, verdict)
+
+
+class _Count:
+    """One look at one experiment."""
+
+    def __init__(
+        self,
+        store: ExperienceStore,
+        tenant: str,
+        spans: Sequence[Span],
+        design: Design,
+        changed: float,
+        memory: TrialMemory | None,
+    ) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._spans = spans
+        self._design = design
+        self._changed = changed
+        self._memory = memory
+        self._question = question_of(design.experiment_id, design.control, design.treatment, *spans)
+
+    async def look(self) -> tuple[tuple[Stage, ...], Verdict]:
+        moment = now()
+        known = self._memory.recall(self._tenant, self._question) if self._memory else None
+        if known is not None and moment - known.whole_at < WHOLE_EVERY:
+            stages, verdict, kept = await self._counted(moment, known)
+            if verdict.action.value == known.action:
+                self._remember(kept)
+                return stages, verdict
+        stages, verdict, kept = await self._counted(moment, None)
+        self._remember(kept)
+        return stages, verdict
+
+    async def _counted(self, moment: datetime, known: Counted | None) -> tuple[tuple[Stage, ...], Verdict, Counted]:
+        since = known.until if known is not None else self._spans[0].since
+        settled = max(since, moment - LATE)
+        arms = (self._design.control, self._design.treatment)
+        before, after = await stages_of(self._store, self._tenant, self._spans, arms, since, settled)
+        if known is not None:
+            before = _merged(known.stages(), before)
+        stages = _merged(before, after)
+        verdict = decide(self._design, stages, changed=self._changed)
+        kept = Counted(
+            question=self._question,
+            until=settled,
+            whole_at=moment if known is None else known.whole_at,
+            action=verdict.action.value,
+            shares=tuple(stage.treatment_share for stage in before),
+            sums=sums_of(before),
+        )
+        return stages, verdict, kept
+
+    def _remember(self, counted: Counted) -> None:
+        if self._memory is not None:
+            self._memory.remember(self._tenant, counted)
+
+
+def _merged(one: Sequence[Stage], other: Sequence[Stage]) -> tuple[Stage, ...]:
+    return tuple(first.merged(second) for first, second in zip(one, other, strict=True))

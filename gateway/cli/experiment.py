@@ -60,10 +60,12 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
     async def work() -> "Progress | None":
         from evolution.policies.loop import DESIGN  # lazy: the tests bring scipy
         from evolution.policies.trial import progress
+        from gateway.policy_desk import trial_memory
 
         async with opened(settings) as (registry, store):
             state = await registry.state(settings.tenant)
-            return await progress(store, state, await registry.bucket.changes(settings.tenant), DESIGN)
+            changes, memory = await registry.bucket.changes(settings.tenant), trial_memory(settings)
+            return await progress(store, state, changes, DESIGN, memory=memory)
 
     found = session.run(work())
     if found is None:
