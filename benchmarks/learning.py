@@ -1,8 +1,9 @@
 """Does routing learn? Thirty agents with hidden strengths, drift, newcomers: static order, learned policy and oracle.
 
 ``python -m benchmarks.learning QUERIES`` runs the fleet of ``learning_fleet`` behind the real gateway, bus and store;
-``--simulate`` plays the same loop in one process. QUERIES are JSON lines ``{query, gold: [tool]}``. ``--plot FILE``
-draws the curves. Success is that of the agent put first: stand-ins for agents that fail are learned from, not counted.
+``--simulate`` plays the same loop in one process, ``--reference`` a learner that is told more than routing ever is.
+QUERIES are JSON lines ``{query, gold: [tool]}``. ``--plot FILE`` draws the curves. Success is that of the agent put
+first: stand-ins for agents that fail are learned from, not counted.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from agents.matching.live.policy import LivePolicy
 from benchmarks.learning_fleet import (
     AGENTS,
     DRIFT_AT,
@@ -25,19 +27,26 @@ from benchmarks.learning_fleet import (
     TASKS,
     FleetTruth,
     Work,
+    agent_name,
     fleet_of,
     work_of,
 )
 from benchmarks.learning_plot import draw
-from benchmarks.learning_run import agent_name, run_tasks
+from benchmarks.learning_reference import reference
+from benchmarks.learning_regret import Decision, lost, newcomers_off
+from benchmarks.learning_run import run_tasks
 from benchmarks.learning_simulation import card_vectors, simulate
+from gateway.learning.pupil import Pupil
 from schemas.experience import ExperienceRecord
 from tensor_layer.wiring import local_text_encoder
 
 WINDOW = 500
 RECOVERY_WINDOW = 100
 QUERIES_MAX = 6_500
+NEWCOMERS_KNOWN_AFTER = 300
+WATCHED_AT = NEWCOMERS_AT + NEWCOMERS_KNOWN_AFTER
 Floats = NDArray[np.float64]
+Figures = dict[str, float | int | list[float] | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,10 +91,14 @@ def curves_of(first: dict[int, int], vectors: NDArray[np.float32], work: Work, t
     return Curves(learned, static, chances.max(axis=1), chances)
 
 
-def figures(curves: Curves) -> dict[str, float | int | None]:
+def figures(curves: Curves) -> Figures:
     """What the bars are about. Shares of the oracle's success unless said otherwise."""
     tasks = len(curves.learned)
-    found: dict[str, float | int | None] = {"tasks": tasks}
+    shares = [
+        round(float(curves.learned[start : start + WINDOW].mean() / curves.oracle[start : start + WINDOW].mean()), 3)
+        for start in range(0, tasks, WINDOW)
+    ]
+    found: Figures = {"tasks": tasks, f"learned_by_{WINDOW}": shares}
     for name, start, end in (
         ("first_500", 0, 500),
         ("before_drift", 2_000, DRIFT_AT),
@@ -99,6 +112,22 @@ def figures(curves: Curves) -> dict[str, float | int | None]:
     found["tasks_from_drift_to_85_percent"] = _recovered(curves)
     found["worst_window_against_best_single"] = round(_worst_window(curves), 4)
     return found
+
+
+def losses(decisions: dict[int, Decision], truth: FleetTruth, work: Work) -> Figures:
+    """Of the oracle's success: what was not among the candidates, was ranked too low, went into trying others."""
+    windows = {"before_drift": range(2_000, DRIFT_AT), "after_drift": range(DRIFT_AT, DRIFT_AT + 1_000)}
+    kinds = work.kinds[work.rows]
+    return {f"lost_{name}": lost(decisions, truth, kinds, tasks) for name, tasks in windows.items()}
+
+
+def newcomers(policy: LivePolicy, vectors: NDArray[np.float32], work: Work, truth: FleetTruth, seed: int) -> Figures:
+    """How many of 100 places each newcomer is off, ``NEWCOMERS_KNOWN_AFTER`` tasks after it came."""
+    cards = card_vectors(vectors, work, truth, seed)
+    return {
+        f"newcomers_off_{name}": newcomers_off(policy, vectors, cards, work, truth, WATCHED_AT, own_kind=own)
+        for name, own in (("own_kind", True), ("all_kinds", False))
+    }
 
 
 def _recovered(curves: Curves) -> int | None:
@@ -119,10 +148,26 @@ def _worst_window(curves: Curves) -> float:
     return float(min(leads)) if leads else 0.0
 
 
-def put_first(records: dict[int, ExperienceRecord]) -> dict[int, int]:
-    """By task number the agent of the first step; stand-ins come later."""
+def decided(records: dict[int, ExperienceRecord]) -> dict[int, Decision]:
+    """By task number the agent of the first step, stand-ins come later, and the candidates, most probable first."""
     numbers = {agent_name(agent): agent for agent in range(AGENTS)}
-    return {task: numbers[record.chosen[0]] for task, record in records.items() if record.chosen}
+    decisions = {}
+    for task, record in records.items():
+        if record.chosen:
+            ranked = sorted(record.candidates, key=lambda one: -one.probability)
+            candidates = tuple(numbers[one.agent_id] for one in ranked)
+            first = numbers[record.chosen[0]]
+            decisions[task] = Decision(candidates or (first,), first)
+    return decisions
+
+
+def learned_from(records: dict[int, ExperienceRecord], dimension: int) -> LivePolicy:
+    """What a learner makes of the tasks before ``WATCHED_AT``, as the evolution role does."""
+    pupil = Pupil(dimension, "benchmark")
+    for record in sorted((records[task] for task in records if task < WATCHED_AT), key=lambda record: record.at):
+        pupil.study(record)
+    pupil.learner.fit()
+    return pupil.learner.policy
 
 
 def main() -> None:
@@ -133,19 +178,32 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--exploration", type=float, default=0.05, help="share of tasks that may try another agent")
     parser.add_argument("--simulate", action="store_true", help="in one process, without bus and store")
+    parser.add_argument("--reference", choices=("past", "all"), help="a learner told the kind of past tasks, or of all")
     parser.add_argument("--plot", type=Path, help="SVG to write")
     arguments = parser.parse_args()
     texts, gold = read_queries(arguments.queries, 0)
     vectors = asyncio.run(encoded(texts))
     work = work_of(vectors, gold, arguments.seed, arguments.tasks)
     truth = fleet_of(work.kinship, arguments.seed)
-    if arguments.simulate:
-        run = simulate(vectors, work, truth, arguments.seed, arguments.exploration)
-        first = dict(enumerate(run.chosen))
+    policy: LivePolicy | None = None
+    if arguments.reference:
+        chosen = reference(vectors, work, truth, arguments.seed, arguments.exploration, told=arguments.reference)
+        decisions = {task: Decision((agent,), agent) for task, agent in enumerate(chosen)}
+    elif arguments.simulate:
+        run = simulate(vectors, work, truth, arguments.seed, arguments.exploration, WATCHED_AT)
+        decisions, policy = run.decisions, run.watched
     else:
-        first = put_first(_real_run(work, truth, texts, arguments.seed, arguments.exploration))
+        records = _real_run(work, truth, texts, arguments.seed, arguments.exploration)
+        decisions = decided(records)
+        policy = learned_from(records, vectors.shape[1]) if len(work.rows) > WATCHED_AT else None
+    first = {task: decision.first for task, decision in decisions.items()}
     curves = curves_of(first, vectors, work, truth, arguments.seed)
-    json.dump(figures(curves), sys.stdout, indent=2)
+    found = figures(curves)
+    if not arguments.reference:
+        found |= losses(decisions, truth, work)
+    if policy is not None:
+        found |= newcomers(policy, vectors, work, truth, arguments.seed)
+    json.dump(found, sys.stdout, indent=2)
     print()
     if arguments.plot:
         shown = {"oracle": curves.oracle, "learned": curves.learned, "static": curves.static}

@@ -109,6 +109,11 @@ def fleet_of(kinship: Floats, seed: int) -> FleetTruth:
     return FleetTruth(claims, strengths, after)
 
 
+def agent_name(agent: int) -> str:
+    """The agent's id."""
+    return f"a{agent:02d}"
+
+
 def succeeds(seed: int, task: int, agent: int, chance: float) -> bool:
     """Whether this agent succeeds at this task: the same whoever asks, so that policies are compared on equal luck."""
     return bool(np.random.default_rng([seed, task, agent]).random() < chance)

@@ -7,7 +7,7 @@ the experience that workers publish.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,16 @@ import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from benchmarks.learning_fleet import AGENTS, NEWCOMERS, NEWCOMERS_AT, FleetTruth, Work, examples_of, succeeds
+from benchmarks.learning_fleet import (
+    AGENTS,
+    NEWCOMERS,
+    NEWCOMERS_AT,
+    FleetTruth,
+    Work,
+    agent_name,
+    examples_of,
+    succeeds,
+)
 from benchmarks.stack import Stack
 from schemas import subjects
 from schemas.base import id_from_key
@@ -26,7 +35,8 @@ from schemas.experience import ExperienceRecord
 
 TENANT = "default"
 HEARTBEAT_S = 5.0
-TASK_TIMEOUT_S = 60.0
+TASK_TIMEOUT_S = 600.0
+"""Patient: a busy machine makes a task late, never wrong."""
 IN_FLIGHT = 12
 
 
@@ -86,7 +96,7 @@ class SimulatedFleet:
             "timeouts": {"step_s": 30, "attempts": 1}, "concurrency": 1000, "cost": {"per_call": 0},
         }  # fmt: skip
 
-    def _server(self, agent: int) -> Callable[[Msg], object]:
+    def _server(self, agent: int) -> Callable[[Msg], Awaitable[None]]:
         async def serve(message: Msg) -> None:
             invocation = orjson.loads(message.data)
             task = self.number_of[invocation["task_id"]]
@@ -99,11 +109,6 @@ class SimulatedFleet:
             await message.respond(orjson.dumps(reply))
 
         return serve
-
-
-def agent_name(agent: int) -> str:
-    """The agent's id."""
-    return f"a{agent:02d}"
 
 
 async def run_tasks(
@@ -155,7 +160,7 @@ async def _set_exploration(nc: Client, share: float) -> None:
     await bucket.put(subjects.policy_state_key(TENANT), state.model_dump_json().encode())
 
 
-async def _until_known(client: httpx.AsyncClient, agents: int, timeout_s: float = 60.0) -> None:
+async def _until_known(client: httpx.AsyncClient, agents: int, timeout_s: float = 180.0) -> None:
     """Wait until a worker finds as many agents as have joined."""
     async with asyncio.timeout(timeout_s):
         while True:
@@ -165,7 +170,7 @@ async def _until_known(client: httpx.AsyncClient, agents: int, timeout_s: float 
             await asyncio.sleep(0.2)
 
 
-def _hearing(heard: Heard, fleet: SimulatedFleet) -> Callable[[Msg], object]:
+def _hearing(heard: Heard, fleet: SimulatedFleet) -> Callable[[Msg], Awaitable[None]]:
     async def hear(message: Msg) -> None:
         record = ExperienceRecord.model_validate_json(message.data)
         task = fleet.number_of.get(record.task_id)

@@ -3,6 +3,7 @@
 Called by ``benchmarks.learning --simulate`` and for tuning. Outcomes count ``LAG_TASKS`` later, as over the bus.
 """
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from agents.matching.live.exploring import best_probabilities, drawn, propensities, shortlisted
 from agents.matching.live.features import Shown
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
-from benchmarks.learning_fleet import AGENTS, FleetTruth, Work, examples_of, succeeds
+from benchmarks.learning_fleet import AGENTS, FleetTruth, Work, agent_name, examples_of, succeeds
+from benchmarks.learning_regret import Decision
 
 Floats = NDArray[np.float32]
 
@@ -26,13 +28,10 @@ SUBSTITUTES = 2
 
 @dataclass(slots=True)
 class Run:
-    """What happened, task by task: who was chosen, with what chance of success, and whether it succeeded."""
+    """What was decided, by task number, and the policy as it was when ``watched`` tasks had come."""
 
-    chosen: list[int] = field(default_factory=list)
-    expected: list[float] = field(default_factory=list)
-    succeeded: list[bool] = field(default_factory=list)
-    explored: list[bool] = field(default_factory=list)
-    learner: Learner | None = None
+    decisions: dict[int, Decision] = field(default_factory=dict)
+    watched: LivePolicy | None = None
 
 
 def card_vectors(vectors: Floats, work: Work, truth: FleetTruth, seed: int) -> list[Floats]:
@@ -40,20 +39,22 @@ def card_vectors(vectors: Floats, work: Work, truth: FleetTruth, seed: int) -> l
     return [vectors[list(examples_of(work, int(truth.claims[agent]), agent, seed))] for agent in range(AGENTS)]
 
 
-def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: float) -> Run:
-    """The learned policy over all tasks."""
+def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: float, watched: int) -> Run:
+    """The learned policy over all tasks. ``watched`` is the task before which a copy of it is kept."""
     cards = card_vectors(vectors, work, truth, seed)
     learner = Learner(LivePolicy.blank(vectors.shape[1]))
     rng = np.random.default_rng([seed, 3])
     waiting: deque[Outcome] = deque()
     run = Run()
     for task, row in enumerate(work.rows):
+        if task == watched:
+            run.watched = copy.deepcopy(learner.policy)
         vector = vectors[row]
         present = truth.present(task)
         near = np.array([(cards[agent] @ vector).max() for agent in present], dtype=np.float32)
         order = np.argsort(-near)[:SHORTLIST]
         zeros = np.zeros(len(order), dtype=np.float32)
-        ids = [f"a{present[place]}" for place in order]
+        ids = [agent_name(int(present[place])) for place in order]
         judged = learner.policy.judge(vector, ids, Shown(near[order], zeros, zeros))
         ranked = np.argsort(-judged.chances, kind="stable")
         best = best_probabilities(judged.chances[ranked], judged.amount[ranked], judged.laid.steps[ranked])
@@ -67,10 +68,7 @@ def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: f
         agents = [int(present[order[one]]) for one in tried]
         outcomes = [succeeds(seed, task, agent, float(chances[agent])) for agent in agents]
         asked = outcomes.index(True) + 1 if any(outcomes) else len(outcomes)
-        run.chosen.append(agents[0])
-        run.expected.append(float(chances[agents[0]]))
-        run.succeeded.append(outcomes[0])
-        run.explored.append(first > 0)
+        run.decisions[task] = Decision(tuple(int(present[order[one]]) for one in ranked), agents[0])
         waiting.extend(
             Outcome(
                 f"t{task}", ids[one], vector, float(done), float(near[order[one]]),
@@ -82,5 +80,4 @@ def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: f
             learner.learn(waiting.popleft())
         if task % FIT_EVERY == FIT_EVERY - 1:
             learner.fit()
-    run.learner = learner
     return run
