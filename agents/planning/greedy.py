@@ -5,7 +5,7 @@ a genetic search improve on what this returns; it must be good enough to run at 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
@@ -67,15 +67,45 @@ class _Work:
 
 
 def weave(commission: Commission) -> Network:
-    """The greedy network, validated. Raises NoNetworkFits with everything that was tried."""
+    """The greedy network, validated. Raises NoNetworkFits with everything that was tried.
+
+    Where nothing joins the answers of several agents, and all that is there is words, one that is near enough to every
+    goal does them all.
+    """
+    work, problem = _placed(commission)
+    if problem and commission.content != {Modality.TEXT}:
+        raise NoNetworkFits(problem)
+    if problem:
+        work = _done_by_one(commission, problem)
+    return _validated(work)
+
+
+def _placed(commission: Commission) -> tuple[_Work, str | None]:
+    """Every goal in the draft, and why the draft has several ends, if it has. Raises NoNetworkFits."""
     work = _Work(commission)
     for goal, report in zip(commission.goals, commission.reports, strict=True):
         work.placed.append(_place(work, goal, report))
     answers = dict.fromkeys(node for node in work.placed if node not in work.consumed)
-    problem = join(work.draft, tuple(answers), tuple(commission.offers.values()), commission.nearness)
-    if problem:
-        raise NoNetworkFits(problem)
-    return _validated(work)
+    return work, join(work.draft, tuple(answers), tuple(commission.offers.values()), commission.nearness)
+
+
+def _done_by_one(commission: Commission, problem: str) -> _Work:
+    """The best of those who may do every goal does them alone: a request cut too finely is one goal after all."""
+    scores = [_near_enough(report) for report in commission.reports]
+    able = frozenset(commission.offers).intersection(*scores)
+    for key in sorted(able, key=lambda key: (-sum(score[key] for score in scores), key)):
+        try:
+            work, several = _placed(replace(commission, offers={key: commission.offers[key]}))
+        except NoNetworkFits:
+            continue
+        if several is None:
+            return work
+    raise NoNetworkFits(problem)
+
+
+def _near_enough(report: MatchReport) -> dict[tuple[str, str], float]:
+    """The scores of the candidates that may be chosen."""
+    return {(one.agent_id, one.skill_id): one.score for one in report.candidates if one.score >= report.threshold}
 
 
 def _place(work: _Work, goal: Goal, report: MatchReport) -> str:

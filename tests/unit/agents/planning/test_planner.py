@@ -157,6 +157,24 @@ async def test_results_that_nothing_joins_are_refused_rather_than_dropped() -> N
         await Office(PDF, SUMMARY, ANALYSIS).plan("Summarise the PDF; analyse the rows of the csv", PAPER, SALES)
 
 
+async def test_where_nothing_joins_one_agent_near_enough_to_every_goal_does_them_all() -> None:
+    flats = card("flats", "find", "Find an apartment within a budget and check options", "text", "text")
+    maps = card("maps", "check", "Check options near a station", "text", "text")
+    words = "Find an apartment with a gym within my budget; check the options near a station"
+    planned = await Office(flats, maps).plan(words)
+    assert chain(planned) == ["flats"]
+    assert planned.plan.network.nodes[0].goal == words.replace(";", " and")
+
+
+async def test_with_somebody_who_joins_the_nearest_of_each_goal_works() -> None:
+    flats = card("flats", "find", "Find an apartment within a budget and check options", "text", "text")
+    maps = card("maps", "check", "Check options near a station", "text", "text")
+    planned = await Office(flats, maps, REPORT).plan(
+        "Find an apartment with a gym within my budget; check the options near a station"
+    )
+    assert {node.agent_id for node in planned.plan.network.nodes} == {"flats", "maps", "report"}
+
+
 async def test_a_picture_cannot_flow_into_a_text_skill_and_the_refusal_says_so() -> None:
     recording = data_part(b"RIFF", Modality.AUDIO, "audio/wav", "voice.wav")
     reads_tables = card("chart", "draw", "Draw a chart of a recording", "table", "image")
