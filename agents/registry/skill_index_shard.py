@@ -11,7 +11,7 @@ from typing import Any
 import qdrant_edge as edge
 
 from agents.ports import IndexFilter, SkillPoint
-from agents.registry.skill_index_effort import TRIED_LEAST, Effort, effort
+from agents.registry.skill_index_effort import TRIED_LEAST, Effort, Way, effort
 from agents.registry.skill_index_filters import Terms, terms_of
 from agents.registry.skill_index_log import Replacement
 from agents.registry.skill_points import (
@@ -32,8 +32,8 @@ WRITE_CHUNK = 32
 """Points converted while holding the interpreter, so that even a thread never holds it for more than 2 ms."""
 
 EDGES, EDGES_TRIED = 16, 64
-SCANNED_KB = 30_000
-"""A filter that leaves fewer vectors than this (20,000 of 384 floats) is answered by comparing each of them."""
+SCANNED_POINTS = 20_000
+"""A filter that leaves fewer is answered by comparing each of them, by their int8 copies: 0.2 µs each."""
 
 OVERSAMPLING = 2.0
 """Of the graph's candidates, compared by int8 copies, twice as many as asked for are compared again in full. Measured
@@ -114,9 +114,15 @@ class Shard:
 
     def nearest(self, vector: list[float], where: IndexFilter, limit: int) -> Answer:
         """The points nearest to the vector, with their cosines."""
-        allowed = condition(where)
-        tries = self._effort(where, allowed) if self._size else Effort(TRIED_LEAST)
-        return self._search(edge.Query.Nearest(vector), allowed, limit, _params(tries))
+        query, allowed = edge.Query.Nearest(vector), condition(where)
+        tries = self._effort(where, allowed, limit)
+        if tries.way is Way.SIEVE:
+            answer = self._search(query, self._sieve(query, allowed, tries.tried), limit, _EACH)
+            if len(answer) == limit:
+                return answer
+            # What is near is mostly not allowed: who is allowed is far.
+            return self._search(query, allowed, limit, _EACH)
+        return self._search(query, allowed, limit, _EACH if tries.way is Way.EACH else _walk(tries.tried))
 
     def worded(self, words: Sparse, where: IndexFilter, limit: int) -> Answer:
         """The points that have most of the words, with their BM25 scores."""
@@ -124,7 +130,7 @@ class Shard:
 
     def cosines(self, vector: list[float], ids: list[str]) -> Answer:
         """Those very points, compared exactly."""
-        return self._search(edge.Query.Nearest(vector), _these(ids), len(ids), edge.SearchParams(exact=True))
+        return self._search(edge.Query.Nearest(vector), _these(ids), len(ids), _EACH)
 
     def scores(self, words: Sparse, ids: list[str]) -> Answer:
         """Those very points with their BM25 scores; those without a word in common are missing."""
@@ -143,9 +149,19 @@ class Shard:
         """Release memory; the files stay."""
         self._engine.close()
 
-    def _effort(self, where: IndexFilter, allowed: edge.Filter) -> Effort:
+    def _effort(self, where: IndexFilter, allowed: edge.Filter, limit: int) -> Effort:
+        count = self._estimate(allowed) if self._size > SCANNED_POINTS else 0
+        if count < 0.75 * SCANNED_POINTS:  # the engine, whose estimate may be another, will compare each
+            return Effort(Way.WALK, TRIED_LEAST)
         edged = min(self._estimate(edge.Filter(must=[_equals(*term)])) for term in terms_of(where).equal)
-        return effort(self._size, self._estimate(allowed), edged)
+        return effort(self._size, count, edged, limit)
+
+    def _sieve(self, query: edge.Query, allowed: edge.Filter, tried: int) -> edge.Filter:
+        """The filter, and one of the nearest of all points, whoever's they are."""
+        params = edge.SearchParams(hnsw_ef=tried, quantization=edge.QuantizationSearchParams(rescore=False))
+        near = self._engine.search(edge.SearchRequest(query=query, limit=tried, params=params, with_payload=False))
+        ids = edge.HasIdCondition({found.id for found in near})
+        return edge.Filter(must=[ids, *(allowed.must or [])], must_not=allowed.must_not)
 
     def _estimate(self, where: edge.Filter) -> int:
         """How many points meet a filter, roughly: from the sizes of payload indexes, in microseconds."""
@@ -156,19 +172,21 @@ class Shard:
         return [(found.payload or {}, found.score) for found in self._engine.search(asked)]
 
 
-def _params(tries: Effort) -> edge.SearchParams:
-    return edge.SearchParams(
-        hnsw_ef=tries.tried,
-        quantization=edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING),
-        acorn=edge.AcornSearchParams(enable=True, max_selectivity=1.0) if tries.over else None,
-    )
+_EACH = edge.SearchParams(exact=True)
+
+
+def _walk(tried: int) -> edge.SearchParams:
+    rescored = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+    return edge.SearchParams(hnsw_ef=tried, quantization=rescored)
 
 
 def _config(dimension: int) -> edge.EdgeConfig:
     return edge.EdgeConfig(
         vectors=edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Cosine),
         sparse_vectors={WORDS: edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
-        hnsw_config=edge.HnswIndexConfig(m=EDGES, ef_construct=EDGES_TRIED, full_scan_threshold=SCANNED_KB),
+        hnsw_config=edge.HnswIndexConfig(
+            m=EDGES, ef_construct=EDGES_TRIED, full_scan_threshold=SCANNED_POINTS * 4 * dimension // 1024
+        ),
         # Measured at 20,000 points: the graph is built over int8 copies in a sixth of the time that floats take.
         quantization_config=edge.ScalarQuantizationConfig(
             type=edge.ScalarType.Int8, quantile=0.99, memory=edge.Memory.Pinned

@@ -1,20 +1,24 @@
 """Filters where a shard has a graph and too many points to compare each: none may lose many of the nearest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 
 from agents.matching.evaluation.index_exact import nearest
 from agents.matching.evaluation.index_made import EVERYONE, NARROWINGS, SKILLS_PER_AGENT, Made, make, points_of
+from agents.ports import IndexFilter, SkillPoint
 from agents.registry import skill_index_shard
 from agents.registry.skill_index_shard import Shard
+from schemas.parts import Modality
 
 SKILLS, QUESTIONS, FOUND = 6_000, 60, 10
 MEMORY = Path("/dev/shm")
-SCANNED_KB = 16
-"""Of 384 floats, ten: filters are met in the graph, as they are in a large index."""
+SCANNED_POINTS = 10
+"""Filters are met in the graph, as they are in a large index."""
 
 
 @pytest.fixture(scope="module")
@@ -22,22 +26,29 @@ def made() -> Made:
     return make(SKILLS, 5, QUESTIONS)
 
 
-@pytest.fixture(scope="module")
-def shard(made: Made) -> Iterator[Shard]:
+@contextmanager
+def graphed(points: Iterable[Sequence[SkillPoint]], dimension: int) -> Iterator[Shard]:
     with (
         pytest.MonkeyPatch.context() as patch,
         TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder,
     ):
-        patch.setattr(skill_index_shard, "SCANNED_KB", SCANNED_KB)
-        growing = Shard.create(Path(folder) / "shard", made.vectors.shape[1])
+        patch.setattr(skill_index_shard, "SCANNED_POINTS", SCANNED_POINTS)
+        growing = Shard.create(Path(folder) / "shard", dimension)
         growing.index_payload()
-        for agent in range(SKILLS // SKILLS_PER_AGENT):
-            growing.write(points_of(made, agent), dead=False, mark="")
+        for some in points:
+            growing.write(some, dead=False, mark="")
         growing.optimize()
         growing.close()
         grown = Shard.load(growing.folder)
         yield grown
         grown.close()
+
+
+@pytest.fixture(scope="module")
+def shard(made: Made) -> Iterator[Shard]:
+    agents = range(SKILLS // SKILLS_PER_AGENT)
+    with graphed((points_of(made, agent) for agent in agents), made.vectors.shape[1]) as grown:
+        yield grown
 
 
 @pytest.mark.parametrize("name", ["everyone", *NARROWINGS])
@@ -50,3 +61,20 @@ def test_a_filter_of_any_width_finds_nearly_all_of_the_nearest(shard: Shard, mad
         assert len(answer) == FOUND
         found += len({payload["skill"] for payload, _ in answer} & {f"s{row}" for row in rows})
     assert found / exact.size >= 0.95
+
+
+def test_where_all_that_is_near_is_forbidden_the_nearest_of_the_far_are_found():
+    dimension, count = 64, 6_000
+    rows = np.random.default_rng(0).standard_normal((count, dimension)).astype(np.float32)
+    rows[: count // 2, 0] += 20
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    text = frozenset({Modality.TEXT})
+    points = [
+        SkillPoint("default", f"a{n}", "s", row, text, cost=1.0 if n < count // 2 else 0.0)
+        for n, row in enumerate(rows)
+    ]
+    question = np.eye(dimension, dtype=np.float32)[0]
+    far = count // 2 + np.argsort(-(rows[count // 2 :] @ question))[:FOUND]
+    with graphed([points], dimension) as grown:
+        answer = grown.nearest(question.tolist(), IndexFilter("default", cost_max=0.5), FOUND)
+    assert [payload["agent"] for payload, _ in answer] == [f"a{n}" for n in far]
