@@ -62,4 +62,7 @@ class EncodeReply(Message):
     licence: str | None = Field(default=None, description="of the weights; SPDX")
     count: int = 0
     vectors: str = ""
+    familiarity: tuple[float | None, ...] = Field(
+        default=(), description="of each part: the share of what the encoder was trained for that lies as far out"
+    )
     error: str | None = None

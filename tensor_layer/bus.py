@@ -7,19 +7,20 @@ requests in flight in one process end up in the same batches.
 import asyncio
 import base64
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
+import numpy as np
 from faststream.nats import NatsBroker, NatsMessage
 from nats.aio.client import Client
 from pydantic import ValidationError
 
 from schemas import subjects
-from schemas.parts import Modality
+from schemas.parts import Modality, Part
 from schemas.tensor import EncodeReply, EncodeRequest
 from tensor_layer.encoding.versions import space_of, space_of_card
 from tensor_layer.errors import TensorLayerError
-from tensor_layer.ports import PartEncoder, TextEncoder, Vector
+from tensor_layer.ports import DiscerningPartEncoder, PartEncoder, TextEncoder, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class PerceptionService:
         encoder = self._senses.get(request.modality)
         if encoder is None:
             return EncodeReply(error=f"unsupported_part: there is no encoder for {request.modality} here")
-        vectors = await encoder.encode(request.parts)
+        vectors, familiarity = await _discerned(encoder, request.parts)
         card = encoder.card
         return EncodeReply(
             encoder=card.version,
@@ -129,6 +130,7 @@ class PerceptionService:
             licence=card.licence,
             count=len(vectors),
             vectors=_base64(vectors),
+            familiarity=familiarity,
         )
 
     async def _encoded_texts(self, request: EncodeRequest) -> EncodeReply:
@@ -138,6 +140,13 @@ class PerceptionService:
         vectors = await self._encoder.encode(texts)
         version = self._encoder.version
         return EncodeReply(encoder=version, space=space_of(version), count=len(vectors), vectors=_base64(vectors))
+
+
+async def _discerned(encoder: PartEncoder, parts: Sequence[Part]) -> tuple[Vector, tuple[float | None, ...]]:
+    if not parts or not isinstance(encoder, DiscerningPartEncoder):
+        return await encoder.encode(parts), ()
+    discerned = await encoder.discern(parts)
+    return np.stack([each.vector for each in discerned]), tuple(each.familiarity for each in discerned)
 
 
 async def _undecoded(message: NatsMessage) -> NatsMessage:

@@ -15,12 +15,12 @@ from typing import Any, Generic, TypeVar
 
 from schemas.parts import Modality, Part
 from schemas.percept import EncoderVersion, PartPercept, Percept
+from tensor_layer import senses
 from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
-from tensor_layer.encoding.versions import space_of, space_of_card
-from tensor_layer.errors import DeviceFull, EncoderUnavailable, UnreadablePart
 from tensor_layer.fusion.mean import MeanFusion
 from tensor_layer.inspection.inspector import Look, PartInspector, filled
 from tensor_layer.ports import Blobs, Fusion, ModalityToken, PartEncoder, Perceived, TextEncoder, Vector
+from tensor_layer.senses import Sense
 
 TASKS_KEPT_MAX = 4096
 PARTS_KEPT_MAX = 4096
@@ -40,7 +40,6 @@ shows and a sound says counts as much.
 
 INSTRUCTION = "instruction"
 ATTACHMENTS = "attachments"
-NOT_ALIGNED = "a vector in the text encoder's space"
 
 T = TypeVar("T")
 
@@ -52,16 +51,6 @@ class Words:
     text: str
     weight: float
     source: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sense:
-    """What an encoder made of a picture or a sound: a vector, or why there is none."""
-
-    version: EncoderVersion | None = None
-    vector: Vector | None = None
-    aligned: bool = False
-    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,25 +130,18 @@ class PartPerceiver:
     async def _sense(self, parts: Sequence[Part], looks: Sequence[Look]) -> dict[int, Sense]:
         """What there is to see and to hear, by part."""
         wanted = [index for index, look in enumerate(looks) if look.percept.modality in self._senses]
-        sensed = await asyncio.gather(*(self._sense_part(parts[index], looks[index]) for index in wanted))
-        return dict(zip(wanted, sensed, strict=True))
-
-    async def _sense_part(self, part: Part, look: Look) -> Sense:
-        encoder = self._senses[look.percept.modality]
-        try:
-            vector = (await encoder.encode([part]))[0]
-        except (EncoderUnavailable, DeviceFull, UnreadablePart) as error:
-            # The task can still be routed by its words; the percept says what is missing and why.
-            return Sense(problem=error.problem if isinstance(error, UnreadablePart) else str(error))
-        aligned = space_of_card(encoder.card) == space_of(self._encoder.version)
-        return Sense(encoder.card.version, vector, aligned)
+        asked = (
+            senses.sensed(self._senses[looks[index].percept.modality], parts[index], self._encoder.version)
+            for index in wanted
+        )
+        return dict(zip(wanted, await asyncio.gather(*asked), strict=True))
 
     async def _fuse(self, parts: Sequence[Part], looks: Sequence[Look], sensed: Mapping[int, Sense]) -> _Kept:
         words = words_of(parts, looks)
         rows = await self._encoder.encode([each.text for each in words]) if words else ()
         tokens = [ModalityToken(Modality.TEXT, row, each.weight) for row, each in zip(rows, words, strict=True)]
         sources = [each.source for each in words]
-        seen = {index: sense.vector for index, sense in sensed.items() if sense.aligned and sense.vector is not None}
+        seen = {index: sense.counting for index, sense in sensed.items() if sense.counting is not None}
         weight = (ATTACHMENT_TEXT_WEIGHT if INSTRUCTION in sources else INSTRUCTION_WEIGHT) / max(1, len(seen))
         for index, vector in seen.items():
             tokens.append(ModalityToken(looks[index].percept.modality, vector, weight))
@@ -254,7 +236,7 @@ def _is_instruction(part: Part) -> bool:
 def _with_encoder(part: Part, look: Look, version: EncoderVersion | None, sense: Sense | None) -> PartPercept:
     """The percept with the encoder of its vector, and with what it lacks."""
     if sense is not None:
-        return _sensed(look.percept, sense)
+        return senses.told(look.percept, sense)
     if version is None or not look.excerpt or not look.excerpt.strip():
         return look.percept
     update: dict[str, Any] = {"encoded_by": version}
@@ -263,13 +245,6 @@ def _with_encoder(part: Part, look: Look, version: EncoderVersion | None, sense:
     if max(len(look.excerpt), facts.get("characters", 0)) > limit:
         update["facts"] = facts | {"encoded_characters_max": limit}
     return look.percept.model_copy(update=update)
-
-
-def _sensed(percept: PartPercept, sense: Sense) -> PartPercept:
-    if sense.version is None:
-        return percept.model_copy(update={"facts": percept.facts | {"not_encoded": sense.problem}})
-    lacks = () if sense.aligned else (NOT_ALIGNED,)
-    return percept.model_copy(update={"encoded_by": sense.version, "lacks": lacks})
 
 
 def _key(part: Part) -> bytes:

@@ -101,6 +101,17 @@ class Reentrant(Protocol):
     reentrant: Literal[True]
 
 
+@runtime_checkable
+class Discerning(Protocol[Content_contra]):
+    """A ``Model`` that says how near a content is to what it was trained on."""
+
+    def encode_discerning(self, contents: Sequence[Content_contra]) -> Vector:
+        """(len(contents), dimension + 1) float32: unit rows, then the familiarity of each. That is the share of what it
+        was trained for that lies as far out as this content, between 0 and 1; NaN when it cannot be told.
+        """
+        ...
+
+
 class Encoder(Protocol[Content_contra]):
     """Turns contents into comparable vectors. Safe for concurrent use; never blocks the event loop."""
 
@@ -131,6 +142,23 @@ class PartEncoder(Protocol):
 
         Raises UnreadablePart, BlobNotFound, BlobStoreUnavailable, EncoderUnavailable, DeviceFull.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Discerned:
+    """A part's vector, (dimension,) float32 unit-norm, and how familiar it is to its encoder: None when unknown."""
+
+    vector: Vector
+    familiarity: float | None
+
+
+@runtime_checkable
+class DiscerningPartEncoder(Protocol):
+    """A ``PartEncoder`` that passes on what its model knows of its own limits."""
+
+    async def discern(self, parts: Sequence[Part]) -> Sequence[Discerned]:
+        """What ``encode`` gives, and raises, with the familiarity of each part."""
         ...
 
 

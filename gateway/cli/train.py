@@ -27,6 +27,7 @@ class Tower(StrEnum):
     IMAGE = "image"
     AUDIO = "audio"
     FUSION = "fusion"
+    FAMILIARITY = "familiarity"
 
 
 @app.callback()
@@ -55,6 +56,7 @@ def towers(
         Tower.IMAGE: course.train_image,
         Tower.AUDIO: course.train_audio,
         Tower.FUSION: course.train_fusion,
+        Tower.FAMILIARITY: course.train_familiarity,
     }
     reports = {}
     for tower, train in trainings.items():
@@ -96,7 +98,9 @@ class _Progress:
 
 
 def _show(reports: dict[str, dict[str, Any]]) -> None:
-    for tower, report in reports.items():
+    flat = {name: report for name, report in reports.items() if name != Tower.FAMILIARITY}
+    flat |= {f"{name}, what it knows": each for name, each in reports.get(Tower.FAMILIARITY, {}).items()}
+    for tower, report in flat.items():
         session.print_line(f"{tower}: version {report['version']}, {report['weights_bytes'] / 1e6:.1f} MB")
         for name, value in _flat(report["held_out"]):
             session.print_line(f"  {name:48} {value}")

@@ -13,8 +13,9 @@ import numpy as np
 
 from schemas.percept import EncoderVersion
 from tensor_layer.encoding.devices import settle_thread
+from tensor_layer.encoding.room import Room
 from tensor_layer.errors import DeviceFull, EncoderUnavailable
-from tensor_layer.ports import Content, EncoderCard, Model, Vector
+from tensor_layer.ports import Content, Discerning, EncoderCard, Model, Vector
 
 BATCH_TOKENS = 2048
 """A batch is closed at so many tokens, so that a short text waits for seconds behind long ones never."""
@@ -64,7 +65,7 @@ class DeviceBatcher:
         self._batch_tokens = batch_tokens
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="encoder")
         self._idle = threads
-        self._room = _Room(queue_tokens)
+        self._room = Room(queue_tokens)
         self._lanes: list[_Lane] = []
         self._numbers = count()
         self._woken = False
@@ -169,6 +170,16 @@ class BatchingEncoder(Generic[Content]):
 
     async def encode(self, contents: Sequence[Content], /) -> Vector:
         """(len(contents), dimension) float32, rows unit-norm. Raises EncoderUnavailable, DeviceFull."""
+        return (await self._rows(contents))[:, : self.version.dimension]
+
+    async def encode_discerning(self, contents: Sequence[Content]) -> Vector:
+        """(len(contents), dimension + 1) float32, as ``ports.Discerning``; NaN for a model that is none."""
+        rows = await self._rows(contents)
+        if rows.shape[1] > self.version.dimension:
+            return rows
+        return np.pad(rows, ((0, 0), (0, 1)), constant_values=np.nan)
+
+    async def _rows(self, contents: Sequence[Content]) -> Vector:
         if not contents:
             return np.zeros((0, self.version.dimension), dtype=np.float32)
         rows: list[asyncio.Future[Vector]] = []
@@ -194,50 +205,12 @@ def _encode(model: Model[Any], contents: Sequence[Any]) -> list[Row]:
 def encode_in_parts(model: Model[Any], contents: Sequence[Any]) -> list[Row]:
     """A row or an error for each content: a batch that does not fit into the device is halved until it does."""
     try:
-        return list(model.encode(contents))
+        return list(model.encode_discerning(contents) if isinstance(model, Discerning) else model.encode(contents))
     except DeviceFull as error:
         if len(contents) == 1:
             return [error]
     middle = len(contents) // 2
     return encode_in_parts(model, contents[:middle]) + encode_in_parts(model, contents[middle:])
-
-
-class _Room:
-    """A first-come semaphore of tokens. What is larger than the whole room takes all of it."""
-
-    def __init__(self, tokens: int) -> None:
-        self._size = self._free = tokens
-        self._waiters: deque[tuple[int, asyncio.Future[None]]] = deque()
-
-    async def take(self, tokens: int) -> int:
-        """Wait for room; returns how much was taken."""
-        wanted = min(tokens, self._size)
-        if not self._waiters and wanted <= self._free:
-            self._free -= wanted
-            return wanted
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append((wanted, turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.give(wanted)  # the turn came in the same moment
-            else:
-                self._admit()
-            raise
-        return wanted
-
-    def give(self, tokens: int) -> None:
-        """Hand room back."""
-        self._free += tokens
-        self._admit()
-
-    def _admit(self) -> None:
-        while self._waiters and (self._waiters[0][1].done() or self._waiters[0][0] <= self._free):
-            wanted, turn = self._waiters.popleft()
-            if not turn.done():
-                self._free -= wanted
-                turn.set_result(None)
 
 
 def _waiting_longest(lane: _Lane) -> int:

@@ -4,6 +4,7 @@ sounds; in the perception service, in front of ``batching``.
 
 import asyncio
 import hashlib
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from schemas.parts import Part
 from tensor_layer.encoding.batching import BatchingEncoder
 from tensor_layer.errors import UnreadablePart
 from tensor_layer.inspection.content import Damaged
-from tensor_layer.ports import Blobs, Content, EncoderCard, Vector
+from tensor_layer.ports import Blobs, Content, Discerned, EncoderCard, Vector
 
 ENTRIES_MAX = 8_192
 DECODED_MAX = 32
@@ -46,8 +47,8 @@ class LocalPartEncoder(Generic[Content]):
         self._entries = entries
         self._room = asyncio.Semaphore(decoded)
         self._turns = asyncio.Semaphore(DECODING_MAX)
-        self._vectors: OrderedDict[str, Vector] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[Vector]] = {}
+        self._kept: OrderedDict[str, Discerned] = OrderedDict()
+        self._under_way: dict[str, asyncio.Task[Discerned]] = {}
 
     @property
     def card(self) -> EncoderCard:
@@ -58,14 +59,18 @@ class LocalPartEncoder(Generic[Content]):
         """(len(parts), dimension) float32, rows unit-norm. See ``ports.PartEncoder`` for what it raises."""
         if not parts:
             return np.zeros((0, self.card.version.dimension), dtype=np.float32)
-        return np.stack(await asyncio.gather(*map(self._row, range(len(parts)), parts)))
+        return np.stack([discerned.vector for discerned in await self.discern(parts)])
 
-    async def _row(self, index: int, part: Part) -> Vector:
+    async def discern(self, parts: Sequence[Part]) -> Sequence[Discerned]:
+        """Implements ``ports.DiscerningPartEncoder``."""
+        return await asyncio.gather(*map(self._row, range(len(parts)), parts))
+
+    async def _row(self, index: int, part: Part) -> Discerned:
         content = part.inline_bytes()
         digest = part.ref.digest if part.ref is not None else f"sha256:{hashlib.sha256(content or b'').hexdigest()}"
-        kept = self._vectors.get(digest)
+        kept = self._kept.get(digest)
         if kept is not None:
-            self._vectors.move_to_end(digest)
+            self._kept.move_to_end(digest)
             return kept
         task = self._under_way.get(digest)
         if task is None:
@@ -77,21 +82,22 @@ class LocalPartEncoder(Generic[Content]):
         except Damaged as damage:
             raise UnreadablePart(index, damage.problem, damage.next_step, part.name) from damage
 
-    def _arrived(self, digest: str, task: asyncio.Task[Vector]) -> None:
+    def _arrived(self, digest: str, task: asyncio.Task[Discerned]) -> None:
         del self._under_way[digest]
         if not task.cancelled():
             task.exception()  # everybody who asked may be gone; then nobody else takes it
 
-    async def _encoded(self, digest: str, part: Part, content: bytes | None) -> Vector:
+    async def _encoded(self, digest: str, part: Part, content: bytes | None) -> Discerned:
         source: bytes | Path = content if content is not None else b""
         if part.ref is not None:
             source = await self._blobs.local_path(part.ref)
         async with self._room:
             async with self._turns:
                 decoded = await asyncio.to_thread(self._decode, source)
-            row: Vector = (await self._encoder.encode([decoded]))[0].copy()
-        row.setflags(write=False)
-        self._vectors[digest] = row
-        if len(self._vectors) > self._entries:
-            self._vectors.popitem(last=False)
-        return row
+            row: Vector = (await self._encoder.encode_discerning([decoded]))[0]
+        vector, familiarity = row[:-1].copy(), float(row[-1])
+        vector.setflags(write=False)
+        discerned = self._kept[digest] = Discerned(vector, None if math.isnan(familiarity) else familiarity)
+        if len(self._kept) > self._entries:
+            self._kept.popitem(last=False)
+        return discerned

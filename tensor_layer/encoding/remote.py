@@ -18,7 +18,7 @@ from schemas.percept import EncoderVersion
 from schemas.tensor import EncodeReply, EncodeRequest
 from tensor_layer.encoding.spoken import spoken
 from tensor_layer.errors import BlobNotFound, DeviceFull, EncoderUnavailable, TensorLayerError, UnreadablePart
-from tensor_layer.ports import Blobs, EncoderCard, Vector
+from tensor_layer.ports import Blobs, Discerned, EncoderCard, Vector
 
 REPLY_BYTES_MAX = 600_000
 REQUEST_CHARACTERS_MAX = 100_000
@@ -102,15 +102,20 @@ class RemotePartEncoder:
         """(len(parts), dimension) float32, rows unit-norm. See ``ports.PartEncoder`` for what it raises."""
         if not parts:
             return np.zeros((0, self._card.version.dimension), dtype=np.float32)
-        return np.vstack(await asyncio.gather(*map(self._row, parts)))
+        return np.vstack([discerned.vector for discerned in await self.discern(parts)])
 
-    async def _row(self, part: Part) -> Vector:
+    async def discern(self, parts: Sequence[Part]) -> Sequence[Discerned]:
+        """Implements ``ports.DiscerningPartEncoder``."""
+        return await asyncio.gather(*map(self._row, parts))
+
+    async def _row(self, part: Part) -> Discerned:
         async with self._turns:
             content = part.inline_bytes()
             if content is not None and len(content) > INLINE_LIMIT_BYTES:
                 part = part.model_copy(update={"text": None, "data": None, "ref": await self._blobs.put_bytes(content)})
             reply = await _ask(self._connection, self._card.modality, [part], self._timeout_s)
-            return _rows(reply, self._card.version)
+            familiarity = reply.familiarity[0] if reply.familiarity else None
+            return Discerned(_rows(reply, self._card.version)[0], familiarity)
 
 
 def card_of(reply: EncodeReply, modality: Modality) -> EncoderCard | None:

@@ -49,6 +49,21 @@ class AudioTower(nn.Module):
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """((batch, dimension) unit rows, (batch, words) logits). ``lengths``: (batch,) filled frames."""
+        vectors, heard, _, _ = self._heard(frames, lengths)
+        return vectors, heard
+
+    def listened(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """((batch, dimension) unit rows, (batch, words) logits, (batch, 2 * WIDTH) traits): traits are mean and spread
+        over the moments of what the last block hears.
+        """
+        vectors, heard, hidden, empty = self._heard(frames, lengths)
+        filled = (~empty).float()[..., None]
+        count = filled.sum(1)
+        mean = (hidden * filled).sum(1) / count
+        spread = (((hidden - mean[:, None]) ** 2 * filled).sum(1) / count).sqrt()
+        return vectors, heard, torch.cat([mean, spread], dim=1)
+
+    def _heard(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         moments = self.ears(frames.transpose(1, 2)).transpose(1, 2)
         count = moments.shape[1]
         empty = torch.arange(count, device=frames.device) >= (lengths[:, None] + STRIDE - 1) // STRIDE
@@ -60,7 +75,7 @@ class AudioTower(nn.Module):
             # Half the time words must do alone, or sentences would be learned by heart and unseen ones lost.
             direct = direct * (torch.rand(len(direct), 1) > DIRECT_DROP)
         said = self.head.said(heard.sigmoid()) + 0.5 * direct
-        return nn.functional.normalize(said, dim=-1), heard
+        return nn.functional.normalize(said, dim=-1), heard, hidden, empty
 
 
 def _positions(count: int) -> Tensor:

@@ -58,7 +58,7 @@ class AudioBatches:
         rows = np.sort(rng.choice(len(self._corpus), self._plan.batch, replace=False))
         labels = torch.from_numpy(self._corpus.labels[rows])
         lengths = labels[:, LENGTH]
-        frames = augmented(np.array(self._corpus.values[rows], dtype=np.float32), rng)[:, : _used(lengths)]
+        frames = augmented(np.array(self._corpus.values[rows], dtype=np.float32), rng)[:, : used_frames(lengths)]
         with torch.autocast("cpu", torch.bfloat16):
             vectors, heard = self._tower(frames, lengths)
         said = self._words[labels[:, CAPTION]]
@@ -115,10 +115,10 @@ def evaluate(tower: AudioTower, cache: Path, space: TextSpace, tell: Tell) -> di
 def _vectors(tower: AudioTower, corpus: Corpus, at: int) -> NDArray[np.float32]:
     frames = torch.from_numpy(np.array(corpus.values[at : at + EVALUATION_BATCH], dtype=np.float32))
     lengths = torch.from_numpy(corpus.labels[at : at + EVALUATION_BATCH, LENGTH])
-    vectors: NDArray[np.float32] = tower(frames[:, : _used(lengths)], lengths)[0].numpy()
+    vectors: NDArray[np.float32] = tower(frames[:, : used_frames(lengths)], lengths)[0].numpy()
     return vectors
 
 
-def _used(lengths: Tensor) -> int:
-    """The longest of the batch, up to a whole number of moments."""
+def used_frames(lengths: Tensor) -> int:
+    """The longest of a batch, up to a whole number of moments."""
     return -(-int(lengths.max()) // STRIDE) * STRIDE

@@ -5,6 +5,7 @@ For each tower: ``<name>.safetensors``, ``<name>.csv`` and ``.svg`` (loss curve)
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,18 @@ import torch
 from torch import nn
 
 from tensor_layer.fusion import learning
-from tensor_layer.towers import audio_training, image_training
+from tensor_layer.towers import acquaintance, audio_training, image_training
 from tensor_layer.towers.audio_corpus import RecordingCounts
 from tensor_layer.towers.corpus import Tell
 from tensor_layer.towers.curves import write_curve
+from tensor_layer.towers.familiarity import Familiarity, beside
 from tensor_layer.towers.image_corpus import PictureCounts
 from tensor_layer.towers.loading import COUNTER, load_arrays
 from tensor_layer.towers.text_space import TextSpace
 from tensor_layer.towers.training import Schedule
-from tensor_layer.towers.weights import described_training, read_card, save_weights
+from tensor_layer.towers.weights import SHIPPED, described_training, read_card, save_weights
+
+Fit = Callable[[Path, Path, int, acquaintance.Effort, Tell], tuple[Familiarity, dict[str, Any]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,33 @@ def train_fusion(course: Course, tell: Tell) -> dict[str, Any]:
     attention, rows = learning.train(course.out, plan, space, tell, resume=course.resume)
     file = _saved(course, learning.NAME, attention, space, plan, rows)
     return _reported(course, learning.NAME, learning.evaluate(file, space), plan)
+
+
+def train_familiarity(course: Course, tell: Tell) -> dict[str, Any]:
+    """Fit and measure how well the towers know their limits, those in the folder or else those that ship."""
+    torch.set_num_threads(course.threads)
+    return {
+        image_training.NAME: _familiar(course, image_training.NAME, acquaintance.of_pictures, tell),
+        audio_training.NAME: _familiar(course, audio_training.NAME, acquaintance.of_recordings, tell),
+    }
+
+
+def _familiar(course: Course, tower: str, fit: Fit, tell: Tell) -> dict[str, Any]:
+    own = course.out / f"{tower}.safetensors"
+    of = own if own.exists() else SHIPPED / own.name
+    effort = acquaintance.QUICK if course.quick else acquaintance.FULL
+    known, figures = fit(of, course.cache, course.seed, effort, tell)
+    file = beside(own)
+    card: dict[str, str | int] = {
+        "name": file.stem,
+        "space": read_card(of).version,
+        "dimension": len(known.scale),
+        "made_by": described_training(command="aos train towers --only familiarity", seed=course.seed),
+    }
+    save_weights(file, known.arrays(), card)
+    report = {"version": read_card(file).version, "weights_bytes": file.stat().st_size, "held_out": figures}
+    file.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
 
 
 def _saved(

@@ -16,6 +16,17 @@ def vocabulary() -> tuple[str, ...]:
     return (*sorted(words), *SOUNDS)
 
 
+KINDS = 1 + len(SOUNDS)
+"""Speech, then each sound."""
+
+
+def kinds_heard(heard: NDArray[np.float32]) -> NDArray[np.int64]:
+    """(n, words) logits to (n,) kinds: which sound it is, or 0, speech, when some word is heard more clearly."""
+    words, sounds = np.split(heard, [heard.shape[1] - len(SOUNDS)], axis=1)
+    kinds: NDArray[np.int64] = np.where(sounds.max(axis=1) > words.max(axis=1), 1 + sounds.argmax(axis=1), 0)
+    return kinds
+
+
 def words_said(caption: str) -> NDArray[np.float32]:
     """(words,) 1.0 where the caption has the word. A sound's caption is one word; unknown words are left out."""
     said = {caption} if caption in SOUNDS else set(caption.split())

@@ -19,6 +19,8 @@ WIDTHS = (24, 40, 80, 128)
 FEATURES = 256
 PAIR_RANK = 96
 KIND = 0
+STEM = 3
+"""The first three modules of the trunk are one block."""
 
 
 class Residual(nn.Module):
@@ -62,6 +64,19 @@ class ImageTower(nn.Module):
         """((batch, dimension) unit rows, concept logits)."""
         logits = self.concept_logits(pictures)
         return self.vectors_of(logits), logits
+
+    def looked(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """((batch, dimension) unit rows, (batch,) kinds, (batch, traits)): traits are the mean of every channel after
+        each block. The penultimate features would not do: there the tower has made everything look like what it knows.
+        """
+        hidden, traits = pictures, []
+        for number, block in enumerate(self.trunk):
+            hidden = block(hidden)
+            if number >= STEM - 1:
+                traits.append(hidden.mean((2, 3)))
+        features = self.features(hidden.flatten(1))
+        logits = [concept(features) for concept in self.concepts]
+        return self.vectors_of(logits), logits[KIND].argmax(-1), torch.cat(traits, dim=1)
 
     def vectors_of(self, logits: Sequence[Tensor]) -> Tensor:
         """(batch, dimension) unit rows for the concepts that were recognised."""

@@ -8,8 +8,9 @@ import torch
 
 from tensor_layer.ports import Sound, Vector
 from tensor_layer.towers.audio_model import AudioTower
+from tensor_layer.towers.familiarity import for_tower
 from tensor_layer.towers.frames import FRAMES_SAMPLES, framed
-from tensor_layer.towers.hearing import vocabulary
+from tensor_layer.towers.hearing import kinds_heard, vocabulary
 from tensor_layer.towers.loading import load_arrays
 from tensor_layer.towers.weights import read_card
 
@@ -28,32 +29,48 @@ class Listener:
         self._dimension = read_card(file).dimension
         self._tower = AudioTower(len(vocabulary()), self._dimension)
         load_arrays(self._tower, file)
+        self._familiarity = for_tower(file)
 
-    def vectors(self, sounds: Sequence[Sound]) -> Vector:
-        """(len(sounds), dimension) float32, rows unit-norm: the mean of each sound's windows by their length."""
+    def discerned(self, sounds: Sequence[Sound]) -> Vector:
+        """(len(sounds), dimension + 1) float32: unit rows, then their familiarity, NaN where nothing tells it. Both are
+        means of each sound's windows by their length.
+        """
         windows = [(owner, window) for owner, sound in enumerate(sounds) for window in windows_of(sound)]
-        sums = np.zeros((len(sounds), self._dimension), dtype=np.float32)
+        sums = np.zeros((len(sounds), self._dimension + 1), dtype=np.float32)
+        heard_s = np.zeros(len(sounds), dtype=np.float32)
         for at in range(0, len(windows), BATCH):
-            batch = windows[at : at + BATCH]
-            rows, _ = self._heard([window for _, window in batch])
-            lengths = np.array([len(window) for _, window in batch], dtype=np.float32)
-            np.add.at(sums, [owner for owner, _ in batch], rows * (lengths / FRAMES_SAMPLES)[:, None])
+            owners, batch = zip(*windows[at : at + BATCH], strict=True)
+            lengths = np.array([len(window) for window in batch], dtype=np.float32) / FRAMES_SAMPLES
+            np.add.at(sums, list(owners), self._discerned(batch) * lengths[:, None])
+            np.add.at(heard_s, list(owners), lengths)
         # Windows that say opposite things would have to cancel out exactly to leave nothing: not in float32.
-        unit: Vector = sums / np.linalg.norm(sums, axis=1, keepdims=True)
-        return unit
+        sums[:, :-1] /= np.linalg.norm(sums[:, :-1], axis=1, keepdims=True)
+        sums[:, -1] /= heard_s
+        return sums
 
     def words(self, sound: Sound) -> list[tuple[str, float]]:
         """Probable words of the first window, likely ones first."""
-        _, chances = self._heard([windows_of(sound)[0]])
+        frames, lengths = _inputs([windows_of(sound)[0]])
+        with torch.inference_mode():
+            chances = self._tower(frames, lengths)[1].sigmoid()
         named = zip(vocabulary(), chances[0].tolist(), strict=True)
         return sorted((each for each in named if each[1] >= PROBABLE), key=lambda each: -each[1])
 
     @torch.inference_mode()
-    def _heard(self, windows: Sequence[Sound]) -> tuple[Vector, Vector]:
-        """((windows, dimension) unit rows, (windows, words) probabilities)."""
-        frames, lengths = zip(*map(framed, windows), strict=True)
-        vectors, words = self._tower(torch.from_numpy(np.stack(frames)), torch.tensor(lengths))
-        return vectors.numpy(), words.sigmoid().numpy()
+    def _discerned(self, windows: Sequence[Sound]) -> Vector:
+        """(windows, dimension + 1), as ``discerned``."""
+        vectors, heard, traits = self._tower.listened(*_inputs(windows))
+        known = self._familiarity
+        if known is None:
+            familiar = np.full(len(vectors), np.nan, dtype=np.float32)
+        else:
+            familiar = known.of(traits.numpy(), kinds_heard(heard.numpy()))
+        return np.column_stack([vectors.numpy(), familiar])
+
+
+def _inputs(windows: Sequence[Sound]) -> tuple[torch.Tensor, torch.Tensor]:
+    frames, lengths = zip(*map(framed, windows), strict=True)
+    return torch.from_numpy(np.stack(frames)), torch.tensor(lengths)
 
 
 def windows_of(sound: Sound) -> list[Sound]:

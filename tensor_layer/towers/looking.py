@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tensor_layer.ports import Picture, Vector
+from tensor_layer.towers.familiarity import for_tower
 from tensor_layer.towers.image_model import ImageTower, as_inputs, as_pixels, concept_weights
 from tensor_layer.towers.loading import load_arrays
 from tensor_layer.towers.pictures import CONCEPTS
@@ -25,13 +26,20 @@ class Looker:
         torch.set_num_threads(threads)
         self._tower = ImageTower(read_card(file).dimension)
         load_arrays(self._tower, file)
+        self._familiarity = for_tower(file)
 
     @torch.inference_mode()
-    def vectors(self, pictures: Sequence[Picture]) -> Vector:
-        """(len(pictures), dimension) float32, rows unit-norm."""
+    def discerned(self, pictures: Sequence[Picture]) -> Vector:
+        """(len(pictures), dimension + 1) float32: unit rows, then their familiarity, NaN where nothing tells it."""
         batches = [pictures[at : at + BATCH] for at in range(0, len(pictures), BATCH)]
-        rows = [self._tower(_inputs(batch))[0].numpy() for batch in batches]
-        return np.concatenate(rows) if rows else np.zeros((0, self._tower.dimension), dtype=np.float32)
+        rows = [self._discerned(_inputs(batch)) for batch in batches]
+        return np.concatenate(rows) if rows else np.zeros((0, self._tower.dimension + 1), dtype=np.float32)
+
+    def _discerned(self, inputs: Tensor) -> Vector:
+        vectors, kinds, traits = self._tower.looked(inputs)
+        known = self._familiarity
+        familiar = np.full(len(vectors), np.nan) if known is None else known.of(traits.numpy(), kinds.numpy())
+        return np.column_stack([vectors.numpy(), familiar]).astype(np.float32)
 
     @torch.inference_mode()
     def described(self, picture: Picture) -> dict[str, tuple[str, float]]:

@@ -45,7 +45,11 @@ class TowerImageEncoder:
 
     def encode(self, contents: Sequence[Picture]) -> Vector:
         """(len(contents), dimension) float32, rows unit-norm. Raises EncoderUnavailable."""
-        return self._looker().vectors(contents)
+        return self.encode_discerning(contents)[:, :-1]
+
+    def encode_discerning(self, contents: Sequence[Picture]) -> Vector:
+        """Implements ``ports.Discerning``."""
+        return self._looker().discerned(contents)
 
     def described(self, picture: Picture) -> dict[str, tuple[str, float]]:
         """The most likely name of each concept and its probability, such as ``{"kind": ("a bar chart", 0.98)}``."""
@@ -66,7 +70,11 @@ class TowerAudioEncoder:
 
     def encode(self, contents: Sequence[Sound]) -> Vector:
         """(len(contents), dimension) float32, rows unit-norm. Long sounds by windows. Raises EncoderUnavailable."""
-        return self._listener().vectors(contents)
+        return self.encode_discerning(contents)[:, :-1]
+
+    def encode_discerning(self, contents: Sequence[Sound]) -> Vector:
+        """Implements ``ports.Discerning``."""
+        return self._listener().discerned(contents)
 
     def words(self, sound: Sound) -> list[tuple[str, float]]:
         """Known words and kinds of sound that are probably in the first window, with probabilities."""

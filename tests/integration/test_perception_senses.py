@@ -93,3 +93,31 @@ async def test_what_is_wrong_with_a_picture_is_told_as_what_it_is(nc: Client, bl
 @pytest.mark.usefixtures("service")
 async def test_nobody_answers_for_a_modality_without_encoder(nc: Client, blobs: ObstoreBlobs):
     assert await RemotePartEncoder.discover(nc, Modality.AUDIO, blobs) is None
+
+
+class KnownShapes(Shapes):
+    """Knows pictures of up to 100 pixels."""
+
+    def encode_discerning(self, contents: Sequence[Picture]) -> Vector:
+        familiar = [[float(picture.width <= 100)] for picture in contents]
+        return np.hstack([self.encode(contents), np.array(familiar, dtype=np.float32)])
+
+
+@pytest.mark.parametrize(("model", "expected"), [(KnownShapes(), [1.0, 0.0]), (Shapes(), [None, None])])
+async def test_how_familiar_a_picture_is_comes_over_the_bus(
+    nc: Client, blobs: ObstoreBlobs, model: Shapes, expected: list[float | None]
+):
+    senses = {Modality.IMAGE: LocalPartEncoder(blobs, BatchingEncoder(model), decode_picture)}
+    service = PerceptionService(nc, Words(), senses)
+    await service.start()
+    try:
+        encoder = await RemotePartEncoder.discover(nc, Modality.IMAGE, blobs)
+        assert encoder is not None
+        shown = [inline(samples.picture(size=size)) for size in ((40, 30), (400, 300))]
+
+        discerned = await encoder.discern(shown)
+
+        assert [each.familiarity for each in discerned] == expected
+        assert [each.vector.tolist() for each in discerned] == [[1, 0], [1, 0]]
+    finally:
+        await service.stop()

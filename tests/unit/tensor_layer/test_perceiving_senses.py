@@ -12,8 +12,9 @@ from schemas.percept import EncoderVersion
 from tensor_layer.encoding.versions import space_of
 from tensor_layer.errors import EncoderUnavailable, UnreadablePart
 from tensor_layer.inspection.inspector import PartInspector
-from tensor_layer.perception import NOT_ALIGNED, PartPerceiver
-from tensor_layer.ports import EncoderCard, Fused, ModalityToken, Vector
+from tensor_layer.perception import PartPerceiver
+from tensor_layer.ports import Discerned, EncoderCard, Fused, ModalityToken, Vector
+from tensor_layer.senses import NOT_ALIGNED
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tests.unit.tensor_layer import samples
 
@@ -43,6 +44,17 @@ class Eye:
         if self.error is not None:
             raise self.error
         return np.tile(np.eye(3, dtype=np.float32)[1], (len(parts), 1))
+
+
+class KnowingEye(Eye):
+    """Says how familiar every picture is to it."""
+
+    def __init__(self, familiarity: float | None) -> None:
+        super().__init__(space_of(TEXT))
+        self.familiarity = familiarity
+
+    async def discern(self, parts: Sequence[Part]) -> Sequence[Discerned]:
+        return [Discerned(vector, self.familiarity) for vector in await self.encode(parts)]
 
 
 class OnlyPictures:
@@ -119,3 +131,30 @@ async def test_without_its_vector_a_task_is_still_perceived_and_asked_about_agai
     assert (await perceiver.perceive(parts)).percept.parts[1].lacks == ()
     await perceiver.perceive(parts)
     assert eye.asked == 2
+
+
+async def test_a_picture_unlike_all_that_its_encoder_knows_does_not_count_and_is_remembered(blobs: ObstoreBlobs):
+    eye = KnowingEye(0.01)
+    perceiver = seeing(blobs, eye, OnlyPictures())
+    parts = [text_part("What is this?"), picture()]
+
+    first, again = await perceiver.perceive(parts), await perceiver.perceive(parts)
+
+    percept = first.percept.parts[1]
+    assert percept.facts["familiarity"] == 0.01
+    assert "unlike what eye was trained on" in percept.facts["not_counted"]
+    assert percept.encoded_by is None
+    assert not any("image" in source for source in first.percept.weights)
+    assert first.vector is not None
+    assert first.vector[0] == pytest.approx(1.0)
+    assert again.percept.cached
+    assert eye.asked == 1
+
+
+@pytest.mark.parametrize("familiarity", [0.4, None])
+async def test_a_familiar_picture_counts(blobs: ObstoreBlobs, familiarity: float | None):
+    seen = await seeing(blobs, KnowingEye(familiarity), OnlyPictures()).perceive([text_part("What?"), picture()])
+
+    assert seen.percept.parts[1].facts.get("familiarity") == familiarity
+    assert seen.percept.parts[1].encoded_by == SEEING
+    assert seen.percept.weights["part 1 (image)"] == 1.0

@@ -7,6 +7,10 @@ import pytest
 
 from gateway.cli.failure import Failed
 from gateway.cli.main import build
+from tensor_layer.towers.familiarity import Familiarity
+from tensor_layer.towers.serving import IMAGE_WEIGHTS
+from tensor_layer.towers.voices import can_speak
+from tensor_layer.towers.weights import SHIPPED
 
 
 def run(*words: str) -> None:
@@ -34,6 +38,19 @@ def test_a_quick_training_leaves_everything_and_resumes(tmp_path: Path, capsys: 
     assert made == {"fusion.safetensors", "fusion.csv", "fusion.svg", "fusion.json", "fusion.checkpoint"}
     run(*words, "--resume")
     assert json.loads(capsys.readouterr().out)["fusion"]["version"] == report["version"]
+
+
+@pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")
+def test_what_the_shipped_towers_know_is_fitted_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    run("--only", "familiarity", "--quick", "--out", str(out), "--cache", str(tmp_path / "cache"), "--json")
+
+    report = json.loads(capsys.readouterr().out)["familiarity"]
+    assert set(report) == {"image-tower", "audio-tower"}
+    for figures in (each["held_out"] for each in report.values()):
+        assert figures["held_out_kept"] > 75
+        assert figures["strangers_caught"] > 50
+    assert Familiarity.read(out / "image-familiarity.safetensors", SHIPPED / IMAGE_WEIGHTS).centres.shape[1] == 272
 
 
 def test_without_espeak_the_audio_tower_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
