@@ -14,6 +14,7 @@ from agents.matching.learning.boundaries import Boundaries
 from agents.matching.learning.cards import Cards, Nearness, standardised
 from agents.matching.learning.evidence import Evidence, Support
 from agents.matching.learning.habits import Habits
+from agents.matching.learning.kernel_ridge import KernelRidge
 from agents.matching.learning.solved import Solved
 from agents.matching.learning.towers import Towers
 
@@ -24,11 +25,13 @@ SHORTLIST = 64
 SHARE_FLOOR = 0.003
 FAMILIAR = 0.7
 """Cosine to the nearest past query above which past queries usually decide: the zero of the feature ``familiarity``."""
+KERNEL_SCALE = 5.0
+TINY = 1e-6
 
 CARD = ("meaning", "words", "cosine", "shared_words")
 PAST = (
     "learned_meaning", "votes", "votes_mapped", "nearest", "nearest_mapped", "inside", "known", "frequency",
-    "failed_near", "failed_votes", "habit", "habit_words",
+    "failed_near", "failed_votes", "habit", "habit_words", "kernel_ridge",
 )  # fmt: skip
 IN_FAMILIAR = ("meaning", "words", "learned_meaning", "votes_mapped", "nearest_mapped", "known", "habit", "habit_words")
 NAMES = (*CARD, *PAST, *(f"{name} when familiar" for name in IN_FAMILIAR))
@@ -62,9 +65,11 @@ class Featuriser:
     unsolved: Floats
     boundaries: Boundaries
     habits: Habits
+    kernel_ridge: KernelRidge
 
-    def shortlists(self, vectors: Floats, texts: Sequence[str]) -> Shortlists:
-        """``vectors`` (queries, d) unit-norm and the same queries' words."""
+    def shortlists(self, vectors: Floats, texts: Sequence[str], left_out: Floats | None = None) -> Shortlists:
+        """``vectors`` (queries, d) unit-norm and the same queries' words. ``left_out`` (queries, known) stands in for
+        what the kernel ridge would say of queries that it learned from."""
         near = self.cards.nearness(vectors, texts)
         signals = _Signals(
             near,
@@ -76,6 +81,7 @@ class Featuriser:
             self.boundaries.sides(vectors, texts),
             standardised(self.habits.meaning(vectors)),
             standardised(self.habits.in_words(texts)),
+            self.kernel_ridge.scores(vectors, texts) if left_out is None else self.kernel_ridge.spread(left_out),
         )
         agents = signals.shortlist()
         known = self.evidence.counts
@@ -111,8 +117,8 @@ class Featuriser:
         return np.stack(columns, axis=1).astype(np.float32)
 
 
-def fit(cards: Cards, solved: Solved, seed: int = 0) -> Featuriser:
-    """Everything below the ranker, from past queries. Rows that nobody solved teach what is out of scope."""
+def fit(cards: Cards, solved: Solved, kernel_ridge: KernelRidge, seed: int = 0) -> Featuriser:
+    """Everything else below the ranker, from past queries. Rows that nobody solved teach what is out of scope."""
     (rows, agents), (failed_rows, failed_agents) = solved.pairs, solved.failures
     learned = towers.fit(
         _card_places(cards),
@@ -124,10 +130,6 @@ def fit(cards: Cards, solved: Solved, seed: int = 0) -> Featuriser:
     taught = solved.pick(np.flatnonzero(solved.solved | solved.outside))
     known = boundaries.fit(taught.vectors, taught.texts, taught.solved_by, len(cards))
     usual = habits.fit(_card_places(cards), cards.texts, solved.vectors, solved.texts, solved.pairs)
-    return _remembering(cards, learned, known, usual, solved)
-
-
-def _remembering(cards: Cards, learned: Towers, known: Boundaries, usual: Habits, solved: Solved) -> Featuriser:
     mapped = learned.mapped(solved.vectors)
     return Featuriser(
         cards,
@@ -138,6 +140,7 @@ def _remembering(cards: Cards, learned: Towers, known: Boundaries, usual: Habits
         solved.vectors[solved.outside],
         known,
         usual,
+        kernel_ridge,
     )
 
 
@@ -160,11 +163,12 @@ class _Signals:
     inside: Floats
     habit: Floats
     habit_words: Floats
+    kernel_ridge: Floats
 
     def shortlist(self) -> Rows:
         """The best agents by card and by evidence together."""
         order = standardised(self.blended) + standardised(self.logits) + standardised(self.mapped.nearest) + self.inside
-        order += self.habit
+        order += self.habit + KERNEL_SCALE * self.kernel_ridge
         places = min(SHORTLIST, order.shape[1])
         return np.argpartition(-order, places - 1, axis=1)[:, :places].astype(np.int64)
 
@@ -190,9 +194,15 @@ class _Signals:
             "failed_votes": np.log1p(10.0 * at(self.against.weight)),
             "habit": at(self.habit),
             "habit_words": at(self.habit_words),
+            "kernel_ridge": KERNEL_SCALE * at(self.kernel_ridge) * self._succeeded(at),
         }
         familiar_columns = [columns[name] * familiar for name in IN_FAMILIAR]
         return np.stack([*columns.values(), *familiar_columns], axis=2).astype(np.float32)
+
+    def _succeeded(self, at: "_Taken") -> Floats:
+        """(queries, places) of the tasks like it that an agent tried, the share that went well; 1 when none failed."""
+        solved, failed = at(self.mapped.weight), at(self.against.weight)
+        return (solved + np.float32(TINY)) / (solved + failed + np.float32(TINY))
 
 
 class _Taken:

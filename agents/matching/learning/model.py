@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.learning import features, ranker, scope
+from agents.matching.learning import features, kernel_ridge, ranker, scope
 from agents.matching.learning.cards import LEXICAL_SHARE, Cards
 from agents.matching.learning.features import Featuriser, Shortlists
+from agents.matching.learning.kernel_ridge import KernelRidge
 from agents.matching.learning.ranker import Weighing
 from agents.matching.learning.scope import Scope
 from agents.matching.learning.solved import Solved
@@ -31,6 +32,7 @@ HIDDEN_BESIDE_FAILURES = 0.3
 """Of that importance, where failures are known: they already speak for agents that nobody has tried."""
 NEIGHBOURS_HIDDEN = 8
 """Hidden together with an agent: those whose cards are nearest, as when a whole domain is new."""
+RIDGE_ROWS_BESIDE_HIDDEN = 6_000
 UNSOLVED_ENOUGH = 30
 
 
@@ -58,7 +60,8 @@ class MatchModel:
         """From cards alone."""
         width = cards.both.shape[1]
         nothing = Solved(np.zeros((0, width), dtype=np.float32), (), ())
-        return cls(features.fit(cards, nothing), Weighing(ranker.PRIOR_WEIGHTS), Scope.untrained(), False)
+        silent = KernelRidge.silent(len(cards))
+        return cls(features.fit(cards, nothing, silent), Weighing(ranker.PRIOR_WEIGHTS), Scope.untrained(), False)
 
     def rank(self, vectors: Floats, texts: Sequence[str], places: int = 10) -> Ranked:
         """The best ``places`` agents of each query. ``vectors`` (queries, d) float32 unit-norm, of the same texts."""
@@ -102,10 +105,15 @@ def train(cards: Cards, solved: Solved, seed: int = 0, *, with_scope: bool = Tru
     if len(solved.pairs[0]) < ROWS_MIN:
         return MatchModel.untrained(cards)
     rng = np.random.default_rng(seed)
-    lessons = [*_held_out(cards, solved, rng, seed), *_newcomers(cards, solved, rng, seed)]
+    asked = np.flatnonzero((rng.random(len(solved)) < RANKED_ROWS_MAX / len(solved)) | solved.outside)
+    ridge, left_out = kernel_ridge.fit_and_leave_out(solved, len(cards), asked, seed)
+    lessons = [
+        *_held_out(cards, solved, asked, ridge, left_out, rng, seed),
+        *_newcomers(cards, solved, rng, seed),
+    ]
     weighing = ranker.fit(*_stacked(lessons))
     boundary = _scope(cards, solved, lessons, weighing, rng, seed) if with_scope else Scope.untrained()
-    return MatchModel(features.fit(cards, solved, seed), weighing, boundary, True)
+    return MatchModel(features.fit(cards, solved, ridge, seed), weighing, boundary, True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,16 +126,25 @@ class _Lesson:
     importance: float = 1.0
 
 
-def _held_out(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) -> list[_Lesson]:
-    """Every fold, seen by a model of the other folds."""
+def _held_out(
+    cards: Cards,
+    solved: Solved,
+    asked: Rows,
+    ridge: KernelRidge,
+    left_out: Floats,
+    rng: np.random.Generator,
+    seed: int,
+) -> list[_Lesson]:
+    """The queries ``asked``, each fold seen by a model of the other folds. The ridge leaves out one query alone:
+    ``left_out`` (asked, known)."""
     fold = rng.permutation(len(solved)) % FOLDS
-    share = min(1.0, RANKED_ROWS_MAX / len(solved))
     lessons = []
     for number in range(FOLDS):
-        fitted = features.fit(cards, solved.pick(np.flatnonzero(fold != number)), seed)
-        rows = np.flatnonzero((fold == number) & ((rng.random(len(solved)) < share) | solved.outside))
-        if len(rows):
-            lessons.append(_lesson(fitted, solved.pick(rows)))
+        ours = fold[asked] == number
+        if ours.any():
+            rest = solved.pick(np.flatnonzero(fold != number))
+            fitted = features.fit(cards, rest, ridge, seed)
+            lessons.append(_lesson(fitted, solved.pick(asked[ours]), left_out[ours]))
     return lessons
 
 
@@ -139,7 +156,8 @@ def _newcomers(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int
     rows = rng.permutation(rows)[: RANKED_ROWS_MAX // 4]
     if not len(rows):
         return []
-    fitted = features.fit(cards, solved.pick(np.flatnonzero(~theirs)), seed)
+    rest = solved.pick(np.flatnonzero(~theirs))
+    fitted = features.fit(cards, rest, kernel_ridge.fit(rest, len(cards), seed, RIDGE_ROWS_BESIDE_HIDDEN), seed)
     importance = HIDDEN_IMPORTANCE * min(len(solved), RANKED_ROWS_MAX) / len(rows)
     if len(solved.failures[0]):
         importance *= HIDDEN_BESIDE_FAILURES
@@ -163,8 +181,11 @@ def _concern(solved: Solved, agents: set[int]) -> NDArray[np.bool_]:
     return np.array([not agents.isdisjoint(right) for right in solved.solved_by], dtype=bool)
 
 
-def _lesson(fitted: Featuriser, asked: Solved) -> _Lesson:
-    parts = [fitted.shortlists(asked.vectors[rows], asked.texts[rows]) for rows in batches(len(asked), fitted)]
+def _lesson(fitted: Featuriser, asked: Solved, left_out: Floats | None = None) -> _Lesson:
+    parts = [
+        fitted.shortlists(asked.vectors[rows], asked.texts[rows], None if left_out is None else left_out[rows])
+        for rows in batches(len(asked), fitted)
+    ]
     found = Shortlists(
         np.concatenate([part.agents for part in parts]),
         np.concatenate([part.features for part in parts]),
@@ -225,4 +246,5 @@ def _missing(cards: Cards, solved: Solved, rng: np.random.Generator, seed: int) 
     )
     asked = solved.pick(rng.permutation(np.flatnonzero(theirs))[: RANKED_ROWS_MAX // 4])
     nobody = replace(asked, solved_by=((),) * len(asked), failed_by=())
-    return [_lesson(features.fit(cards.only(present), renamed, seed), nobody)]
+    silent = KernelRidge.silent(len(present))
+    return [_lesson(features.fit(cards.only(present), renamed, silent, seed), nobody)]

@@ -25,6 +25,7 @@ PRIOR = {
     "inside": 0.2,
     "habit": 0.3,
     "habit_words": 0.15,
+    "kernel_ridge": 1.0,
     "failed_near": -0.5,
     "failed_votes": -1.0,
 }
