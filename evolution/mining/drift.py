@@ -153,12 +153,12 @@ def _split(columns: Columns, task: NDArray[np.int64], agent: Coded, metrics: Map
 
 def _groupings(columns: Columns, task: NDArray[np.int64], codes: NDArray[np.int32]) -> list["_Grouping"]:
     """What values are usual for: the agent's tasks of a kind, and in a window that shows it, of an hour of the day."""
-    kind = columns.kind - np.int32(NOISE)
+    kind = columns.kind.astype(np.int64) - NOISE
     kinds = int(kind.max(initial=0)) + 1
-    found = [_Grouping.of(codes * kinds + kind[task])]
+    found = [_Grouping.of(codes * np.int64(kinds) + kind[task])]
     if len(columns) and columns.at_us[-1] - columns.at_us[0] >= DAYS_OF_RHYTHM * _DAY_US:
-        hour = (columns.at_us // _HOUR_US % _HOURS).astype(np.int32)
-        found.append(_Grouping.of(codes * _HOURS + hour[task]))
+        hour = columns.at_us // _HOUR_US % _HOURS
+        found.append(_Grouping.of(codes * np.int64(_HOURS) + hour[task]))
     return found
 
 
@@ -166,17 +166,17 @@ def _groupings(columns: Columns, task: NDArray[np.int64], codes: NDArray[np.int3
 class _Grouping:
     """Which group each value is of (m,), and how many there are of each; groups without values count as one."""
 
-    group: NDArray[np.int32]
+    group: NDArray[np.int64]
     sizes: NDArray[np.int64]
 
     @classmethod
-    def of(cls, group: NDArray[np.int32]) -> "_Grouping":
+    def of(cls, group: NDArray[np.int64]) -> "_Grouping":
         return cls(group, np.maximum(np.bincount(group), 1))
 
     def less_usual(self, value: Floats) -> Floats:
         """Values less the mean of their group."""
-        usual = np.bincount(self.group, value) / self.sizes
-        return np.asarray(value - usual[self.group], dtype=np.float64)
+        usual = (np.bincount(self.group, value) / self.sizes).take(self.group)
+        return np.subtract(value, usual, out=usual)
 
 
 def _drift(columns: Columns, series: _Series, change: Change, error_rate: float) -> Drift:
