@@ -56,6 +56,17 @@ def shortlisted(best: Numbers, limit: int) -> list[int]:
     return [*range(first), *sorted(int(place) for place in likeliest)]
 
 
+def hopeful_third(best: Numbers) -> list[int]:
+    """All places, the third being whoever of the others is likeliest to be the best: it stands in when two have failed.
+
+    Whoever fails tells little; a task that is lost to the best two anyway is what trying somebody costs least on.
+    """
+    places = list(range(len(best)))
+    if len(best) > 3:
+        places.insert(2, places.pop(2 + int(best[2:].argmax())))
+    return places
+
+
 def drawn(shares: Numbers, ticket: float) -> int:
     """The place that the ticket, uniform in [0, 1), draws: the others come first, so that a small one explores."""
     ends = shares[1:].cumsum()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.live.exploring import best_probabilities, propensities, shortlisted
+from agents.matching.live.exploring import best_probabilities, hopeful_third, propensities, shortlisted
 from agents.matching.live.features import KINDRED, NAMES, Shown
 from agents.matching.live.policy import Judged, LivePolicy
 from agents.matching.ranking import SCORE_DIGITS, CosineRanker
@@ -63,6 +63,7 @@ class LearnedOrder:
         order = sorted(range(len(found)), key=lambda at: (-float(judged.chances[at]), -found[at].score))
         best = best_probabilities(judged.chances[order], judged.amount[order], judged.laid.steps[order])
         places = shortlisted(best, limit)
+        places = [places[at] for at in hopeful_third(best[places])]
         shares = propensities(best[places] / best[places].sum(), bound)
         candidates = tuple(
             _candidate(found[order[place]], judged, order[place], float(shown.words[order[place]]), float(share))

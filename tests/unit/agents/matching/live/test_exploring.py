@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.matching.live.exploring import IMAGINED, best_probabilities, drawn, propensities, shortlisted
+from agents.matching.live.exploring import IMAGINED, best_probabilities, drawn, hopeful_third, propensities, shortlisted
 
 CHANCES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
 
@@ -51,6 +51,11 @@ def test_a_shortlist_holds_the_first_and_those_likeliest_to_be_the_best():
     best = np.array([0.5, 0.1, 0.0, 0.0, 0.0, 0.3, 0.0, 0.1])
     assert shortlisted(best, 4) == [0, 1, 5, 7]
     assert shortlisted(best, 8) == list(range(8))
+
+
+def test_the_likeliest_of_the_others_comes_third_and_nobody_is_lost():
+    assert hopeful_third(np.array([0.6, 0.1, 0.0, 0.05, 0.2, 0.05])) == [0, 1, 4, 2, 3, 5]
+    assert [hopeful_third(np.ones(count)) for count in (1, 2, 3, 4)] == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
 
 
 def test_a_single_candidate_is_chosen_with_certainty():
