@@ -78,13 +78,13 @@ def single_codecs(share: int = 6) -> list[dict[str, Any]]:
     return rows
 
 
-def adaptive() -> dict[str, Any]:
+def adaptive(tensors: Sequence[tuple[str, Tensor]] | None = None) -> dict[str, Any]:
     """The adaptive choice against each codec used for everything, on the mixed corpus: sizes and CPU seconds.
 
     All ways make the same frames with the same checks. Rounds of all ways take turns, and of each tensor the quickest
     round counts, so that a busy neighbour does not decide.
     """
-    tensors = corpus.mixed()
+    tensors = tensors or corpus.mixed()
     ways = [*(_Way(codec.name, codec=codec) for codec in CODECS[1:]), *(_Way(*one) for one in _BUDGETS)]
     for _ in range(ROUNDS):
         for name, tensor in tensors:
