@@ -43,7 +43,9 @@ def network(
 
 def graph(
     catalogue: Annotated[Path, typer.Option(help="Agents, one a line: {id, name, description}.", dir_okay=False)],
-    experience: Annotated[Path, typer.Option(help="Past tasks: {query, nodes, edges}.", dir_okay=False)],
+    experience: Annotated[
+        Path, typer.Option(help="Past tasks: {query, nodes, edges}; steps: [text] too, if known.", dir_okay=False)
+    ],
     tasks: Annotated[Path, typer.Option(help="Tasks to predict, same form.", dir_okay=False)],
     as_json: Json = False,
 ) -> None:

@@ -1,5 +1,8 @@
 """Reads ``{query, nodes, edges}``: tasks with the graphs that did them. Called by ``aos bench graph``.
 
+Rows may also have ``steps``, texts that say what the nodes were asked: learned from in the experience, ignored in
+tasks.
+
 Whatever is wrong is said with file and line, as the other evaluation commands do.
 """
 
@@ -13,6 +16,7 @@ from agents.evolving.prediction.past import PastGraph
 from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
 
 SHOWN_MAX = 5
+AROUND_WORDS = ".,:;!?()[]'\"`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
         agents = tuple(dict.fromkeys(positions[node] for node in row["nodes"]))
         edges = dict.fromkeys((positions[source], positions[target]) for source, target in row["edges"])
         queries.append(row["query"])
-        graphs.append(PastGraph(agents, tuple(edges)))
+        steps = tuple((positions[node], words) for node, words in _steps(row))
+        graphs.append(PastGraph(agents, tuple(edges), steps))
     if problems:
         shown = (
             *problems[:SHOWN_MAX],
@@ -64,7 +69,8 @@ def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
 def within(graph: PastGraph, agents: int) -> PastGraph:
     """The graph without agents that the catalogue lacks."""
     kept = tuple(node for node in graph.agents if node < agents)
-    return PastGraph(kept, tuple(edge for edge in graph.edges if max(edge) < agents))
+    steps = tuple((agent, words) for agent, words in graph.steps if agent < agents)
+    return PastGraph(kept, tuple(edge for edge in graph.edges if max(edge) < agents), steps)
 
 
 def _rows(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -85,6 +91,24 @@ def _rows(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]
         raise RowsInvalid(f"{path} cannot be read: {error}") from error
 
 
+def _steps(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each step with the one node that it names, else with the node of its place where there are as many of both.
+
+    The node's id is cut out of the words: nobody who asks knows it. Steps that belong to no node are passed over.
+    """
+    steps, nodes = row.get("steps", ()), row["nodes"]
+    found = list[tuple[str, str]]()
+    for place, step in enumerate(steps):
+        words = step.split()
+        named = {word.strip(AROUND_WORDS) for word in words}.intersection(nodes)
+        if len(named) == 1:
+            node = named.pop()
+            found.append((node, " ".join(word for word in words if word.strip(AROUND_WORDS) != node)))
+        elif not named and len(steps) == len(nodes):
+            found.append((nodes[place], step))
+    return found
+
+
 def _wrong(row: dict[str, Any]) -> str | None:
     """What is wrong with a row, in words."""
     query, nodes, edges = row.get("query"), row.get("nodes"), row.get("edges")
@@ -94,5 +118,8 @@ def _wrong(row: dict[str, Any]) -> str | None:
         return '\'nodes\' is missing or empty; expected a list of ids, for example ["ocr", "summary"]'
     if not isinstance(edges, list) or not all(isinstance(edge, list) and len(edge) == 2 for edge in edges):
         return '\'edges\' is missing; expected pairs of ids, for example [["ocr", "summary"]]'
+    steps = row.get("steps", [])
+    if not isinstance(steps, list) or not all(isinstance(step, str) for step in steps):
+        return "'steps' may be left out; else a list of texts, for example [\"Call ocr to read the scan\"]"
     outside = next((end for edge in edges for end in edge if end not in nodes), None)
     return None if outside is None else f"an edge names {outside!r}, which is not among the nodes"

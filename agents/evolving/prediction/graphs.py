@@ -3,15 +3,16 @@
 Called by ``evaluation.graph_bench``. Thresholds are those of best micro F1 on folds held out of the second stages.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
-from agents.evolving.prediction.handovers import PAIRED, Handovers
+from agents.evolving.prediction.handovers import Handovers
 from agents.evolving.prediction.members import FOLDS, Members, Ranked
-from agents.evolving.prediction.mentions import Mentions
+from agents.evolving.prediction.passages import Passages
 from agents.evolving.prediction.past import Pair, PastGraph
 from agents.evolving.prediction.regressions import Regressions
 from agents.evolving.prediction.texts import Likeness, Tasks
@@ -56,12 +57,12 @@ class GraphPredictor:
         self._cards = cards
         self._likeness = Likeness(past)
         self._regressions = Regressions(self._likeness.past, graphs, members)
-        self._members = Members(self._likeness.past, self._regressions, _cosine(past, cards), members)
-        self._mentions = Mentions(past.texts, members)
+        self._passages = Passages(past.texts, graphs, members, folds)
+        read = self._passages.past
+        self._members = Members(self._likeness.past, self._regressions, _cosine(past, cards), read, members)
         held_out = self._members.held_out(folds)
-        places = self._mentions.places(past.texts)
         alone = self._likeness.past.without_self()
-        self._handovers = Handovers(graphs, self._regressions, alone, places, held_out, folds)
+        self._handovers = Handovers(graphs, self._regressions, alone, read, held_out, folds)
         self.calibration = _calibrated(held_out, self._handovers.held_out(folds), graphs)
 
     def predict(self, tasks: Tasks) -> list[PastGraph]:
@@ -70,8 +71,9 @@ class GraphPredictor:
             return []
         alike = self._likeness.of(tasks)
         said = self._regressions.told(alike)
-        ranked = self._members.ranked(said, alike, _cosine(tasks, self._cards))
-        pairs = self._handovers.chances(said, alike, self._mentions.places(tasks.texts), ranked)
+        read = self._passages.read(tasks.texts)
+        ranked = self._members.ranked(said, alike, _cosine(tasks, self._cards), read)
+        pairs = self._handovers.chances(said, alike, read, ranked)
         cut = self.calibration
         return [
             cut_out(ranked.agents[row], ranked.chance[row], pairs[row], cut.node_threshold, cut.edge_threshold)
@@ -80,23 +82,30 @@ class GraphPredictor:
 
 
 def cut_out(agents: Ints, chance: Floats, pairs: Floats, node_threshold: float, edge_threshold: float) -> PastGraph:
-    """The graph of one task. Somebody is always in it; likelier edges come first, and none closes a cycle."""
-    kept = max(1, int((chance >= node_threshold).sum()))
-    inside = min(kept, PAIRED)
-    edges: list[Pair] = []
+    """The graph of one task: its likely agents, its likely edges, and who stands at their ends.
+
+    Somebody is always in it; likelier edges come first, and none closes a cycle.
+    """
+    inside = len(pairs)
+    edges = list[Pair]()
     above: dict[int, set[int]] = {place: set() for place in range(inside)}
-    for place in np.argsort(-pairs[:inside, :inside], axis=None, kind="stable"):
+    for place in np.argsort(-pairs, axis=None, kind="stable"):
         source, target = divmod(int(place), inside)
         if pairs[source, target] < edge_threshold:
             break
         if source == target or target in above[source]:
             continue
-        edges.append((int(agents[source]), int(agents[target])))
+        edges.append((source, target))
         reaching = above[source] | {source}
         for other in range(inside):
             if other == target or target in above[other]:
                 above[other] |= reaching
-    return PastGraph(tuple(int(agent) for agent in agents[:kept]), tuple(edges))
+    likely = range(max(1, int((chance >= node_threshold).sum())))
+    kept = sorted({*likely, *itertools.chain.from_iterable(edges)})
+    named = agents.tolist()
+    return PastGraph(
+        tuple(named[place] for place in kept), tuple((named[source], named[target]) for source, target in edges)
+    )
 
 
 def f1(predicted: Sequence[PastGraph], right: Sequence[PastGraph]) -> tuple[float, float]:
@@ -122,8 +131,8 @@ def _calibrated(ranked: Ranked, pairs: Floats, graphs: Sequence[PastGraph]) -> C
     never = 2.0
     by_node = [f1(cut(float(node), never), graphs)[0] for node in THRESHOLDS]
     node = float(THRESHOLDS[int(np.argmax(by_node))])
-    by_edge = [f1(cut(node, float(edge)), graphs)[1] for edge in THRESHOLDS]
-    return Calibration(node, float(THRESHOLDS[int(np.argmax(by_edge))]), max(by_node), max(by_edge))
+    edge = float(THRESHOLDS[int(np.argmax([f1(cut(node, float(edge)), graphs)[1] for edge in THRESHOLDS]))])
+    return Calibration(node, edge, *f1(cut(node, edge), graphs))
 
 
 def _membership(graphs: Sequence[PastGraph], agents: int) -> Floats:

@@ -1,8 +1,9 @@
 """How likely one agent hands over to another in a task's network. Called by ``graphs`` once the members are ranked.
 
 For each ordered pair of a task's likely agents: how often the pair was linked and ordered before, in all and in the
-nearest past tasks, what the regressions say of link and order, where in the words each is spoken of, and who else may
-stand between. Gradient boosting makes one chance of it. Counts leave out the fold of the task that is asked about.
+nearest past tasks, what the regressions say of link and order, where in the words and how clearly each is spoken of,
+and who else may stand between. Gradient boosting makes one chance of it, and ``reconsidered`` looks again. Counts leave
+out the fold of the task that is asked about.
 """
 
 from collections import Counter
@@ -12,7 +13,9 @@ import numpy as np
 
 from agents.evolving.prediction.boosting import Boosted, held_out
 from agents.evolving.prediction.members import Ranked
+from agents.evolving.prediction.passages import of_pairs
 from agents.evolving.prediction.past import Pair, PastGraph
+from agents.evolving.prediction.reconsidered import Reconsidered, best_other
 from agents.evolving.prediction.regressions import Regressions, Said
 from agents.evolving.prediction.texts import Alike, neighbours
 from agents.evolving.space import Bools, Floats, Ints
@@ -78,32 +81,38 @@ class Handovers:
         graphs: Sequence[PastGraph],
         regressions: Regressions,
         alike: Alike,
-        mentions: Floats,
+        passages: Floats,
         ranked: Ranked,
         folds: Ints,
     ) -> None:
         self._graphs, self._regressions = graphs, regressions
-        self._counts = _Counts(graphs, folds, mentions.shape[1])
-        self._features = self._laid_out(regressions.left_out, alike, mentions, ranked, folds)
+        self._counts = _Counts(graphs, folds, passages.shape[1])
+        features = self._laid_out(regressions.left_out, alike, passages, ranked, folds)
         self._right = _edges_among(graphs, ranked)
         self._pairs = _off_diagonal(self._right.shape[1])
-        self._model = Boosted(self._features[:, self._pairs], self._right[:, self._pairs])
+        looked = features[:, self._pairs], self._right[:, self._pairs]
+        self._model = Boosted(*looked)
+        first = self._placed(held_out(*looked, folds))
+        self._reconsidered = Reconsidered(first, ranked.chance[:, :PAIRED], self._right, self._pairs)
 
     def held_out(self, folds: Ints) -> Floats:
-        """The past tasks, each answered by a model that was trained without its fold."""
-        chance = np.zeros(self._right.shape)
-        chance[:, self._pairs] = held_out(self._features[:, self._pairs], self._right[:, self._pairs], folds)
-        return chance
+        """The past tasks, each answered by models that were trained without its fold."""
+        return self._reconsidered.held_out(folds)
 
-    def chances(self, said: Mapping[str, Said], alike: Alike, mentions: Floats, ranked: Ranked) -> Floats:
+    def chances(self, said: Mapping[str, Said], alike: Alike, passages: Floats, ranked: Ranked) -> Floats:
         """New tasks."""
-        features = self._laid_out(said, alike, mentions, ranked, None)
-        chance = np.zeros(features.shape[:3])
-        chance[:, self._pairs] = self._model.chance(features[:, self._pairs])
-        return chance
+        features = self._laid_out(said, alike, passages, ranked, None)
+        first = self._placed(self._model.chance(features[:, self._pairs]))
+        return self._reconsidered.chances(first, ranked.chance[:, :PAIRED])
+
+    def _placed(self, chance: Floats) -> Floats:
+        """(tasks, PAIRED, PAIRED) of (tasks, pairs): nobody hands over to itself."""
+        placed = np.zeros((len(chance), *self._pairs.shape))
+        placed[:, self._pairs] = chance
+        return placed
 
     def _laid_out(
-        self, said: Mapping[str, Said], alike: Alike, mentions: Floats, ranked: Ranked, folds: Ints | None
+        self, said: Mapping[str, Said], alike: Alike, passages: Floats, ranked: Ranked, folds: Ints | None
     ) -> Floats:
         """(tasks, PAIRED, PAIRED, features)."""
         near, closest = (
@@ -113,13 +122,14 @@ class Handovers:
             self._of_task(
                 ranked.agents[row],
                 ranked.chance[row],
-                mentions[row],
                 (near[row], closest[row]),
                 None if folds is None else int(folds[row]),
             )
-            for row in range(len(mentions))
+            for row in range(len(passages))
         ]
-        return np.concatenate([np.stack(of_tasks), self._regressed(said, ranked.agents[:, :PAIRED])], axis=-1)
+        paired = ranked.agents[:, :PAIRED]
+        spoken_of = of_pairs(passages[np.arange(len(passages))[:, None], paired])
+        return np.concatenate([np.stack(of_tasks), self._regressed(said, paired), spoken_of], axis=-1)
 
     def _regressed(self, said: Mapping[str, Said], agents: Ints) -> Floats:
         """(tasks, PAIRED, PAIRED, features): what the regressions say of links and orders, and of the opposite."""
@@ -132,14 +142,13 @@ class Handovers:
                 back, later = link.swapaxes(1, 2), order.swapaxes(1, 2)
                 columns += [back, later, link / (np.abs(link) + np.abs(back) + 0.05), order - later]
         broadest = self._regressions.links.among(said["all"].links, agents)
-        columns += [broadest - _best_other(broadest, axis) for axis in (1, 2)]
+        columns += [broadest - best_other(broadest, axis) for axis in (1, 2)]
         return np.stack(columns, axis=-1)
 
     def _of_task(
         self,
         agents: Ints,
         chance: Floats,
-        mentions: Floats,
         near: tuple[dict[int, float], dict[int, float]],
         fold: int | None,
     ) -> Floats:
@@ -156,7 +165,7 @@ class Handovers:
         for tasks in near:
             near_linked, near_ordered = self._nearby(agents[paired].tolist(), tasks)
             pairs += [near_linked, near_linked.T, near_ordered, near_ordered.T]
-        return np.stack([*pairs, *_of_ends(chance, mentions[agents], len(leads))], axis=-1)
+        return np.stack([*pairs, *_of_ends(chance, len(leads))], axis=-1)
 
     def _nearby(self, agents: Sequence[int], near: dict[int, float]) -> tuple[Floats, Floats]:
         """Links and orders among the agents in the nearest past tasks, by weight."""
@@ -171,9 +180,9 @@ class Handovers:
         return linked, ordered
 
 
-def _of_ends(chance: Floats, mentions: Floats, size: int) -> list[Floats]:
+def _of_ends(chance: Floats, size: int) -> list[Floats]:
     """What the two ends, and the rest of the task's agents, say by themselves."""
-    p, at = chance[:size], mentions[:size]
+    p = chance[:size]
     shape = (size, size)
     source, target = np.broadcast_to(p[:, None], shape), np.broadcast_to(p[None, :], shape)
     others = -np.sort(-p)
@@ -182,9 +191,6 @@ def _of_ends(chance: Floats, mentions: Floats, size: int) -> list[Floats]:
         source,
         target,
         source * target,
-        np.broadcast_to(at[:, None], shape),
-        np.broadcast_to(at[None, :], shape),
-        at[None, :] - at[:, None],
         np.full(shape, chance.sum()),
         np.full(shape, third),
         np.full(shape, fourth),
@@ -213,13 +219,6 @@ def _weighted(similarity: Floats, count: int) -> list[dict[int, float]]:
     """For each task its nearest past tasks with their weights."""
     nearest, weights = neighbours(similarity, count)
     return [dict(zip(*row, strict=True)) for row in zip(nearest.tolist(), weights.tolist(), strict=True)]
-
-
-def _best_other(said: Floats, axis: int) -> Floats:
-    """For each pair the most that is said of another pair with the same target (axis 1) or source (axis 2)."""
-    falling = -np.sort(-said, axis=axis)
-    best, second = (np.take(falling, [min(place, said.shape[axis] - 1)], axis=axis) for place in (0, 1))
-    return np.where(said >= best, second, best)
 
 
 def _off_diagonal(size: int) -> Bools:

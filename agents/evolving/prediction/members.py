@@ -1,7 +1,7 @@
 """How likely each agent belongs to a task's network. Called by ``graphs``.
 
-Two stages: kernel ridge regressions, nearest past tasks and the agents' own descriptions each say their part; gradient
-boosting over what they say, and over who usually works with whom, gives one chance.
+Two stages: kernel ridge regressions, passages of the words, nearest past tasks and the agents' own descriptions each
+say their part; gradient boosting over what they say, and over who usually works with whom, gives one chance.
 """
 
 from collections.abc import Mapping
@@ -33,12 +33,12 @@ class Ranked:
 class Members:
     """The chance of each agent to be in a task's network. ``members`` is (past tasks, agents) of 0 and 1."""
 
-    def __init__(self, past: Alike, regressions: Regressions, cards: Floats, members: Floats) -> None:
+    def __init__(self, past: Alike, regressions: Regressions, cards: Floats, passages: Floats, members: Floats) -> None:
         self._members = members
         self._ends = regressions.links.pairs
         self._count = members.sum(axis=0)
         self._together = (members.T @ members) / (self._count[:, None] + 2.0)
-        self._features, self._agents = self._laid_out(regressions.left_out, past.without_self(), cards)
+        self._features, self._agents = self._laid_out(regressions.left_out, past.without_self(), cards, passages)
         self._right = np.take_along_axis(members, self._agents, axis=1) > 0
         self._model = Boosted(self._features, self._right)
 
@@ -46,9 +46,12 @@ class Members:
         """The past tasks, each answered by a second stage that was trained without its fold."""
         return _sorted(self._agents, held_out(self._features, self._right, folds))
 
-    def ranked(self, said: Mapping[str, Said], alike: Alike, cards: Floats) -> Ranked:
-        """New tasks. ``cards`` is (tasks, agents): the cosine of the task to the agent's own description."""
-        features, agents = self._laid_out(said, alike, cards)
+    def ranked(self, said: Mapping[str, Said], alike: Alike, cards: Floats, passages: Floats) -> Ranked:
+        """New tasks. ``cards`` is (tasks, agents): the cosine of the task to the agent's own description.
+
+        ``passages`` is (tasks, agents, said): where and how clearly each agent is spoken of.
+        """
+        features, agents = self._laid_out(said, alike, cards, passages)
         return _sorted(agents, self._model.chance(features))
 
     def _neighbours(self, alike: Alike) -> list[Floats]:
@@ -64,7 +67,7 @@ class Members:
             for end in (0, 1)
         ]
 
-    def _laid_out(self, said: Mapping[str, Said], alike: Alike, cards: Floats) -> tuple[Floats, Ints]:
+    def _laid_out(self, said: Mapping[str, Said], alike: Alike, cards: Floats, passages: Floats) -> tuple[Floats, Ints]:
         """(tasks, candidates, features) and (tasks, candidates): the broadest opinions choose the candidates."""
         first = (said["radial"].agents + said["all"].agents) / 2.0
         agents = np.argsort(-first, axis=1, kind="stable")[:, :CANDIDATES]
@@ -86,7 +89,7 @@ class Members:
             self._together[agents, leader],
             self._together[second, agents],
         ]
-        return np.stack(columns, axis=-1), agents
+        return np.concatenate([np.stack(columns, axis=-1), passages[rows, agents]], axis=-1), agents
 
 
 def _sorted(agents: Ints, chance: Floats) -> Ranked:

@@ -9,7 +9,9 @@ import pytest
 from agents.evolving.evaluation.graph_bench import measure
 from agents.evolving.evaluation.graph_rows import GraphRows, read_graphs, within
 from agents.evolving.prediction.graphs import GraphPredictor, TooLittleExperience, cut_out, f1
+from agents.evolving.prediction.passages import PLACE, READ, Passages, of_pairs
 from agents.evolving.prediction.past import PastGraph
+from agents.evolving.prediction.reconsidered import Reconsidered
 from agents.evolving.prediction.regressions import PairIndex, Regression
 from agents.evolving.prediction.texts import Likeness, Tasks, in_sequence
 from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
@@ -101,6 +103,60 @@ def test_pairs_that_were_never_met_are_told_nothing():
     assert among[0].tolist() == [[0.0, 0.0, 0.4], [0.7, 0.0, 0.0], [0.0, 0.0, 0.0]]
 
 
+def read_by(texts, steps=()):
+    """Passages of past tasks by their words; the first agents' steps, where given."""
+    members = np.array([[word in text for word in WORDS] for text in texts], dtype=float)
+    graphs = [PastGraph(tuple(np.flatnonzero(row)), (), tuple(steps)) for row in members]
+    return Passages(texts, graphs, members, np.arange(len(texts)) % 2)
+
+
+def test_agents_are_spoken_of_where_their_words_stand():
+    past = ["scan the paper and speak it", "translate the paper", "speak it", "scan the paper", "translate it"]
+    read = read_by(past).read(["please kindly now speak of all those many things here and then scan them"])[0]
+    scan, speak = read[WORDS.index("scan")], read[WORDS.index("speak")]
+    assert speak[PLACE] < 0.4 < 0.6 < scan[PLACE]
+    assert min(scan[0], speak[0]) > read[WORDS.index("translate")][0]
+
+
+def test_what_agents_were_asked_in_their_steps_says_more_than_whole_tasks():
+    past = ["scan and speak"] * 12
+    steps = [(WORDS.index("scan"), "take a picture"), (WORDS.index("speak"), "read it aloud")]
+    read = read_by(past, steps).read(["read it aloud, then take a picture"])[0]
+    assert not read[:, 0].any()
+    scan, speak = read[WORDS.index("scan")][-READ:], read[WORDS.index("speak")][-READ:]
+    assert speak[PLACE] < scan[PLACE]
+    assert min(scan[0], speak[0]) > read[WORDS.index("chart")][-READ]
+
+
+def test_a_past_task_is_read_without_its_own_fold():
+    alone = read_by(["scan it", "speak it", "scan it", "translate it"])
+    assert alone.past[1, WORDS.index("speak"), 0] <= 0.0
+    assert alone.read(["speak it"])[0, WORDS.index("speak"), 0] > 0.1
+
+
+def test_texts_without_known_words_are_read_as_nothing():
+    read = read_by(["scan it", "speak it"]).read(["?!"])[0]
+    assert read.tolist() == [[0.0, 0.0, 0.5] * 2] * len(WORDS)
+
+
+def test_a_pair_is_looked_at_again_beside_the_tasks_other_pairs():
+    """Of two likely links from one agent only the likelier one was ever right: nothing of that is in the first look."""
+    rng = np.random.default_rng(0)
+    pairs = ~np.eye(3, dtype=bool)
+    first = np.zeros((400, 3, 3))
+    first[:, 0, 1:] = rng.uniform(0.4, 0.8, (400, 2))
+    right = np.zeros(first.shape, dtype=bool)
+    right[np.arange(400), 0, 1 + first[:, 0, 1:].argmax(axis=1)] = True
+    again = Reconsidered(first[:300], np.ones((300, 3)), right[:300], pairs).chances(first[300:], np.ones((100, 3)))
+    assert again[right[300:]].mean() > first[right].mean() + 0.1
+    assert again[:, 0, 1:][~right[300:, 0, 1:]].mean() < 0.4
+
+
+def test_pairs_see_both_ends_and_which_is_spoken_of_earlier():
+    read = np.array([[[1.0, 2.0, 0.2], [3.0, 4.0, 0.9]]])
+    assert of_pairs(read)[0, 0, 1].tolist() == pytest.approx([1.0, 2.0, 0.2, 3.0, 4.0, 0.9, -0.7])
+
+
 def test_past_tasks_without_any_handover_give_graphs_without_one():
     past = Tasks(tuple(f"scan document {n}" for n in range(12)), vectors(["scan"] * 12))
     predictor = GraphPredictor(vectors(WORDS), past, [PastGraph((0,), ())] * 12)
@@ -116,6 +172,11 @@ def test_no_predicted_graph_has_a_cycle():
 def test_somebody_is_always_in_the_graph():
     graph = cut_out(np.array([4, 2]), np.array([0.1, 0.05]), np.zeros((2, 2)), 0.5, 0.5)
     assert graph == PastGraph((4,), ())
+
+
+def test_a_likely_edge_brings_its_ends():
+    graph = cut_out(np.array([4, 2, 3]), np.array([0.9, 0.4, 0.3]), np.array([[0.0, 0.1], [0.6, 0.0]]), 0.5, 0.5)
+    assert graph == PastGraph((4, 2), ((2, 4),))
 
 
 def test_f1_counts_agents_and_ordered_pairs_over_all_tasks():
@@ -135,6 +196,20 @@ def test_rows_are_read_by_place_in_the_catalogue(tmp_path):
     assert read_graphs(written(tmp_path, row), CATALOGUE).graphs == (PastGraph((0, 3), ((0, 3),)),)
 
 
+def test_steps_are_learned_of_the_node_they_name_else_of_that_of_their_place(tmp_path):
+    row = {"query": "q", "nodes": ["scan", "speak"], "edges": []}
+    named = {**row, "steps": ["Call 'speak' aloud", "Call scan to read it", "Call nobody"]}
+    placed = {**row, "steps": ["read it", "say it"]}
+    both = {**row, "steps": ["scan, then speak"]}
+    rows = read_graphs(written(tmp_path, named, placed, both, row), CATALOGUE)
+    assert [graph.steps for graph in rows.graphs] == [
+        ((3, "Call aloud"), (0, "Call to read it")),
+        ((0, "read it"), (3, "say it")),
+        (),
+        (),
+    ]
+
+
 def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
     row = {"query": "fly", "nodes": ["scan", "fly"], "edges": [["scan", "fly"]]}
     rows = read_graphs(written(tmp_path, row), CATALOGUE)
@@ -150,6 +225,7 @@ def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
         ({"nodes": ["scan"], "edges": []}, "'query' is missing"),
         ({"query": "x", "nodes": [], "edges": []}, "'nodes' is missing or empty"),
         ({"query": "x", "nodes": ["scan"]}, "'edges' is missing"),
+        ({"query": "x", "nodes": ["scan"], "edges": [], "steps": "scan it"}, "'steps' may be left out"),
         ({"query": "x", "nodes": ["scan"], "edges": [["scan", "speak"]]}, "an edge names 'speak'"),
     ],
 )
