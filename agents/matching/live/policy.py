@@ -100,6 +100,7 @@ class LivePolicy:
         before = self.past.correct(task_id, success)
         for number, was in before:
             self.standings.correct(number, success - was)
+        self.groups.outdated = self.groups.outdated or bool(before)
         return bool(before)
 
 

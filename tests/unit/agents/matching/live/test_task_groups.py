@@ -108,3 +108,15 @@ def test_what_the_very_task_taught_can_be_left_out():
     own = Steps(np.array([3]), np.array([1.0], np.float32))
     assert groups.evidence(vector, KINDS, USUAL).chances[3] > before.chances[3] + 0.05
     assert groups.evidence(vector, KINDS, USUAL, own).chances == pytest.approx(before.chances, abs=2e-3)
+
+
+def test_what_people_say_counts_from_the_next_look_on():
+    rng = np.random.default_rng(7)
+    past = past_of(FIRST_AT, rng)
+    groups, vector = found(past), task(0, rng)
+    for number in range(past.count):
+        if past.agents[number] == 0:
+            past.correct(f"t{number}", 0.0)
+    groups.outdated = True
+    groups.find(past, KINDS, past.count + 1)
+    assert groups.evidence(vector, KINDS, USUAL).chances[0] < 0.3
