@@ -36,7 +36,8 @@ async def look_after_policies(
     js: JetStreamContext, store: ExperienceStore, stop: asyncio.Event, settings: Settings | None = None
 ) -> None:
     """Experiments decide themselves, a policy that lost goes back to the prior, old ones make room; until ``stop``."""
-    loop = PolicyLoop(registry_over(js, store, settings), store)
+    memory = trial_memory(settings) if settings else None
+    loop = PolicyLoop(registry_over(js, store, settings), store, memory=memory)
     if settings is None:
         await loop.run(stop)
     else:

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from evolution.errors import EvolutionError, ReviewNeeded
 from evolution.experiments.deciding import Action, Design
 from evolution.policies.bucket import BUILT_IN
-from evolution.policies.changes import Who, active_name, needed
+from evolution.policies.changes import Who, active_name
 from evolution.policies.registry import PolicyRegistry
 from evolution.policies.trial import Progress, progress
+from evolution.policies.trial_memory import TrialMemory
 from evolution.ports import ExperienceStore
 from schemas.base import now
 from schemas.policy_state import PolicyState
@@ -24,9 +25,6 @@ from schemas.policy_state import PolicyState
 logger = logging.getLogger(__name__)
 
 ACTOR = "aos-evolution"
-LEARNED = "learned-"
-"""How the learner's versions are called; the rest of the name is the time, so that their names sort by age."""
-KEPT_VERSIONS = 200
 DESIGN = Design("", control="", treatment="")
 
 
@@ -48,13 +46,13 @@ class PolicyLoop:
         *,
         design: Design = DESIGN,
         times: LoopTimes | None = None,
-        keep: int = KEPT_VERSIONS,
+        memory: TrialMemory | None = None,
     ) -> None:
         self._registry = registry
         self._store = store
         self._design = design
         self._times = times or LoopTimes()
-        self._keep = keep
+        self._memory = memory
         self._prior_asked: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -77,7 +75,6 @@ class PolicyLoop:
     async def _look_at(self, tenant: str) -> str:
         try:
             state = await self._registry.state(tenant)
-            await self._prune(state)
             if state.experiment is not None:
                 return await self._experiment(state)
             return await self._prior(state)
@@ -101,7 +98,7 @@ class PolicyLoop:
         """How the tenant's experiment stands now; None without one. Raises ExperienceStoreUnavailable."""
         changes = await self._registry.bucket.changes(state.tenant)
         # Size is judged by the guards of the promotion itself, on recent decisions: here it stays out of the test.
-        return await progress(self._store, state, changes, self._design)
+        return await progress(self._store, state, changes, self._design, memory=self._memory)
 
     async def _carry_out(self, state: PolicyState, found: Progress) -> None:
         tenant, verdict = state.tenant, found.verdict
@@ -112,14 +109,6 @@ class PolicyLoop:
             await self._registry.promote(tenant, found.experiment.candidate, who, automatic=True)
         elif verdict.action is Action.ROLL_BACK:
             await self._registry.stop_experiment(tenant, who, found.experiment)
-
-    async def _prune(self, state: PolicyState) -> None:
-        """The learner makes versions for ever: of its own, those that nobody names any more go, the oldest first."""
-        bucket = self._registry.bucket
-        learned = [name for name in await bucket.names(state.tenant) if name.startswith(LEARNED)]
-        for name in sorted(learned)[: -self._keep]:
-            if name not in needed(state):
-                await bucket.forget(state.tenant, name)
 
     async def _prior(self, state: PolicyState) -> str:
         """Now and then the learned policy is compared with having learned nothing; a certain loss goes back to it."""

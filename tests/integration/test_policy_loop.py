@@ -174,23 +174,6 @@ async def test_a_learned_policy_that_does_well_stays(registry, store, loop):
     assert (await registry.state("default")).active == "good"
 
 
-async def test_versions_of_the_learner_that_nobody_names_any_more_make_room(registry, store, js):
-    for name in [f"learned-2026112{day}T000000-ab" for day in range(8)] + ["mine"]:
-        snapshot = PolicySnapshot(policy=name, encoder="e", events=0, weights={})
-        await registry.bucket.put("default", dumps(snapshot))
-    await registry.promote("default", "learned-20261120T000000-ab", Who("anna"), reviewed=True)
-    await registry.promote("default", "learned-20261122T000000-ab", Who("anna"), reviewed=True)
-    await registry.refer("default", "learned-20261121T000000-ab", Who("anna"))
-    await PolicyLoop(registry, store, keep=3).look()
-    left = [
-        name.removeprefix("learned-202611").removesuffix("T000000-ab")
-        for name in await registry.bucket.names("default")
-    ]
-    assert left == ["20", "21", "22", "25", "26", "27", "mine"]
-    assert (await registry.rollback("default", Who("anna"))).active == "learned-20261120T000000-ab"
-    assert len(await registry.listed("default")) == 8
-
-
 async def test_it_looks_again_and_again_until_told_to_stop(registry, store):
     await begin(registry)
     await store.record(traffic(900, good=0.95, usual=0.6))
