@@ -17,7 +17,7 @@ from gateway.learning.promotion import EFFECTIVE_AGENTS, EFFECTIVE_TASKS
 from schemas.experience import ExperienceRecord, Feedback
 from schemas.policy import Lineage
 
-RECENT = 200
+RECENT = 100
 """So many decisions say how much a version would change."""
 FORETOLD = 1_000
 RECORDS_KNOWN = 4_096

@@ -32,6 +32,8 @@ STUDY_AT_ONCE = 64
 """About 50 ms of one thread: the recorder beside it waits no longer."""
 LOOK_EVERY_S = 0.25
 RETRY_S = 5.0
+SEASONED_OUTCOMES = 2_000
+"""With so many outcomes behind it, a policy has new versions less and less often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +139,7 @@ class School:
         if pupil.new == 0 or pupil.learner.policy.events < self._terms.least_outcomes:
             return False
         since_s = time.monotonic() - self._published_at.get(tenant, 0.0)
-        return since_s >= (self._terms.least_s if pupil.new >= self._terms.every_outcomes else self._terms.every_s)
+        # A version costs workers and this process the more the more it remembers; what is newer they hear meanwhile.
+        grown = max(1.0, pupil.learner.policy.events / SEASONED_OUTCOMES)
+        least_s = min(self._terms.least_s * grown, self._terms.every_s)
+        return since_s >= (least_s if pupil.new >= self._terms.every_outcomes else self._terms.every_s)

@@ -150,7 +150,10 @@ class Learning(Section):
     enabled: bool = Field(default=True, description="the evolution role learns routing policies from experience")
     every_outcomes: PositiveInt = Field(default=500, description="outcomes after which a new policy version is made")
     every_s: PositiveFloat = Field(default=300.0, description="seconds after which it is made of fewer, if any are new")
-    least_s: PositiveFloat = Field(default=10.0, description="seconds between two versions at least")
+    least_s: PositiveFloat = Field(
+        default=10.0,
+        description="seconds between two versions at least; more once thousands of outcomes are behind one",
+    )
     least_outcomes: PositiveInt = Field(default=50, description="outcomes that the first version needs")
     review_beyond: float = Field(
         default=0.5, ge=0, le=1, description="share of recent choices that may change without a person's review"

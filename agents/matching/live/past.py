@@ -7,6 +7,7 @@ by one's own later evidence; compare discounted Thompson sampling, Raj and Kalya
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,8 +114,22 @@ class PastTasks:
 
     def extend(self, task_ids: Sequence[str], vectors: Floats, agents: Rows, outcomes: Floats) -> None:
         """Many steps at once, oldest first."""
-        for row, task_id in enumerate(task_ids):
-            self.add(task_id, vectors[row], int(agents[row]), float(outcomes[row]))
+        for start in range(0, len(task_ids), DROPPED_ROWS):
+            rows = slice(start, start + DROPPED_ROWS)
+            self._extend(task_ids[rows], vectors[rows], agents[rows], outcomes[rows])
+
+    def _extend(self, task_ids: Sequence[str], vectors: Floats, agents: Rows, outcomes: Floats) -> None:
+        if self.count + len(task_ids) > self.capacity:
+            for row, task_id in enumerate(task_ids):
+                self.add(task_id, vectors[row], int(agents[row]), float(outcomes[row]))
+            return
+        end = self.count + len(task_ids)
+        if end > len(self._agents):
+            self._grow(end)
+        rows = slice(self.count, end)
+        self._vectors[rows], self._agents[rows], self._outcomes[rows] = vectors, agents, outcomes
+        self.task_ids += task_ids
+        self.count = end
 
     def correct(self, task_id: str, outcome: float) -> list[tuple[int, float]]:
         """What people said of a task's result replaces what it looked like. Returns (agent, outcome before) of each."""
@@ -173,8 +188,15 @@ class PastTasks:
         del self.task_ids[:rows]
         self.count -= rows
 
-    def _grow(self) -> None:
-        size = min(self.capacity, 2 * len(self._agents))
-        self._vectors = np.resize(self._vectors, (size, self.dimension))
-        self._agents = np.resize(self._agents, size)
-        self._outcomes = np.resize(self._outcomes, size)
+    def _grow(self, least: int = 0) -> None:
+        size = min(self.capacity, max(least, 2 * len(self._agents)))
+        self._vectors = _longer(self._vectors, (size, self.dimension))
+        self._agents = _longer(self._agents, (size,))
+        self._outcomes = _longer(self._outcomes, (size,))
+
+
+def _longer(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The same rows with room for more; untouched room costs no memory yet."""
+    longer = np.zeros(shape, dtype=array.dtype)
+    longer[: len(array)] = array
+    return longer
