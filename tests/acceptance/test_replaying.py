@@ -1,8 +1,11 @@
 """What happened can be told afterwards, step by step, from what the running gateway kept."""
 
 import json
+from collections.abc import AsyncIterator
 
-from tests.stack.agents import register, until_planned
+import pytest
+
+from tests.stack.agents import register, remove, until_planned
 from tests.stack.live_stack import INPUTS
 
 
@@ -28,14 +31,24 @@ async def test_a_finished_task_is_listed_shown_and_told_moment_by_moment(stack, 
     assert kinds.index("planned") < max(workers)
 
 
-async def test_a_task_of_two_agents_and_a_picture_is_done_again_from_the_record_and_by_live_agents(stack, door):
-    pair = ("ocr", "summary")
+@pytest.fixture
+async def calm_pair(stack, door) -> AsyncIterator[tuple[str, str]]:
+    """Doubles of two sample agents that say that they have no effects."""
+    pair = ("calm_ocr", "calm_summary")
     for name in pair:
-        card = stack.sample_card(name)
-        await register(door, card | {"id": f"calm_{name}", "tags": [*card.get("tags", ()), "side_effects:none"]})
-    routing = {"pin": [f"calm_{name}" for name in pair]}
+        card = stack.sample_card(name.removeprefix("calm_"))
+        await register(door, card | {"id": name, "tags": [*card.get("tags", ()), "side_effects:none"]})
+    yield pair
+    for name in pair:
+        await remove(door, name)
+
+
+async def test_a_task_of_two_agents_and_a_picture_is_done_again_from_the_record_and_by_live_agents(
+    stack, door, calm_pair
+):
+    routing = {"pin": list(calm_pair)}
     words = "Read this scanned invoice and summarise it"
-    await until_planned(door, {"text": words, "routing": {"pin": ["calm_summary"]}})
+    await until_planned(door, {"text": words, "routing": {"pin": [calm_pair[1]]}})
     scan = (INPUTS / "invoice_scan.png").read_bytes()
     answer = await door.post(
         "/v1/tasks?wait=50",
@@ -53,6 +66,6 @@ async def test_a_task_of_two_agents_and_a_picture_is_done_again_from_the_record_
         assert code == 0, said
         [again] = [one for one in json.loads(said[said.index("{") :])["reruns"] if one["task_id"] == told["task_id"]]
         assert again["after"]["success"], again["steps"]
-        assert [step["after"]["agent_id"] for step in again["steps"]] == ["calm_ocr", "calm_summary"]
+        assert [step["after"]["agent_id"] for step in again["steps"]] == list(calm_pair)
         assert not any(step["differs"] for step in again["steps"])
         assert again["same_answer"] is {"recorded": None, "live": True}[agents]

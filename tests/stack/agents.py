@@ -63,6 +63,17 @@ async def until_planned(door: httpx.AsyncClient, body: dict[str, Any], timeout_s
             await asyncio.sleep(0.02)
 
 
+async def remove(door: httpx.AsyncClient, agent_id: str, timeout_s: float = 60) -> None:
+    """Take the agent out and wait until no worker would pin it: it must not be anybody's candidate in the next test."""
+    await door.delete(f"/v1/agents/{agent_id}")
+    async with asyncio.timeout(timeout_s):
+        while True:
+            asked = [door.post("/v1/explain", json=pinned(agent_id)) for _ in range(ASKED_AT_ONCE)]
+            if not any(answer.json().get("plan") for answer in await asyncio.gather(*asked)):
+                return
+            await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def agent_on_the_bus(
     nc: Client, door: httpx.AsyncClient, answer: Answer, tenant: str = "default", **more: Any
