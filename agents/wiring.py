@@ -50,6 +50,7 @@ class WorkerOptions:
     match_threshold: float = 0.25
     planning: PlanningOptions = field(default_factory=PlanningOptions)
     record_experience: bool = True
+    keep_submissions: bool = True
     drain_s: float = 15.0
     gateway_url: str | None = None
     python_folders: tuple[Path, ...] = ()
@@ -103,7 +104,14 @@ async def build_worker(
         runner=jetstream_runner(nc, directory),
         fleet=fleet,
         records=records,
-        settlement=Settlement(js, records, teller, blobs, record_experience=options.record_experience),
+        settlement=Settlement(
+            js,
+            records,
+            teller,
+            blobs,
+            record_experience=options.record_experience,
+            keep_submissions=options.keep_submissions,
+        ),
         teller=teller,
         controls=controls,
         worker_id=worker_id,

@@ -68,17 +68,20 @@ class Settlement:
         blobs: Blobs,
         *,
         record_experience: bool = True,
+        keep_submissions: bool = True,
     ) -> None:
         self._js = js
         self._records = records
         self._teller = teller
         self._blobs = blobs
         self._record_experience = record_experience
+        self._keep_submissions = keep_submissions
 
     async def settle(self, held: Held, task: TaskSubmitted, perceived: Perceived | None, ending: Ending) -> TaskRecord:
         """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged."""
         ending = await self._by_reference(ending)
-        held = await self._records.change(held, lambda record: _ended(record, ending, task))
+        kept = _kept(task) if self._keep_submissions else None
+        held = await self._records.change(held, lambda record: _ended(record, ending, kept))
         await self.tell_ending(held.record, task, perceived)
         return held.record
 
@@ -188,11 +191,11 @@ def _propensity(record: TaskRecord, chosen: tuple[str, ...]) -> float:
     return next((c.probability for c in record.candidates if c.agent_id in chosen and c.probability > 0), 1.0)
 
 
-def _ended(record: TaskRecord, ending: Ending, task: TaskSubmitted) -> TaskRecord:
+def _ended(record: TaskRecord, ending: Ending, submission: TaskSubmitted | None) -> TaskRecord:
     if record.state.terminal:
         return record
     failure = with_reasons(ending.failure, record) if ending.failure else None
-    changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": _kept(task)}
+    changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": submission}
     return record.model_copy(update=changes | {"result": ending.result or record.result})
 
 

@@ -35,13 +35,14 @@ class Publisher:
         parent = active_name((await self._bucket.state(tenant)).state)
         await asyncio.to_thread(pupil.learner.fit)
         parts = await asyncio.to_thread(artefacts_of, pupil.learner.policy)
-        digests = {name: (await self._blobs.put_bytes(content)).digest for name, content in parts.items()}
+        refs = {name: await self._blobs.put_bytes(content) for name, content in parts.items()}
         lineage = await asyncio.to_thread(pupil.lineage, self._code)
         title = Title(_new_name(), None if parent == BUILT_IN else parent, pupil.encoder, lineage)
-        snapshot = snapshot_of(pupil.learner.policy, title, digests)
+        snapshot = snapshot_of(pupil.learner.policy, title, {name: ref.digest for name, ref in refs.items()})
         await self._bucket.put(tenant, dumps(snapshot))
-        for content in parts.values():  # pruning may have removed a part that only old versions named until now
-            await self._blobs.put_bytes(content)
+        for name, ref in refs.items():  # pruning may have removed a part that only old versions named until now
+            if not await self._blobs.exists(ref):
+                await self._blobs.put_bytes(parts[name])
         pupil.new = 0
         await self._promote(tenant, snapshot)
         return snapshot

@@ -63,6 +63,8 @@ def options_of(settings: Settings) -> WorkerOptions:
             fresh_share=agents.fresh_plan_share,
         ),
         record_experience=agents.record_experience,
+        # Words that are redacted or sealed in the store must not lie open on the bus for replay.
+        keep_submissions=not (settings.experience.redact or settings.experience.key_file),
         drain_s=settings.supervision.drain_s * 0.75,
         gateway_url=settings.public_url,
         python_folders=(agents.cards_dir.absolute(),) if agents.cards_dir else (),
