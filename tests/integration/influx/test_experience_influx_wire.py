@@ -2,20 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
-from evolution.store.influx_points import CHUNK_CHARACTERS, point_ns, record_point
+from evolution.store.influx_points import point_ns, record_point
 from evolution.store.influx_store import InfluxExperienceStore
 from evolution.store.moments import microseconds
-from schemas.experience import ExperienceRecord, Feedback
-from tests.integration.influx_wire import BINARY, InfluxDoor, VictoriaMetrics, annotated_csv
+from schemas.experience import Feedback
+from tests.integration.influx.wire import BINARY, InfluxDoor, annotated_csv, parameters, row
 from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="needs Debian's victoria-metrics")
@@ -24,33 +23,10 @@ MINE = ExperienceQuery(tenant="default")
 
 
 @pytest.fixture
-def behind(tmp_path: Path) -> Iterator[VictoriaMetrics]:
-    server = VictoriaMetrics(tmp_path / "vm")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def door(behind: VictoriaMetrics) -> Iterator[InfluxDoor]:
-    door = InfluxDoor(behind.url)
-    yield door
-    door.stop()
-
-
-@pytest.fixture
 async def store(door: InfluxDoor) -> AsyncIterator[InfluxExperienceStore]:
     influx = InfluxExperienceStore(door.url, token="secret", org="aos", timeout_s=5, attempts=3)
     yield influx
     await influx.close()
-
-
-def row(record: ExperienceRecord, stored_us: int = 0) -> dict[str, str | int]:
-    """A pivoted row, with the body in chunks as a long record has."""
-    body = record.model_dump_json()
-    size = 1000 if len(body) < 10_000 else CHUNK_CHARACTERS
-    chunks = {f"body_{number}": body[at : at + size] for number, at in enumerate(range(0, len(body), size))}
-    moment = record.at.isoformat().replace("+00:00", "Z")
-    return {"_time": moment, "slot": "1", **chunks, "stored_us": stored_us}
 
 
 async def test_records_arrive_as_points_with_few_valued_tags_and_numeric_fields(store, door, behind):
@@ -92,23 +68,6 @@ async def test_what_lies_there_already_is_not_written_again(store, door):
     assert asked["ids"] == ["old", "fresh"]
     assert asked["start"] == point_ns("old", old.at)
     assert asked["stop"] == point_ns("fresh", fresh.at) + 1
-
-
-def parameters(query: dict) -> dict:
-    """The bound parameters of a query, read from the AST that influxdb-client sends beside the text."""
-    found = {}
-    for statement in query["extern"]["body"]:
-        assignment = statement["assignment"]
-        found[assignment["id"]["name"]] = literal(assignment["init"])
-    return found
-
-
-def literal(expression: dict) -> object:
-    if expression["type"] == "ArrayExpression":
-        return [literal(element) for element in expression["elements"]]
-    if expression["type"] == "IntegerLiteral":
-        return int(expression["value"])
-    return expression["value"]
 
 
 async def test_the_same_record_is_the_same_point_and_another_is_another():

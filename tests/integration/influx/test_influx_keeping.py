@@ -6,9 +6,8 @@ writes go to a real victoria-metrics.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -20,8 +19,7 @@ from evolution.store.influx_store import InfluxExperienceStore
 from evolution.store.moments import microseconds
 from evolution.tiers.summary import summed
 from gateway.cli.main import main
-from tests.integration.influx_wire import BINARY, InfluxDoor, VictoriaMetrics, annotated_csv
-from tests.integration.test_experience_influx_wire import parameters, row
+from tests.integration.influx.wire import BINARY, InfluxDoor, annotated_csv, parameters, row
 from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="needs Debian's victoria-metrics")
@@ -29,20 +27,6 @@ pytestmark = pytest.mark.skipif(BINARY is None, reason="needs Debian's victoria-
 BUCKET = "aos-experience-default"
 HOUR = MOMENT.replace(minute=0, second=0, microsecond=0)
 DAY_S = 86_400
-
-
-@pytest.fixture
-def behind(tmp_path: Path) -> Iterator[VictoriaMetrics]:
-    server = VictoriaMetrics(tmp_path / "vm")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def door(behind: VictoriaMetrics) -> Iterator[InfluxDoor]:
-    door = InfluxDoor(behind.url)
-    yield door
-    door.stop()
 
 
 @pytest.fixture

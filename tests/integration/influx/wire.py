@@ -21,7 +21,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from evolution.store.influx_points import CHUNK_CHARACTERS
 from gateway.embedded.nats_server import free_port
+from schemas.experience import ExperienceRecord
 
 BINARY = shutil.which("victoria-metrics")
 
@@ -175,3 +177,29 @@ class InfluxDoor:
     def stop(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def row(record: ExperienceRecord, stored_us: int = 0) -> dict[str, str | int]:
+    """A pivoted row, with the body in chunks as a long record has."""
+    body = record.model_dump_json()
+    size = 1000 if len(body) < 10_000 else CHUNK_CHARACTERS
+    chunks = {f"body_{number}": body[at : at + size] for number, at in enumerate(range(0, len(body), size))}
+    moment = record.at.isoformat().replace("+00:00", "Z")
+    return {"_time": moment, "slot": "1", **chunks, "stored_us": stored_us}
+
+
+def parameters(query: dict) -> dict:
+    """The bound parameters of a query, read from the AST that influxdb-client sends beside the text."""
+    found = {}
+    for statement in query["extern"]["body"]:
+        assignment = statement["assignment"]
+        found[assignment["id"]["name"]] = literal(assignment["init"])
+    return found
+
+
+def literal(expression: dict) -> object:
+    if expression["type"] == "ArrayExpression":
+        return [literal(element) for element in expression["elements"]]
+    if expression["type"] == "IntegerLiteral":
+        return int(expression["value"])
+    return expression["value"]
