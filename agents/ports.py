@@ -209,9 +209,9 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Candidates best first with their propensities. ``doubt`` is the chance that nobody can do it, ``threshold`` the
-
-    score below which a candidate is no good, ``abstained`` whether all are.
+    """Candidates with their propensities, in the order in which they are asked: the best first, and where exploring is
+    allowed the most hopeful of the others third. ``doubt`` is the chance that nobody can do it, ``threshold`` the score
+    below which a candidate is no good, ``abstained`` whether all are.
     """
 
     candidates: tuple[Candidate, ...]

@@ -63,7 +63,8 @@ class LearnedOrder:
         order = sorted(range(len(found)), key=lambda at: (-float(judged.chances[at]), -found[at].score))
         best = best_probabilities(judged.chances[order], judged.amount[order], judged.laid.steps[order])
         places = shortlisted(best, limit)
-        places = [places[at] for at in hopeful_third(best[places])]
+        if bound > 0.0:  # whoever explores nothing tries nobody as a stand-in either
+            places = [places[at] for at in hopeful_third(best[places])]
         shares = propensities(best[places] / best[places].sum(), bound)
         candidates = tuple(
             _candidate(found[order[place]], judged, order[place], float(shown.words[order[place]]), float(share))

@@ -132,3 +132,16 @@ async def test_explaining_tells_features_contributions_and_the_tasks_that_counte
     odds = sum(told.contributions.values())
     assert told.features.keys() == told.contributions.keys()
     assert 1 / (1 + np.exp(-odds)) == pytest.approx(told.score, abs=0.05)
+
+
+async def test_who_stands_in_third_is_tried_only_where_exploring_is_allowed(world):
+    for name, degrees, success in (("best", 5, 1.0), ("second", 6, 0.9), ("middling", 7, 0.6)):
+        await world.add(name, degrees)
+        world.policies.teach(name, 0, success, times=30)
+    await world.add("newcomer", 70)
+    bold = await match(world, lot=Lot("learned-1", world.policies.edition, bound=0.5))
+    shy = await match(world, lot=Lot("learned-1", world.policies.edition, bound=0.0))
+    scores = [candidate.score for candidate in shy.candidates]
+    assert scores == sorted(scores, reverse=True)
+    assert ids(shy)[:3] == ["best", "second", "middling"]
+    assert ids(bold)[:3] == ["best", "second", "newcomer"]
