@@ -19,7 +19,7 @@ from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.compaction import Compacted
 from evolution.tiers.forgetting import Forgotten
 from evolution.tiers.summary import DayOfAgent, by_day, summed
-from gateway.roles.evolution import guard_of
+from gateway.experience_store import guard_of
 from gateway.roles.foundation import object_store
 from gateway.settings import Settings
 from schemas.base import now

@@ -21,7 +21,7 @@ from evolution.rules.making import AutomaticRules
 from evolution.store.moments import microseconds
 from evolution.tiers.cold_files import ColdFiles
 from evolution.wiring import build_store
-from gateway.roles.evolution import store_settings
+from gateway.experience_store import store_settings
 from gateway.roles.foundation import object_store, open_bus
 from gateway.roles.running import configure_logging
 from gateway.settings import Settings

@@ -8,7 +8,7 @@ from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import failed
-from gateway.roles.evolution import store_settings
+from gateway.experience_store import store_settings
 from gateway.settings import Settings
 
 

@@ -11,7 +11,7 @@ from evolution.policies.changes import Who
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
-from gateway.roles.evolution import store_settings
+from gateway.experience_store import store_settings
 from gateway.settings import Settings
 
 if TYPE_CHECKING:

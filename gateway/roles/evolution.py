@@ -6,12 +6,9 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from evolution.privacy.guard import Guard
-from evolution.privacy.keys import KeyRing
-from evolution.privacy.redaction import Redaction
-from evolution.tiers.cold_files import ColdFiles
-from evolution.wiring import StoreKind, StoreSettings, build_store, run_recorder
-from gateway.roles.foundation import object_store, open_bus
+from evolution.wiring import build_store, run_recorder
+from gateway.experience_store import store_settings
+from gateway.roles.foundation import open_bus
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -60,33 +57,3 @@ async def kept_going(
             logger.exception("%s failed; it is started again in %.0f s", what, retry_s)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), retry_s)
-
-
-def guard_of(settings: Settings) -> Guard:
-    """What is done to task text and feedback before they are stored."""
-    experience = settings.experience
-    keys = KeyRing(experience.key_file) if experience.key_file else None
-    return Guard(keys, Redaction(experience.redact))
-
-
-def store_settings(settings: Settings, *, read_only: bool = False) -> StoreSettings:
-    """InfluxDB when its URL is set, else the embedded file."""
-    influx = settings.influx
-    guard = guard_of(settings)
-    if influx.url is None:
-        return StoreSettings(
-            kind=StoreKind.SQLITE,
-            path=settings.experience_file,
-            read_only=read_only,
-            guard=guard,
-            cold=ColdFiles(*object_store(settings)),
-        )
-    return StoreSettings(
-        guard=guard,
-        kind=StoreKind.INFLUX,
-        url=influx.url,
-        token=influx.token.get_secret_value() if influx.token else "",
-        org=influx.org,
-        retention_days=influx.retention_days,
-        read_only=read_only,
-    )
