@@ -20,6 +20,7 @@ from torch import Tensor
 
 Linear = Callable[[Tensor], Tensor]
 Weight = tuple[Tensor, Tensor]
+Shape = tuple[int, int]
 
 PACKED_FOR_ROWS = 256
 """Weights are laid out for batches of about so many tokens; any number may come."""
@@ -35,6 +36,19 @@ class _Layer:
     widen: Linear
     narrow: Linear
     out_norm: Weight
+
+
+@dataclass(frozen=True, slots=True)
+class _Padding:
+    """How windows of different lengths lie in one rectangle, (windows, longest): made once a pass, for all layers.
+
+    ``places``, (tokens,) int64: where each token lies. ``sources``, (windows * longest,) int64: which token lies in a
+    place, any where there is none. ``mask``, (windows, 1, 1, longest) float32: 0 for tokens, -inf where there is none.
+    """
+
+    places: Tensor
+    sources: Tensor
+    mask: Tensor
 
 
 class Bert:
@@ -67,14 +81,15 @@ class Bert:
 
         Padding is only there where tokens meet, in attention; all else is computed for real tokens alone.
         """
-        lengths = torch.tensor([len(window) for window in windows])
-        real = torch.arange(int(lengths.max())) < lengths[:, None]
+        lengths = np.array([len(window) for window in windows])
+        positions = np.concatenate([np.arange(length) for length in lengths])
+        shape = (len(windows), int(lengths.max()))
+        padding = None if len(positions) == shape[0] * shape[1] else _padding(lengths, positions, shape)
         ids = torch.tensor([token for window in windows for token in window])
-        hidden = self._embed(ids, real.nonzero()[:, 1])
-        places = None if bool(real.all()) else real
+        hidden = self._embed(ids, torch.from_numpy(positions))
         for layer in self._layers:
-            hidden = self._block(hidden, real.shape, places, layer)
-        owners = torch.repeat_interleave(torch.arange(len(windows)), lengths)
+            hidden = self._block(hidden, shape, padding, layer)
+        owners = torch.from_numpy(np.repeat(np.arange(len(windows)), lengths))
         sums: NDArray[np.float32] = torch.zeros(len(windows), self.dimension).index_add_(0, owners, hidden).numpy()
         return sums
 
@@ -82,27 +97,36 @@ class Bert:
         """(tokens, dimension)."""
         return self._normalised(functional.embedding(ids, self._words) + self._positions[positions], self._norm)
 
-    def _block(self, hidden: Tensor, shape: torch.Size, real: Tensor | None, layer: _Layer) -> Tensor:
-        mixed = layer.attention_out(self._attention(hidden, shape, real, layer))
+    def _block(self, hidden: Tensor, shape: Shape, padding: _Padding | None, layer: _Layer) -> Tensor:
+        mixed = layer.attention_out(self._attention(hidden, shape, padding, layer))
         hidden = self._normalised(hidden + mixed, layer.attention_norm)
         return self._normalised(hidden + layer.narrow(layer.widen(hidden)), layer.out_norm)
 
-    def _attention(self, hidden: Tensor, shape: torch.Size, real: Tensor | None, layer: _Layer) -> Tensor:
-        """(tokens, dimension). ``shape`` is (windows, longest); ``real`` marks tokens in it when some are padding."""
+    def _attention(self, hidden: Tensor, shape: Shape, padding: _Padding | None, layer: _Layer) -> Tensor:
+        """(tokens, dimension). ``shape`` is (windows, longest)."""
         projected = layer.query_key_value(hidden)
         width = hidden.shape[1]
-        if real is not None:
-            padded = projected.new_zeros(*shape, 3 * width)
-            padded[real] = projected
-            projected = padded
+        if padding is not None:
+            projected = projected.index_select(0, padding.sources)
         query, key, value = projected.view(*shape, 3, self._heads, width // self._heads).permute(2, 0, 3, 1, 4)
-        attend = None if real is None else real[:, None, None, :]
+        attend = None if padding is None else padding.mask
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=attend)
-        joined = mixed.transpose(1, 2).reshape(*shape, width)
-        return joined.reshape(-1, width) if real is None else joined[real]
+        joined = mixed.transpose(1, 2).reshape(-1, width)
+        return joined if padding is None else joined.index_select(0, padding.places)
 
     def _normalised(self, hidden: Tensor, norm: Weight) -> Tensor:
         return functional.layer_norm(hidden, (self.dimension,), norm[0], norm[1], self._epsilon)
+
+
+def _padding(lengths: NDArray[np.int64], positions: NDArray[np.int64], shape: Shape) -> _Padding:
+    places = np.repeat(np.arange(shape[0]) * shape[1], lengths) + positions
+    sources = np.zeros(shape[0] * shape[1], dtype=np.int64)
+    sources[places] = np.arange(len(places))
+    mask = np.full(len(sources), -np.inf, dtype=np.float32)
+    mask[places] = 0
+    return _Padding(
+        torch.from_numpy(places), torch.from_numpy(sources), torch.from_numpy(mask).view(shape[0], 1, 1, shape[1])
+    )
 
 
 def _pair(weights: dict[str, Tensor], name: str) -> Weight:
