@@ -2,32 +2,30 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from evolution.wiring import build_store, run_recorder
 from gateway.experience_store import store_settings
 from gateway.roles.foundation import open_bus
+from gateway.roles.yielding import give_way
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 RETRY_S = 30.0
-NICE = 5
-"""Learning yields to tasks where cores are short: what is recorded waits in a durable stream meanwhile."""
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
+    # Before anything heavy is loaded. What is recorded waits in a durable stream meanwhile.
+    give_way(settings.learning.niceness)
     from agents.evolving.live.service import RefinementService
     from gateway.experience_desk import compact_on_schedule
     from gateway.learning.desk import learn_policies
     from gateway.mining_desk import mine_on_schedule
     from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
 
-    with suppress(OSError):
-        os.nice(NICE)
     async with open_bus(settings, "aos-evolution") as bus:
         store = build_store(store_settings(settings))
         refiner = RefinementService(bus.nc)

@@ -155,6 +155,12 @@ class Learning(Section):
         description="seconds between two versions at least; more once thousands of outcomes are behind one",
     )
     least_outcomes: PositiveInt = Field(default=50, description="outcomes that the first version needs")
+    niceness: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="how far the evolution role gives way where cores are short: 0 not at all, 19 to everything else",
+    )
     review_beyond: float = Field(
         default=0.5, ge=0, le=1, description="share of recent choices that may change without a person's review"
     )
