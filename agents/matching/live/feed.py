@@ -8,9 +8,11 @@ good one in place, and is said in the log and by explain. Between versions every
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import takewhile
 
 from nats.js import JetStreamContext
 from pydantic import ValidationError
@@ -19,7 +21,7 @@ from agents.background_tasks import begun, ended
 from agents.errors import BusUnavailable
 from agents.matching.live.lessons import lessons_of
 from agents.matching.live.loading import Loader
-from agents.matching.live.policy import Outcome
+from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.ranker import LearnedOrder
 from agents.ports import Lot
 from agents.registry.kv_feed import KvEntry, follow
@@ -34,6 +36,8 @@ from tensor_layer.ports import Blobs, Vector
 logger = logging.getLogger(__name__)
 
 RECENT_OUTCOMES = 2_048
+NEWS_EVERY_S = 0.5
+"""So often what was learned makes remembered matches and plans outdated: each costs some milliseconds to make anew."""
 RETRY_S = 5.0
 
 Cards = Callable[[str], Mapping[str, AgentCard]]
@@ -54,6 +58,8 @@ class PolicyFeed:
         self._problems: dict[tuple[str, str], str] = {}
         self._recent: dict[str, deque[Outcome]] = {}
         self._edition = 0
+        self._news = False
+        self._news_at = 0.0
         self._dimension = 0
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,7 +94,7 @@ class PolicyFeed:
         if task_id is not None:
             drawn = position(f"explore {policy}", task_id)
             ticket = drawn if drawn < state.exploration else None
-        return Lot(policy, self._edition, state.exploration, ticket)
+        return Lot(policy, self._edition_now(), state.exploration, ticket)
 
     def state(self, tenant: str) -> PolicyState | None:
         """What applies to the tenant; None while nobody said anything."""
@@ -100,16 +106,12 @@ class PolicyFeed:
 
     def learn(self, records: Sequence[ExperienceRecord]) -> None:
         """Count what became of tasks. Of tenants whose state is not known yet nothing is kept."""
-        lessons = [
-            (record.tenant, lesson)
-            for record in records
-            if record.tenant in self._states
-            for lesson in lessons_of(record, self._dimension)
-        ]
-        for tenant, lesson in lessons:
-            self._count(tenant, lesson)
-        if lessons:
-            self._edition += 1
+        lessons: dict[str, list[Outcome]] = {}
+        for record in records:
+            if record.tenant in self._states:
+                lessons.setdefault(record.tenant, []).extend(lessons_of(record, self._dimension))
+        for tenant, outcomes in lessons.items():
+            self._count(tenant, outcomes)
 
     def problem(self, tenant: str) -> str:
         """Why the policy that should be in force is not, in words; empty when it is."""
@@ -162,14 +164,20 @@ class PolicyFeed:
                 logger.error("policy %s of tenant %s is not used, the last good one stays: %s", policy, tenant, error)
             self._problems[tenant, policy] = str(error)
             return
-        known = set(live.past.task_ids)
-        for outcome in self._recent.get(tenant, ()):
-            if outcome.task_id not in known:
-                live.learn(outcome)
+        await self._catch_up(tenant, live)
         self._orders[tenant, policy] = LearnedOrder(policy, live)
         self._problems.pop((tenant, policy), None)
         self._edition += 1
         logger.info("tenant %s routes by policy %s, learned from %d outcomes", tenant, policy, live.events)
+
+    async def _catch_up(self, tenant: str, live: LivePolicy) -> None:
+        """Count what was heard and the version does not know: all but the very latest off the event loop."""
+        heard = tuple(self._recent.get(tenant, ()))
+        known = await asyncio.to_thread(set, live.past.task_ids)
+        await asyncio.to_thread(live.learn_all, [one for one in heard if one.task_id not in known])
+        latest = self._recent.get(tenant, ())
+        since = list(takewhile(lambda one: not heard or one is not heard[-1], reversed(latest)))
+        live.learn_all([one for one in reversed(since) if one.task_id not in known])
 
     def _forget_unused(self, tenant: str, state: PolicyState) -> None:
         wanted = {*_in_use(state), self._in_force.get(tenant)}
@@ -178,14 +186,21 @@ class PolicyFeed:
         for key in [key for key in self._problems if key[0] == tenant and key[1] not in wanted]:
             del self._problems[key]
 
-    def _count(self, tenant: str, outcome: Outcome) -> None:
-        self._recent.setdefault(tenant, deque(maxlen=RECENT_OUTCOMES)).append(outcome)
-        state = self._states.get(tenant)
-        if state is None or state.frozen:
+    def _count(self, tenant: str, outcomes: list[Outcome]) -> None:
+        self._recent.setdefault(tenant, deque(maxlen=RECENT_OUTCOMES)).extend(outcomes)
+        state = self._states[tenant]
+        if state.frozen or not outcomes:
             return
         for (whose, policy), order in self._orders.items():
             if whose == tenant and policy != state.reference:
-                order.live.learn(outcome)
+                order.live.learn_all(outcomes)
+        self._news = True
+
+    def _edition_now(self) -> int:
+        if self._news and time.monotonic() - self._news_at >= NEWS_EVERY_S:
+            self._edition += 1
+            self._news, self._news_at = False, time.monotonic()
+        return self._edition
 
 
 def _policy_for(state: PolicyState, task_id: str | None) -> str | None:

@@ -80,10 +80,24 @@ class TaskGroups:
         """(groups, dimension) of each level: what a snapshot keeps."""
         return tuple(level.centres for level in self._levels)
 
+    @property
+    def counts(self) -> Floats:
+        """(2, agents, groups of all levels) failures and successes, faded: kept too, for counting anew costs more."""
+        agents = max(level.table.shape[1] for level in self._levels)
+        for level in self._levels:
+            level.know(agents)
+        return np.concatenate([level.table for level in self._levels], axis=2)
+
     def restore(self, centres: tuple[Floats, ...], past: PastTasks, agents: int) -> None:
-        """Groups of a snapshot, counted again from its past."""
+        """Groups counted from the past."""
         self._levels = [_Level(each, np.zeros((2, agents, len(each)), dtype=np.float32)) for each in centres]
         self._recount(past)
+
+    def resume(self, centres: tuple[Floats, ...], counts: Floats) -> None:
+        """Groups of a snapshot with their ``counts``."""
+        ends = np.cumsum([len(each) for each in centres])[:-1]
+        tables = np.split(counts.astype(np.float32), ends, axis=2)
+        self._levels = [_Level(each, table.copy()) for each, table in zip(centres, tables, strict=True)]
 
     def find(self, past: PastTasks, agents: int, events: int) -> None:
         """Find groups when they are due: half a second with 20,000 past tasks. A count made anew costs a tenth."""
@@ -104,6 +118,24 @@ class TaskGroups:
             counts = level.table[:, agent] * np.exp(-share / MEMORY)
             level.table[:, agent] = counts + np.outer((1.0 - outcome, outcome), share)
 
+    def add_all(self, vectors: Floats, agents: NDArray[np.int32], outcomes: Floats) -> None:
+        """Many steps, oldest first, as if each were added by itself. (steps, dimension) and (steps,) twice."""
+        if not len(agents):
+            return
+        order = np.argsort(agents, kind="stable")
+        who, kept = agents[order], outcomes[order]
+        lasts = np.append(np.flatnonzero(np.diff(who)), len(who) - 1)
+        runs = np.diff(np.append(-1, lasts))
+        for level in self._levels:
+            level.know(int(who[-1]) + 1)
+            shares = level.members(vectors)[order]
+            sums = shares.cumsum(axis=0, dtype=np.float64)
+            ends = sums[lasts]
+            weights = shares * np.exp((sums - np.repeat(ends, runs, axis=0)) / MEMORY)
+            level.table[:, who[lasts]] *= np.exp(-np.diff(ends, axis=0, prepend=0.0) / MEMORY)
+            for side, counted in enumerate((1.0 - kept, kept)):
+                level.table[side, who[lasts]] += np.add.reduceat(weights * counted[:, None], lasts - runs + 1, axis=0)
+
     def evidence(self, vector: Floats, agents: int, usual: float, own: Steps = NO_STEPS) -> GroupEvidence:
         """Of each of so many agents at a task like this. ``usual`` is the share of all steps that succeed.
 
@@ -122,20 +154,9 @@ class TaskGroups:
 
     def _recount(self, past: PastTasks) -> None:
         self.outdated = False
-        if not past.count:
-            return
-        order = np.argsort(past.agents, kind="stable")
-        who, outcomes = past.agents[order], past.outcomes[order]
-        lasts = np.append(np.flatnonzero(np.diff(who)), len(who) - 1)
-        runs = np.diff(np.append(-1, lasts))
         for level in self._levels:
-            level.know(int(who[-1]) + 1)
-            shares = level.members(past.vectors)[order]
-            sums = shares.cumsum(axis=0, dtype=np.float64)
-            weights = shares * np.exp((sums - np.repeat(sums[lasts], runs, axis=0)) / MEMORY)
             level.table[:] = 0.0
-            for side, counted in enumerate((1.0 - outcomes, outcomes)):
-                level.table[side, who[lasts]] = np.add.reduceat(weights * counted[:, None], lasts - runs + 1, axis=0)
+        self.add_all(past.vectors, past.agents, past.outcomes)
 
 
 def _middles(vectors: Floats, count: int) -> Floats:

@@ -112,20 +112,25 @@ class PastTasks:
         self.task_ids.append(task_id)
         self.count += 1
 
-    def extend(self, task_ids: Sequence[str], vectors: Floats, agents: Rows, outcomes: Floats) -> None:
-        """Many steps at once, oldest first."""
+    def extend(
+        self, task_ids: Sequence[str], vectors: NDArray[Any], agents: NDArray[Any], outcomes: NDArray[Any]
+    ) -> None:
+        """Many steps at once, oldest first; of any number format."""
+        needed = min(self.capacity, self.count + len(task_ids))
+        if needed > len(self._agents):
+            self._grow(needed)
         for start in range(0, len(task_ids), DROPPED_ROWS):
             rows = slice(start, start + DROPPED_ROWS)
             self._extend(task_ids[rows], vectors[rows], agents[rows], outcomes[rows])
 
-    def _extend(self, task_ids: Sequence[str], vectors: Floats, agents: Rows, outcomes: Floats) -> None:
+    def _extend(
+        self, task_ids: Sequence[str], vectors: NDArray[Any], agents: NDArray[Any], outcomes: NDArray[Any]
+    ) -> None:
         if self.count + len(task_ids) > self.capacity:
             for row, task_id in enumerate(task_ids):
                 self.add(task_id, vectors[row], int(agents[row]), float(outcomes[row]))
             return
         end = self.count + len(task_ids)
-        if end > len(self._agents):
-            self._grow(end)
         rows = slice(self.count, end)
         self._vectors[rows], self._agents[rows], self._outcomes[rows] = vectors, agents, outcomes
         self.task_ids += task_ids

@@ -23,6 +23,7 @@ from schemas.policy import AgentStanding, Lineage, PolicySnapshot, PolicyUnreada
 CHUNK_ROWS = 1_024
 OUTCOMES = "past-outcomes"
 GROUPS = "groups"
+COUNTS = "group-counts"
 _VECTORS = "past-vectors-"
 _ID_BYTES = 64
 _DAMAGES = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -52,6 +53,7 @@ def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
         centres = policy.groups.centres
         sizes = np.array([len(level) for level in centres], dtype=np.int64)
         parts[GROUPS] = _packed_many(sizes=sizes, centres=np.concatenate(centres).astype(np.float16))
+        parts[COUNTS] = _packed(policy.groups.counts.astype(np.float16))
     return parts
 
 
@@ -83,8 +85,19 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
     if OUTCOMES in parts:
         _remember(policy, parts, dimension)
     if GROUPS in parts:
-        policy.groups.restore(_centres(parts[GROUPS], dimension), policy.past, len(policy.standings))
+        _group(policy, parts, dimension)
     return policy
+
+
+def _group(policy: LivePolicy, parts: Mapping[str, bytes], dimension: int) -> None:
+    centres = _centres(parts[GROUPS], dimension)
+    if COUNTS not in parts:  # a version made before counts were kept
+        policy.groups.restore(centres, policy.past, len(policy.standings))
+        return
+    counts = _unpacked(parts[COUNTS])
+    if counts.ndim != 3 or counts.shape[0] != 2 or counts.shape[2] != sum(map(len, centres)):
+        raise PolicyUnreadable(f"the policy's groups have counts of the shape {counts.shape}")
+    policy.groups.resume(centres, counts)
 
 
 def _centres(content: bytes, dimension: int) -> tuple[NDArray[np.float32], ...]:
@@ -107,7 +120,7 @@ def _remember(policy: LivePolicy, parts: Mapping[str, bytes], dimension: int) ->
     if len(agents) and not 0 <= int(agents.min()) <= int(agents.max()) < len(policy.standings):
         raise PolicyUnreadable("the policy's past speaks of agents that it does not name")
     names = [bytes(one).decode(errors="replace") for one in ids.tolist()]
-    policy.past.extend(names, vectors.astype(np.float32), agents.astype(np.int64), outcomes["outcomes"])
+    policy.past.extend(names, vectors, agents, outcomes["outcomes"])
 
 
 def _packed(array: NDArray[Any]) -> bytes:

@@ -111,3 +111,22 @@ def test_one_outcome_moves_the_chance_the_right_way(success):
     after = policy.judge(vector, ("a", "b"), shown(2)).chances
     gap = float(after[0] - after[1]) - float(before[0] - before[1])
     assert gap > 0 if success else gap < 0
+
+
+def test_outcomes_learned_at_once_teach_what_they_teach_one_by_one():
+    (one_by_one, rng), (at_once, _) = (taught({"a": 0, "b": 1}, 300) for _ in range(2))
+    told = [
+        outcome(
+            5_000 + number, "abc"[number % 3], near(number % 2, rng), float(number % 5 < 2), latency_ms=20.0 + number
+        )
+        for number in range(50)
+    ]
+    for each in told:
+        one_by_one.policy.learn(each)
+    at_once.policy.learn_all(told)
+    at_once.policy.learn_all([])
+    assert at_once.policy.events == one_by_one.policy.events == 350
+    assert at_once.policy.past.task_ids == one_by_one.policy.past.task_ids
+    vector = near(1, rng)
+    chances = [each.policy.judge(vector, ("a", "b", "c"), shown(3)).chances for each in (one_by_one, at_once)]
+    assert chances[1] == pytest.approx(chances[0], abs=1e-4)

@@ -1,12 +1,23 @@
 """A policy through its file: what comes back judges alike, and what is damaged is refused with clear words."""
 
+import io
+
 import numpy as np
 import pytest
 
 from agents.matching.live.features import Shown
 from agents.matching.live.past import PastTasks
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
-from agents.matching.live.snapshots import CHUNK_ROWS, GROUPS, OUTCOMES, Title, artefacts_of, policy_of, snapshot_of
+from agents.matching.live.snapshots import (
+    CHUNK_ROWS,
+    COUNTS,
+    GROUPS,
+    OUTCOMES,
+    Title,
+    artefacts_of,
+    policy_of,
+    snapshot_of,
+)
 from agents.matching.live.standings import Standings
 from schemas.policy import Lineage, PolicyUnreadable, dumps, loads
 
@@ -71,8 +82,26 @@ def test_groups_come_back_and_judge_alike():
     assert other.chances == pytest.approx(one.chances, abs=5e-3)
 
 
+def test_groups_of_a_version_without_counts_are_counted_from_its_past():
+    before = learned(300)
+    parts = artefacts_of(before)
+    with_counts = policy_of(snapshot_of(before, TITLE, {}), parts, DIMENSION)
+    del parts[COUNTS]
+    without = policy_of(snapshot_of(before, TITLE, {}), parts, DIMENSION)
+    assert np.allclose(without.groups.counts, with_counts.groups.counts, atol=0.05)
+
+
+def test_counts_of_other_groups_are_refused():
+    policy = learned(300)
+    parts = artefacts_of(policy)
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros((2, 3, 1), dtype=np.float16))
+    with pytest.raises(PolicyUnreadable, match=r"counts of the shape \(2, 3, 1\)"):
+        policy_of(snapshot_of(policy, TITLE, {}), parts | {COUNTS: buffer.getvalue()}, DIMENSION)
+
+
 @pytest.mark.parametrize("cut", [0, 10, -10])
-@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, "past-vectors-000"])
+@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, COUNTS, "past-vectors-000"])
 def test_a_damaged_artefact_is_refused(name, cut):
     policy = learned(300)
     parts = artefacts_of(policy)

@@ -120,3 +120,18 @@ def test_what_people_say_counts_from_the_next_look_on():
     groups.outdated = True
     groups.find(past, KINDS, past.count + 1)
     assert groups.evidence(vector, KINDS, USUAL).chances[0] < 0.3
+
+
+def test_many_steps_at_once_count_as_one_by_one():
+    rng = np.random.default_rng(5)
+    past = past_of(FIRST_AT, rng)
+    one_by_one, at_once = found(past), found(past)
+    vectors = np.stack([task(number % KINDS, rng) for number in range(200)])
+    agents = rng.integers(0, KINDS + 2, 200).astype(np.int32)
+    outcomes = rng.integers(0, 2, 200).astype(np.float32)
+    for vector, agent, outcome in zip(vectors, agents, outcomes, strict=True):
+        one_by_one.add(vector, int(agent), float(outcome))
+    at_once.add_all(vectors, agents, outcomes)
+    assert np.allclose(at_once.counts, one_by_one.counts, atol=1e-4)
+    at_once.add_all(vectors[:0], agents[:0], outcomes[:0])
+    assert np.allclose(at_once.counts, one_by_one.counts, atol=1e-4)
