@@ -8,18 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from nats.aio.client import Client
 
 from gateway.errors import NotFound, Overloaded, SchemaInvalid
 from schemas.parts import Modality, Part
-from schemas.percept import EncoderVersion
 from schemas.problem import FieldProblem
 from tensor_layer.encoding.remote import RemotePartEncoder, RemoteTextEncoder
 from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
-from tensor_layer.encoding.versions import space_of, space_of_card
+from tensor_layer.encoding.versions import space_of_card
 from tensor_layer.errors import EncoderUnavailable, UnreadablePart
-from tensor_layer.ports import Blobs, Vector
+from tensor_layer.ports import Blobs, Discerned, EncoderCard, Vector
+from tensor_layer.senses import unfamiliar
 
 ANY_MODEL = "aos"
 REQUESTS_MAX = 32
@@ -30,13 +29,18 @@ REQUESTS_MAX = 32
 class EncoderView:
     """One encoder that made some of the vectors."""
 
-    modality: Modality
-    version: EncoderVersion
-    space: str
+    card: EncoderCard
+
+    @property
+    def space(self) -> str:
+        """Vectors of one space may be compared."""
+        return space_of_card(self.card)
 
     def as_json(self) -> dict[str, Any]:
-        """For the reply: vectors of one space may be compared."""
-        return {"modality": self.modality.value, **self.version.model_dump(), "space": self.space}
+        """For the reply."""
+        card = self.card
+        about = {"space": self.space, "dtype": card.dtype, "device": card.device, "licence": card.licence}
+        return {"modality": card.modality.value, **card.version.model_dump(), **about}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Embedded:
     text_tokens: int
     cut: tuple[int, ...]
     """Texts whose end was not read."""
+    unfamiliar: tuple[int, ...]
+    """Pictures and sounds unlike what their encoder was trained on: their vectors mean little."""
 
 
 class EmbeddingDesk:
@@ -88,57 +94,56 @@ class EmbeddingDesk:
         places: dict[Modality, list[int]] = {modality: [] for modality in modalities}
         for index, part in enumerate(parts):
             places[part.modality or Modality.TEXT].append(index)
-        rows: list[Vector] = [np.zeros(0, np.float32)] * len(parts)
+        found: dict[int, Discerned] = {}
         for modality, indices in places.items():
-            for index, row in zip(indices, await self._rows(modality, indices, parts), strict=True):
-                rows[index] = row
+            found |= zip(indices, await self._rows(modality, indices, parts), strict=True)
         texts = {index: part.text for index, part in enumerate(parts) if part.text is not None}
         return Embedded(
-            rows=tuple(rows),
+            rows=tuple(found[index].vector for index in range(len(parts))),
             encoders=tuple(encoders.values()),
             text_tokens=sum(min(len(text), ENCODED_CHARACTERS_MAX) // 4 + 2 for text in texts.values()),
             cut=tuple(index for index, text in texts.items() if len(text) > ENCODED_CHARACTERS_MAX),
+            unfamiliar=tuple(index for index in sorted(found) if unfamiliar(found[index].familiarity)),
         )
 
     async def _view(self, modality: Modality) -> EncoderView:
         if modality is Modality.TEXT:
             if self._text is None:
                 self._text = await RemoteTextEncoder.discover(self._nc, timeout_s=self._timeout_s)
-            return EncoderView(modality, self._text.version, space_of(self._text.version))
+            assert self._text.card is not None
+            return EncoderView(self._text.card)
         if modality not in self._senses:
             found = await RemotePartEncoder.discover(self._nc, modality, self._blobs, timeout_s=self._timeout_s)
             if found is None:
                 raise EncoderUnavailable(f"there is no encoder for {modality}: see perception.{modality} in aos.toml")
             self._senses[modality] = found
-        card = self._senses[modality].card
-        return EncoderView(modality, card.version, space_of_card(card))
+        return EncoderView(self._senses[modality].card)
 
-    async def _rows(self, modality: Modality, indices: Sequence[int], parts: Sequence[Part]) -> Sequence[Vector]:
+    async def _rows(self, modality: Modality, indices: Sequence[int], parts: Sequence[Part]) -> Sequence[Discerned]:
         if modality is Modality.TEXT:
             assert self._text is not None
-            return list(await self._text.encode([parts[index].text or "" for index in indices]))
+            rows = await self._text.encode([parts[index].text or "" for index in indices])
+            return [Discerned(row, None) for row in rows]
         return await asyncio.gather(*(self._row(self._senses[modality], index, parts[index]) for index in indices))
 
-    async def _row(self, encoder: RemotePartEncoder, index: int, part: Part) -> Vector:
+    async def _row(self, encoder: RemotePartEncoder, index: int, part: Part) -> Discerned:
         try:
-            row: Vector = (await encoder.encode([part]))[0]
+            return (await encoder.discern([part]))[0]
         except UnreadablePart as error:
-            field = FieldProblem(
-                field=f"input[{index}]", problem=error.problem or str(error), expected=f"an {encoder.card.modality}"
-            )
+            expected = "a picture" if encoder.card.modality is Modality.IMAGE else "a sound"
+            field = FieldProblem(field=f"input[{index}]", problem=error.problem or str(error), expected=expected)
             raise SchemaInvalid(f"input[{index}]: {field.problem}", code=error.code, fields=(field,)) from error
-        return row
 
 
 def _check_model(model: str, encoders: Sequence[EncoderView]) -> None:
     """One request, one space, and the encoder that the client named."""
     if len({encoder.space for encoder in encoders}) > 1:
-        told = ", ".join(f"{each.modality}: {each.space}" for each in encoders)
+        told = ", ".join(f"{each.card.modality}: {each.space}" for each in encoders)
         raise SchemaInvalid(
             f"the inputs' encoders live in different spaces ({told}): their vectors cannot be compared",
             next_step="send one request for each modality",
         )
-    known = {ANY_MODEL} | {encoder.version.name for encoder in encoders} | {encoder.space for encoder in encoders}
+    known = {ANY_MODEL} | {encoder.card.version.name for encoder in encoders} | {encoder.space for encoder in encoders}
     if model not in known:
         raise NotFound(
             f"no encoder here is called {model!r:.100}; for these inputs there is {', '.join(sorted(known))}",

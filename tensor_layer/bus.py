@@ -20,7 +20,7 @@ from schemas.parts import Modality, Part
 from schemas.tensor import EncodeReply, EncodeRequest
 from tensor_layer.encoding.versions import space_of, space_of_card
 from tensor_layer.errors import TensorLayerError
-from tensor_layer.ports import DiscerningPartEncoder, PartEncoder, TextEncoder, Vector
+from tensor_layer.ports import DiscerningPartEncoder, EncoderCard, PartEncoder, TextEncoder, Vector
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +58,17 @@ class PerceptionService:
     """
 
     def __init__(
-        self, connection: Client, encoder: TextEncoder, senses: Mapping[Modality, PartEncoder] | None = None
+        self,
+        connection: Client,
+        encoder: TextEncoder,
+        senses: Mapping[Modality, PartEncoder] | None = None,
+        text_card: EncoderCard | None = None,
     ) -> None:
-        """``senses``: the encoders of modalities beside text. Nobody answers for one that is not among them."""
+        """``senses``: the encoders of modalities beside text. Nobody answers for one that is not among them.
+        ``text_card``: what replies say of the text encoder beside its version.
+        """
         self._encoder = encoder
+        self._text_card = text_card
         self._senses = dict(senses or {})
         self._broker = SharedConnectionBroker(connection)
         self._subscribers = [
@@ -138,8 +145,11 @@ class PerceptionService:
         if len(texts) < len(request.parts):
             return EncodeReply(error="unsupported_part: only text inside the message has an encoder on this subject")
         vectors = await self._encoder.encode(texts)
-        version = self._encoder.version
-        return EncodeReply(encoder=version, space=space_of(version), count=len(vectors), vectors=_base64(vectors))
+        version, card = self._encoder.version, self._text_card
+        reply = EncodeReply(encoder=version, space=space_of(version), count=len(vectors), vectors=_base64(vectors))
+        if card is None:
+            return reply
+        return reply.model_copy(update={"dtype": card.dtype, "device": card.device, "licence": card.licence})
 
 
 async def _discerned(encoder: PartEncoder, parts: Sequence[Part]) -> tuple[Vector, tuple[float | None, ...]]:

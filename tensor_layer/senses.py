@@ -31,12 +31,17 @@ class Sense:
     @property
     def unfamiliar(self) -> bool:
         """Whether the encoder does not know such contents."""
-        return self.familiarity is not None and self.familiarity < FAMILIAR_MIN
+        return unfamiliar(self.familiarity)
 
     @property
     def counting(self) -> Vector | None:
         """The vector, when it may take part in the task vector."""
         return self.vector if self.aligned and not self.unfamiliar else None
+
+
+def unfamiliar(familiarity: float | None) -> bool:
+    """Whether a content is taken for something that its encoder was never taught. None: the encoder cannot tell."""
+    return familiarity is not None and familiarity < FAMILIAR_MIN
 
 
 async def sensed(encoder: PartEncoder, part: Part, texts: EncoderVersion) -> Sense:

@@ -19,7 +19,7 @@ from tensor_layer.encoding.sounds import decode_sound
 from tensor_layer.inspection.image import PIXELS_MAX
 from tensor_layer.inspection.inspector import THREADS, PartInspector
 from tensor_layer.perception import PartPerceiver
-from tensor_layer.ports import Blobs, Content, Fusion, Model, PartEncoder, Reentrant, TextEncoder
+from tensor_layer.ports import Blobs, Content, EncoderCard, Fusion, Model, PartEncoder, Reentrant, TextEncoder
 from tensor_layer.storage.blobs import CACHE_LIMIT_BYTES, ObstoreBlobs
 from tensor_layer.towers.serving import fusion as shipped_fusion
 
@@ -53,11 +53,14 @@ class EncoderChoice:
 
 @dataclass(frozen=True, slots=True)
 class Encoders:
-    """What a process encodes with, and what fuses it. ``senses`` holds those of pictures and sounds that it has."""
+    """What a process encodes with, and what fuses it. ``senses`` holds those of pictures and sounds that it has;
+    ``text_card`` says where and in what the text encoder computes, when it is in this process.
+    """
 
     text: TextEncoder
     senses: Mapping[Modality, PartEncoder]
     fusion: Fusion
+    text_card: EncoderCard | None = None
 
 
 def local_text_encoder(
@@ -93,7 +96,7 @@ def local_encoders(blobs: Blobs, choice: EncoderChoice, *, cache_entries: int = 
     audio = audio_model(choice.audio, choice.device, choice.dtype)
     if audio is not None:
         senses[Modality.AUDIO] = LocalPartEncoder(blobs, batched(audio), decode_sound)
-    return Encoders(CachedTextEncoder(batched(text), cache_entries), senses, shipped_fusion())
+    return Encoders(CachedTextEncoder(batched(text), cache_entries), senses, shipped_fusion(), text.card)
 
 
 async def remote_text_encoder(connection: Client, *, cache_entries: int = ENTRIES_MAX) -> CachedTextEncoder:
@@ -113,7 +116,7 @@ async def remote_encoders(connection: Client, blobs: Blobs) -> Encoders:
 
 def perception_service(connection: Client, encoders: Encoders) -> PerceptionService:
     """Answers for these encoders on the bus."""
-    return PerceptionService(connection, encoders.text, encoders.senses)
+    return PerceptionService(connection, encoders.text, encoders.senses, encoders.text_card)
 
 
 def perceiver(

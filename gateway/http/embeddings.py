@@ -16,7 +16,7 @@ from gateway.errors import SchemaInvalid
 from gateway.http.bodies import read_model, tenant_of
 from gateway.http.doors import doors_of
 from gateway.http.openapi import answers, body_of
-from schemas.parts import Modality, Part, data_part, text_part
+from schemas.parts import BlobRef, Modality, Part, data_part, text_part
 from schemas.problem import FieldProblem
 from tensor_layer.ports import Vector
 
@@ -64,7 +64,15 @@ class AudioInput(_Item):
     input_audio: AudioData
 
 
-Item = Annotated[TextInput | ImageInput | AudioInput, Field(discriminator="type")]
+class StoredInput(_Item):
+    """A picture or a sound that was uploaded with POST /v1/blobs: the way for what is too large for a body."""
+
+    type: Literal["ref"]
+    modality: Literal[Modality.IMAGE, Modality.AUDIO]
+    ref: BlobRef = Field(description="the answer of POST /v1/blobs")
+
+
+Item = Annotated[TextInput | ImageInput | AudioInput | StoredInput, Field(discriminator="type")]
 Tokens = list[int]
 
 
@@ -90,7 +98,8 @@ class EmbeddingRequest(BaseModel):
     "/v1/embeddings",
     summary="Encode texts, pictures and sounds",
     description="OpenAI-compatible. Beside strings, input takes chat parts (text, image_url with a data URL, "
-    "input_audio) and data URLs. Vectors are unit-norm; those of one space may be compared.",
+    "input_audio), data URLs, and what was uploaded before (ref). Vectors are unit-norm; those of one space may be "
+    "compared.",
     responses=answers({}),
     openapi_extra=body_of(EmbeddingRequest),
     response_model=None,
@@ -113,10 +122,12 @@ def parts_of(asked: EmbeddingRequest) -> list[Part]:
     return [_part(index, item) for index, item in enumerate(items)]
 
 
-def _part(index: int, item: str | TextInput | ImageInput | AudioInput | Tokens | int) -> Part:
+def _part(index: int, item: str | Item | Tokens | int) -> Part:
     field = f"input[{index}]"
     if isinstance(item, int | list):
         raise _refused(field, "token numbers mean something to one tokenizer only", "the text itself")
+    if isinstance(item, StoredInput):
+        return Part(modality=item.modality, ref=item.ref)
     if isinstance(item, AudioInput):
         return _data(field, item.input_audio.data, Modality.AUDIO, f"audio/{item.input_audio.format}")
     if isinstance(item, ImageInput):
@@ -159,12 +170,14 @@ def _reply(asked: EmbeddingRequest, embedded: Embedded) -> bytes:
     body: dict[str, Any] = {
         "object": "list",
         "data": data,
-        "model": embedded.encoders[0].version.name,
+        "model": embedded.encoders[0].card.version.name,
         "encoders": [encoder.as_json() for encoder in embedded.encoders],
         "usage": {"prompt_tokens": embedded.text_tokens, "total_tokens": embedded.text_tokens},
     }
     if embedded.cut:
         body["cut"] = embedded.cut
+    if embedded.unfamiliar:
+        body["unfamiliar"] = embedded.unfamiliar
     return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from schemas.parts import Part
 from tensor_layer.encoding.batching import BatchingEncoder
-from tensor_layer.errors import UnreadablePart
+from tensor_layer.errors import BlobStoreUnavailable, UnreadablePart
 from tensor_layer.inspection.content import Damaged
 from tensor_layer.ports import Blobs, Content, Discerned, EncoderCard, Vector
 
@@ -93,7 +93,7 @@ class LocalPartEncoder(Generic[Content]):
             source = await self._blobs.local_path(part.ref)
         async with self._room:
             async with self._turns:
-                decoded = await asyncio.to_thread(self._decode, source)
+                decoded = await self._decoded(source)
             row: Vector = (await self._encoder.encode_discerning([decoded]))[0]
         vector, familiarity = row[:-1].copy(), float(row[-1])
         vector.setflags(write=False)
@@ -101,3 +101,9 @@ class LocalPartEncoder(Generic[Content]):
         if len(self._kept) > self._entries:
             self._kept.popitem(last=False)
         return discerned
+
+    async def _decoded(self, source: bytes | Path) -> Content:
+        try:
+            return await asyncio.to_thread(self._decode, source)
+        except OSError as error:
+            raise BlobStoreUnavailable(f"the local copy of an attachment is gone: {error}") from error

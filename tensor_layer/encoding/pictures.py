@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from tensor_layer.inspection.content import Damaged
-from tensor_layer.inspection.image import BROKEN, FORMATS, PIXELS_MAX
+from tensor_layer.inspection.content import Content, Damaged, Kind
+from tensor_layer.inspection.image import BROKEN, FORMATS, PIXELS_MAX, fault_of
+from tensor_layer.inspection.sniffing import sniff
 from tensor_layer.ports import Picture
 
 PAPER = (255, 255, 255)
@@ -34,9 +35,19 @@ def decode_picture(content: bytes | Path, pixels_max: int = PIXELS_MAX) -> Pictu
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Damaged(f"the image has far more than {pixels_max} pixels.", "Send it scaled down.") from error
     except BROKEN as error:
-        raise Damaged(
-            f"it is no image that can be decoded: {error}.", "Send PNG, JPEG, GIF, WebP, TIFF, BMP or AVIF."
-        ) from error
+        raise _undecodable(content, error) from error
+
+
+def _undecodable(content: bytes | Path, error: Exception) -> Damaged:
+    sniffed = sniff(Content.of(content).head())
+    if sniffed.kind is not Kind.IMAGE:
+        return Damaged(
+            f"it is no image: its content is {sniffed.name}.", "Send PNG, JPEG, GIF, WebP, TIFF, BMP or AVIF."
+        )
+    return Damaged(
+        f"the image ({sniffed.media_type}) is damaged or cut off: {fault_of(error)}.",
+        "Export it again and send the new file.",
+    )
 
 
 def _check_shape(image: Image.Image, pixels_max: int) -> None:

@@ -30,7 +30,16 @@ TIMEOUT_S = 30.0
 class RemoteTextEncoder:
     """Implements ``ports.TextEncoder`` over the bus. Safe for concurrent use in one event loop."""
 
-    def __init__(self, connection: Client, version: EncoderVersion, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        connection: Client,
+        version: EncoderVersion,
+        *,
+        card: EncoderCard | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """``card``: what the service said of its encoder, when it was asked."""
+        self.card = card
         self._connection = connection
         self._version = version
         self._timeout_s = timeout_s
@@ -43,7 +52,7 @@ class RemoteTextEncoder:
         reply = await _ask(connection, Modality.TEXT, [text_part("ready")], timeout_s)
         if reply.encoder is None:
             raise EncoderUnavailable(f"the perception service does not say which encoder it runs: {reply}")
-        return cls(connection, reply.encoder, timeout_s=timeout_s)
+        return cls(connection, reply.encoder, card=card_of(reply, Modality.TEXT), timeout_s=timeout_s)
 
     @property
     def version(self) -> EncoderVersion:

@@ -1,6 +1,5 @@
 """Bytes become a sound as encoders want it: mono, 16 kHz, float32. Called by ``contents`` in a thread."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,9 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from tensor_layer.inspection.content import Damaged
+from tensor_layer.inspection.audio import check_riff_size, fault_of
+from tensor_layer.inspection.content import Content, Damaged, Kind
+from tensor_layer.inspection.sniffing import sniff
 from tensor_layer.ports import SAMPLE_RATE_HZ, Sound
 
 BLOCK_SAMPLES = 65_536
@@ -24,13 +25,14 @@ def decode_sound(content: bytes | Path, seconds_max: float = SECONDS_MAX) -> Sou
 
     Raises Damaged for what is no sound, has no samples, or holds NaN or Inf.
     """
-    source = io.BytesIO(content) if isinstance(content, bytes) else content
+    source = Content.of(content)
+    check_riff_size(source)
     try:
-        with soundfile.SoundFile(source) as sound:
+        with source.open() as file, soundfile.SoundFile(file) as sound:
             _check_format(sound)
             samples = np.concatenate(list(_resampled(sound, seconds_max)))
     except (RuntimeError, TypeError, ValueError) as error:  # libsndfile's errors are RuntimeErrors
-        raise Damaged(f"it is no sound that can be decoded: {error}.", "Send WAV, FLAC, OGG, MP3 or AIFF.") from error
+        raise _undecodable(source, error) from error
     if not len(samples):
         raise Damaged("the sound has no samples: it lasts 0 s.", "Send a recording with something in it.")
     return samples
@@ -43,6 +45,16 @@ def sound_windows(sound: Sound, window_samples: int) -> list[Sound]:
     if len(windows) > 1 and len(windows[-1]) < window_samples // 20:
         windows.pop()
     return windows
+
+
+def _undecodable(content: Content, error: Exception) -> Damaged:
+    sniffed = sniff(content.head())
+    if sniffed.kind is not Kind.AUDIO:
+        return Damaged(f"it is no sound: its content is {sniffed.name}.", "Send WAV, FLAC, OGG, MP3 or AIFF.")
+    return Damaged(
+        f"the sound ({sniffed.media_type}) is damaged or cut off: {fault_of(error)}.",
+        "Export it again as WAV, FLAC, OGG, MP3 or AIFF.",
+    )
 
 
 def _check_format(sound: soundfile.SoundFile) -> None:

@@ -19,19 +19,20 @@ RIFF_UNKNOWN_BYTES = 0x7FFF_F000
 
 def look_at_audio(content: Content, media_type: str) -> Seen:
     """Decode and measure. Raises Damaged, also for a sound without samples."""
-    _check_riff_size(content)
+    check_riff_size(content)
     try:
         with content.open() as file, soundfile.SoundFile(file) as sound:
             facts = _facts(sound) | _levels(sound)
     except (RuntimeError, TypeError, ValueError) as error:  # libsndfile's errors are RuntimeErrors
         raise Damaged(
-            f"the sound ({media_type}) cannot be decoded: {error}.", "Export it again as WAV, FLAC, OGG or MP3."
+            f"the sound ({media_type}) cannot be decoded: {fault_of(error)}.",
+            "Export it again as WAV, FLAC, OGG or MP3.",
         ) from error
     return Seen(Modality.AUDIO, media_type, facts)
 
 
-def _check_riff_size(content: Content) -> None:
-    """libsndfile plays what is left of a truncated WAV without a word; its header tells."""
+def check_riff_size(content: Content) -> None:
+    """libsndfile plays what is left of a truncated WAV without a word; its header tells. Raises Damaged."""
     with content.open() as file:
         head = file.read(12)
     if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
@@ -42,6 +43,12 @@ def _check_riff_size(content: Content) -> None:
             f"the sound is cut off: its header speaks of {promised} bytes, {content.size_bytes} are there.",
             "Send the whole file.",
         )
+
+
+def fault_of(error: Exception) -> str:
+    """What is wrong with a sound, in libsndfile's words, without its words for our files."""
+    said = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return said.rstrip(". ") or type(error).__name__
 
 
 def _facts(sound: soundfile.SoundFile) -> dict[str, Any]:

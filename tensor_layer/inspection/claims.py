@@ -81,12 +81,12 @@ def agree(sniffed: Sniffed, claims: tuple[Claim, ...], modality: Modality | None
     for claim in claims:
         if not _fits(sniffed.kind, claim.kind):
             raise Damaged(
-                f"{claim.said}, but its content is {_name(sniffed)}.",
+                f"{claim.said}, but its content is {sniffed.name}.",
                 f"Send it under its true name and type, or send what the name promises. {ACCEPTED}",
             )
     allowed = MODALITY_KINDS.get(modality) if modality else None
     if allowed is not None and sniffed.kind not in allowed:
-        raise Damaged(f"it is sent as {modality}, but its content is {_name(sniffed)}.", ACCEPTED)
+        raise Damaged(f"it is sent as {modality}, but its content is {sniffed.name}.", ACCEPTED)
     return _refined(sniffed, claims, modality)
 
 
@@ -114,7 +114,3 @@ def _kind_of_media_type(media_type: str) -> Kind | None:
         return known
     family = media_type.partition("/")[0]
     return {"text": Kind.TEXT, "image": Kind.IMAGE, "audio": Kind.AUDIO}.get(family)
-
-
-def _name(sniffed: Sniffed) -> str:
-    return f"{sniffed.kind.value} ({sniffed.media_type})"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 from schemas.parts import Modality
 
@@ -17,6 +17,11 @@ class Content:
 
     source: bytes | Path
     size_bytes: int
+
+    @classmethod
+    def of(cls, source: bytes | Path) -> Self:
+        """Over bytes, or over a file that is there. Raises OSError."""
+        return cls(source, len(source) if isinstance(source, bytes) else source.stat().st_size)
 
     def open(self) -> BinaryIO:
         """A fresh readable, seekable file over the bytes."""

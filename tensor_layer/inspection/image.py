@@ -4,7 +4,7 @@ import struct
 import zlib
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from schemas.parts import Modality
 from tensor_layer.inspection.content import Content, Damaged, Seen
@@ -42,9 +42,18 @@ def look_at_image(content: Content, media_type: str, pixels_max: int = PIXELS_MA
         raise _too_large("far too many", pixels_max) from error
     except BROKEN as error:
         raise Damaged(
-            f"the image ({media_type}) is damaged or cut off: {error}.", "Export it again and send the new file."
+            f"the image ({media_type}) is damaged or cut off: {fault_of(error)}.",
+            "Export it again and send the new file.",
         ) from error
     return Seen(Modality.IMAGE, media_type, facts)
+
+
+def fault_of(error: Exception) -> str:
+    """What is wrong with a picture, in the decoder's words, without its words for our files."""
+    if isinstance(error, UnidentifiedImageError):
+        return "its header cannot be read"
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return said.rstrip(".") or type(error).__name__
 
 
 def _check_size(image: Image.Image, pixels_max: int) -> None:

@@ -40,6 +40,11 @@ class Sniffed:
     charset: str | None = None
     certain: bool = True
 
+    @property
+    def name(self) -> str:
+        """In words, for messages."""
+        return f"{self.kind.value} ({self.media_type})"
+
 
 def sniff(head: bytes) -> Sniffed:
     """Judge the first bytes of a part. Never fails: what nobody knows is OTHER."""

@@ -59,7 +59,7 @@ class Redness:
 
 
 class Loudness:
-    """In a space of its own."""
+    """In a space of its own. What is silent is strange to it."""
 
     version = EncoderVersion(name="loudness", version="1", dimension=2)
     card = EncoderCard(version, Modality.AUDIO, "float32", "cpu", "MIT")
@@ -71,6 +71,10 @@ class Loudness:
         angles = np.array([np.abs(sound).mean() for sound in contents])
         return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
+    def encode_discerning(self, contents: Sequence[Sound]) -> Vector:
+        familiarity = [[0.5 if np.abs(sound).max() > 0.01 else 0.0] for sound in contents]
+        return np.hstack([self.encode(contents), np.array(familiarity, np.float32)])
+
 
 @pytest.fixture
 async def app(nc: Client, js: JetStreamContext, tmp_path: Path) -> AsyncIterator[FastAPI]:
@@ -80,7 +84,8 @@ async def app(nc: Client, js: JetStreamContext, tmp_path: Path) -> AsyncIterator
         Modality.IMAGE: LocalPartEncoder(blobs, BatchingEncoder(Redness()), decode_picture),
         Modality.AUDIO: LocalPartEncoder(blobs, BatchingEncoder(Loudness()), decode_sound),
     }
-    service = PerceptionService(nc, Letters(), senses)
+    card = EncoderCard(Letters.version, Modality.TEXT, "float32", "cpu", "Apache-2.0")
+    service = PerceptionService(nc, Letters(), senses, card)
     await service.start()
     yield app
     await service.stop()
@@ -146,6 +151,42 @@ async def test_sounds_have_vectors_in_a_space_of_their_own(client: httpx.AsyncCl
     assert "different spaces" in mixed.json()["detail"]
 
 
+async def test_every_encoder_says_what_it_is(client: httpx.AsyncClient):
+    reply = await client.post("/v1/embeddings", json={"model": "aos", "input": ["red", data_url(samples.picture())]})
+
+    about = {"version": "1", "dimension": DIMENSION, "space": "letters@1", "dtype": "float32", "device": "cpu"}
+    assert reply.json()["encoders"] == [
+        {"modality": "text", "name": "letters", "licence": "Apache-2.0", **about},
+        {"modality": "image", "name": "redness", "licence": "MIT", **about},
+    ]
+
+
+async def test_contents_that_the_encoder_does_not_know_are_named(client: httpx.AsyncClient):
+    known, silent = samples.sound(), samples.sound(0.5)[:44] + bytes(16_000)
+    inputs = [data_url(content, "audio/wav") for content in (known, silent)]
+
+    reply = await client.post("/v1/embeddings", json={"model": "aos", "input": inputs})
+
+    assert reply.json()["unfamiliar"] == [1]
+    assert len(reply.json()["data"]) == 2
+
+
+async def test_what_is_too_large_for_a_body_is_uploaded_first_and_referred_to(client: httpx.AsyncClient):
+    studio = samples.sound(2.0, rate_hz=192_000, channels=8)
+    sent = await client.post("/v1/embeddings", json={"model": "aos", "input": data_url(studio * 2, "audio/wav")})
+    ref = (await client.post("/v1/blobs", content=studio)).json()
+    part = {"type": "ref", "modality": "audio", "ref": ref}
+
+    by_ref = await client.post("/v1/embeddings", json={"model": "loudness", "input": part})
+    nowhere = part | {"ref": ref | {"digest": f"sha256:{'0' * 64}"}}
+    lost = await client.post("/v1/embeddings", json={"model": "loudness", "input": [nowhere]})
+
+    assert (sent.status_code, "POST /v1/blobs" in sent.json()["next_step"]) == (413, True)
+    assert by_ref.status_code == 200, by_ref.text
+    assert len(by_ref.json()["data"][0]["embedding"]) == 2
+    assert (lost.status_code, lost.json()["code"]) == (404, "attachment_missing")
+
+
 async def test_texts_whose_end_is_not_read_are_named(client: httpx.AsyncClient):
     reply = await client.post("/v1/embeddings", json={"model": "aos", "input": ["short", "long " * 2000]})
 
@@ -174,10 +215,15 @@ async def test_texts_whose_end_is_not_read_are_named(client: httpx.AsyncClient):
             422,
             "not fetched",
         ),
-        ({"model": "aos", "input": data_url(samples.EXE)}, 422, "no image"),
-        ({"model": "aos", "input": data_url(samples.SVG)}, 422, "no image"),
-        ({"model": "aos", "input": data_url(samples.picture()[:900])}, 422, "no image"),
-        ({"model": "aos", "input": data_url(samples.sound()[:20], "audio/wav")}, 422, "no sound"),
+        ({"model": "aos", "input": data_url(samples.EXE)}, 422, "no image: its content is a file that is not decoded"),
+        ({"model": "aos", "input": data_url(samples.SVG)}, 422, "no image: its content is an SVG drawing"),
+        (
+            {"model": "aos", "input": data_url(samples.picture()[:900])},
+            422,
+            "the image (image/png) is damaged or cut off",
+        ),
+        ({"model": "aos", "input": data_url(samples.sound()[:20], "audio/wav")}, 422, "the sound is cut off"),
+        ({"model": "aos", "input": {"type": "ref", "modality": "text", "ref": {}}}, 422, "modality"),
     ],
     ids=itertools.count(),
 )
