@@ -12,17 +12,11 @@ from schemas.percept import EncoderVersion
 from tensor_layer.encoding.cache import CachedTextEncoder
 from tensor_layer.errors import BlobNotFound, UnreadablePart
 from tensor_layer.inspection.inspector import PartInspector
-from tensor_layer.perception import (
-    ATTACHMENT_LINE_WEIGHT,
-    ATTACHMENT_TEXT_WEIGHT,
-    Lru,
-    PartPerceiver,
-    Words,
-    described,
-    words_of,
-)
+from tensor_layer.memory import Lru
+from tensor_layer.perception import PartPerceiver
 from tensor_layer.ports import Vector
 from tensor_layer.storage.blobs import ObstoreBlobs
+from tensor_layer.words import ATTACHMENT_LINE_WEIGHT, ATTACHMENT_TEXT_WEIGHT, Words, described, words_of
 from tests.unit.tensor_layer import samples
 
 
