@@ -58,6 +58,7 @@ def towers(
         Tower.FUSION: course.train_fusion,
         Tower.FAMILIARITY: course.train_familiarity,
     }
+    _make_room(out)
     reports = {}
     for tower, train in trainings.items():
         if tower in (only or Tower):
@@ -66,6 +67,18 @@ def towers(
         session.print_json({"out": str(out), **reports})
     else:
         _show(reports)
+
+
+def _make_room(out: Path) -> None:
+    """Found out now rather than after the training."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / ".room").touch()
+        (out / ".room").unlink()
+    except OSError as error:
+        raise Failed(
+            f"nothing can be written to {out}: {error.strerror}", exit_code=ExitCode.USAGE, code="file_trouble"
+        ) from error
 
 
 def _trained(train: Callable[[Any, Callable[[str, int, int], None]], dict[str, Any]], plan: object) -> dict[str, Any]:

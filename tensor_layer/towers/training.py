@@ -4,6 +4,7 @@ Batch n depends on the seed and n alone, so a training that was stopped goes on 
 """
 
 import math
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Training:
     rows: list[Row] = field(default_factory=list)
 
     def run(self, *, resume: bool) -> list[Row]:
-        """Train to the end; return the loss curve. Raises OSError, ValueError for an alien checkpoint."""
+        """Train to the end; return the loss curve. Raises OSError, ValueError for an alien or damaged checkpoint."""
         optimiser = torch.optim.AdamW(
             self.module.parameters(), self.schedule.rate, betas=(0.9, 0.98), weight_decay=self.schedule.decay
         )
@@ -99,7 +100,10 @@ class Training:
         unfinished.replace(self._checkpoint)
 
     def _restored(self, optimiser: torch.optim.Optimizer) -> int:
-        state = torch.load(self._checkpoint, weights_only=True)
+        try:
+            state = torch.load(self._checkpoint, weights_only=True)
+        except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+            raise ValueError(f"{self._checkpoint} is cut off or no checkpoint: train without --resume") from error
         if state["schedule"] != repr(self.schedule):
             raise ValueError(
                 f"{self._checkpoint} was made with {state['schedule']}, not {self.schedule!r}: train without --resume"

@@ -51,6 +51,15 @@ def test_a_stopped_training_goes_on_exactly_where_it_was(tmp_path: Path, monkeyp
     assert torch.equal(resumed.module.weight, whole.module.weight)
 
 
+@pytest.mark.parametrize("kept_bytes", [0, 1, 700])
+def test_a_checkpoint_that_is_cut_off_is_refused(tmp_path: Path, kept_bytes: int):
+    a_training(tmp_path).run(resume=False)
+    (checkpoint,) = tmp_path.glob("*.checkpoint")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:kept_bytes])
+    with pytest.raises(ValueError, match="cut off or no checkpoint: train without --resume"):
+        a_training(tmp_path).run(resume=True)
+
+
 def test_a_checkpoint_of_another_schedule_is_refused(tmp_path: Path):
     a_training(tmp_path).run(resume=False)
     with pytest.raises(ValueError, match="without --resume"):
