@@ -22,7 +22,7 @@ from schemas.experience import ExperienceRecord
 logger = logging.getLogger(__name__)
 
 HAND_ON_EVERY_S = 0.5
-AT_ONCE = 16
+AT_ONCE = 32
 """The event loop is free again after so many, some milliseconds."""
 HELD_MAX = 4_096
 

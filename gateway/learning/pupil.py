@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.matching.live.features import Shown
 from agents.matching.live.lessons import judged_success, lessons_of
@@ -86,7 +87,9 @@ class Pupil:
         open_ones = [record for record in self._recent if len(record.candidates) > 1]
         if not open_ones:
             return None
-        return sum(self._differs(record) for record in open_ones) / len(open_ones)
+        vectors = [lessons_of(record, self.dimension)[0].vector for record in open_ones]
+        self.learner.policy.foresee(np.stack(vectors))
+        return sum(map(self._differs, open_ones, vectors)) / len(open_ones)
 
     def _take_in(self, lesson: Outcome, second: int) -> None:
         """By the record's own clock, so that the same records make the same policy however fast they are studied."""
@@ -98,7 +101,7 @@ class Pupil:
         self._judged += 1
         self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
 
-    def _differs(self, record: ExperienceRecord) -> bool:
+    def _differs(self, record: ExperienceRecord, vector: NDArray[np.float32]) -> bool:
         ids = [candidate.agent_id for candidate in record.candidates]
         scores = [candidate.scores for candidate in record.candidates]
         shown = Shown(
@@ -106,7 +109,6 @@ class Pupil:
             np.array([one.get(WORDS, 0.0) for one in scores], dtype=np.float32),
             np.zeros(len(ids), dtype=np.float32),
         )
-        vector = lessons_of(record, self.dimension)[0].vector
         best = ids[int(self.learner.policy.judge(vector, ids, shown).chances.argmax())]
         return best != max(record.candidates, key=lambda one: one.probability).agent_id
 

@@ -145,7 +145,13 @@ class PastTasks:
 
     def near(self, vector: Floats) -> Near:
         """The past tasks most alike. ``vector`` (dimension,) unit-norm."""
-        cosines = self.vectors @ vector
+        return self._nearest(self.vectors @ vector)
+
+    def near_all(self, vectors: Floats) -> list[Near]:
+        """The same of many tasks, (tasks, dimension), together: the long past is read once for all."""
+        return [self._nearest(cosines) for cosines in vectors @ self.vectors.T]
+
+    def _nearest(self, cosines: Floats) -> Near:
         if self.count > ROWS_MAX:
             rows = np.sort(np.argpartition(cosines, -ROWS_MAX)[-ROWS_MAX:])
             cosines = cosines[rows]

@@ -19,6 +19,8 @@ from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, cha
 
 Floats = NDArray[np.float32]
 
+NEAR_KEPT = 100
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
@@ -58,7 +60,8 @@ class LivePolicy:
         self.weights = weights
         self.groups = TaskGroups()
         self.events = 0
-        self._asked: tuple[bytes, int, Near] | None = None
+        self._asked: dict[bytes, Near] = {}
+        self._asked_at = 0
 
     @classmethod
     def blank(cls, dimension: int) -> "LivePolicy":
@@ -77,11 +80,26 @@ class LivePolicy:
         return Judged(chances(laid.rows, self.weights), laid)
 
     def near(self, vector: Floats) -> Near:
-        """The past tasks most alike; asked twice in a row it looks once, for a long past takes a millisecond."""
-        key = vector.tobytes()
-        if self._asked is None or self._asked[:2] != (key, self.events):
-            self._asked = key, self.events, self.past.near(vector)
-        return self._asked[2]
+        """The past tasks most alike; asked again it looks once, for a long past takes a millisecond."""
+        asked, key = self._asked_since(), vector.tobytes()
+        if key not in asked:
+            if len(asked) >= NEAR_KEPT:
+                asked.clear()
+            asked[key] = self.past.near(vector)
+        return asked[key]
+
+    def foresee(self, vectors: Floats) -> None:
+        """Look for what lies near these tasks, at most ``NEAR_KEPT``: questions about them then cost a tenth."""
+        asked = self._asked_since()
+        asked.clear()
+        asked.update(zip((vector.tobytes() for vector in vectors), self.past.near_all(vectors), strict=True))
+
+    def _asked_since(self) -> dict[bytes, Near]:
+        """What was looked for since the latest outcome."""
+        if self._asked_at != self.events:
+            self._asked_at = self.events
+            self._asked.clear()
+        return self._asked
 
     def forgetful(self) -> "LivePolicy":
         """The same weights without any past: how it judges agents that were never met."""

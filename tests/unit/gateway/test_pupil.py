@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from gateway.learning.pupil import JUDGED_PER_S, Pupil
+from schemas.candidate import Candidate
 from schemas.experience import ExperienceRecord
 from schemas.task import TaskState
 
@@ -21,6 +22,24 @@ def record(number: int, at: datetime) -> ExperienceRecord:
         success=number % 3 > 0, chosen=(f"a{number % 2}",), latency_ms=1, cost=0,
         vector=base64.b64encode(vector.tobytes()).decode(),
     )  # fmt: skip
+
+
+def open_record(number: int, kind: int, chosen: str) -> ExperienceRecord:
+    """A decision between two agents; only a1 succeeds, and only at kind 1."""
+    vector = np.zeros(DIMENSION, np.float32)
+    vector[kind] = 1.0
+    candidates = tuple(
+        Candidate(agent_id=agent, skill_id="s", score=0.5, scores={"dense": 0.5}, probability=float(agent == chosen))
+        for agent in ("a0", "a1")
+    )
+    return record(number, NOON + timedelta(seconds=number)).model_copy(
+        update={
+            "vector": base64.b64encode(vector.tobytes()).decode(),
+            "candidates": candidates,
+            "chosen": (chosen,),
+            "success": chosen == f"a{kind}",
+        }
+    )
 
 
 def studied(records: list[ExperienceRecord]) -> Pupil:
@@ -50,3 +69,12 @@ def test_a_record_that_comes_twice_counts_once():
     pupil = studied([record(1, NOON), record(2, NOON), record(1, NOON)])
     assert pupil.records == 2
     assert pupil.learner.policy.past.count == 2
+
+
+def test_a_version_says_how_many_recent_choices_it_would_make_otherwise():
+    assert studied([record(1, NOON)]).changed_choices() is None
+    # Each kind was mostly sent to the agent that succeeds at it, one task in ten to the other.
+    records = [open_record(number, number % 2, f"a{number % 2 ^ (number % 20 < 2)}") for number in range(100)]
+    pupil = studied(records)
+    pupil.learner.fit()
+    assert pupil.changed_choices() == 0.1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agents.matching.live.features import NAMES, Shown
-from agents.matching.live.policy import Learner, LivePolicy, Outcome, named, weights_of
+from agents.matching.live.policy import NEAR_KEPT, Learner, LivePolicy, Outcome, named, weights_of
 from agents.matching.live.weighing import PRIOR_WEIGHTS
 
 DIMENSION = 16
@@ -130,3 +130,15 @@ def test_outcomes_learned_at_once_teach_what_they_teach_one_by_one():
     vector = near(1, rng)
     chances = [each.policy.judge(vector, ("a", "b", "c"), shown(3)).chances for each in (one_by_one, at_once)]
     assert chances[1] == pytest.approx(chances[0], abs=1e-4)
+
+
+def test_what_was_foreseen_is_judged_as_what_was_not_and_outdated_by_the_next_outcome():
+    (foreseeing, rng), (asked, _) = (taught({"a": 0, "b": 1}, 600) for _ in range(2))
+    vectors = np.stack([near(number % 2, rng) for number in range(NEAR_KEPT)])
+    foreseeing.policy.foresee(vectors)
+    for number, vector in enumerate(vectors):
+        if number == NEAR_KEPT // 2:
+            for each in (foreseeing, asked):
+                each.policy.learn(outcome(9_000, "b", vectors[-1], 1.0))
+        chances = [each.policy.judge(vector, ("a", "b"), shown(2)).chances for each in (foreseeing, asked)]
+        assert chances[0] == pytest.approx(chances[1], abs=1e-5)
