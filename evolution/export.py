@@ -81,14 +81,19 @@ async def export(
 
     Memory stays that of one batch. Raises ExportFailed when the file cannot be written, ExperienceStoreUnavailable.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # A link keeps pointing where it did, and a device or a pipe is written to, never replaced.
+    target = await asyncio.to_thread(path.resolve)
+    through = target.exists() and not target.is_file()
+    partial = target if through else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         count = await _write(store, query, partial, kind, batch_rows)
-        await asyncio.to_thread(partial.replace, path)
+        if not through:
+            await asyncio.to_thread(partial.replace, target)
     except OSError as error:
-        raise ExportFailed(f"cannot write {path}: {error.strerror or error}") from error
+        raise ExportFailed(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from error
     finally:
-        await asyncio.to_thread(partial.unlink, missing_ok=True)
+        if not through:
+            await asyncio.to_thread(partial.unlink, missing_ok=True)
     return count
 
 

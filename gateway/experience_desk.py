@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from evolution.errors import EvolutionError, KeysUnusable, NotEmbedded
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from evolution.store.influx_keeping import Kept as InfluxKept
 
 logger = logging.getLogger(__name__)
+
+FOR_EVER_US = 2**62
 
 Result = TypeVar("Result")
 
@@ -63,12 +65,15 @@ def forget(settings: Settings, tenant: str, *, task: str | None = None, subject:
     return found
 
 
-def days(settings: Settings, since_us: int, agent_id: str | None = None) -> list[DayOfAgent]:
-    """What happened by the day and agent since then, oldest first. For a thread. Raises ExperienceStoreUnavailable."""
+def days(
+    settings: Settings, since: datetime, until: datetime | None = None, agent_id: str | None = None
+) -> list[DayOfAgent]:
+    """What happened by the day and agent in that time, oldest first. For a thread. Raises EvolutionError."""
+    since_us, until_us = microseconds(since), FOR_EVER_US if until is None else microseconds(until)
     if settings.influx.url is None:
-        return by_day(settings.experience_file, settings.tenant, since_us, agent_id)
-    hours = _in_influx(settings, lambda keeping: keeping.counted(settings.tenant, since_us, now()))
-    return summed(hours, agent_id)
+        return by_day(settings.experience_file, settings.tenant, since_us, until_us, agent_id)
+    hours = _in_influx(settings, lambda keeping: keeping.counted(settings.tenant, since_us, until or now()))
+    return summed({hour: sums for hour, sums in hours.items() if hour[0] < until_us}, agent_id)
 
 
 def _in_influx(settings: Settings, work: "Callable[[InfluxKeeping], Awaitable[Result]]") -> Result:

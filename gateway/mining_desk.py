@@ -9,7 +9,7 @@ import contextlib
 import logging
 import multiprocessing
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from evolution.errors import EvolutionError
 from evolution.mining.digest import DigestFolder
@@ -35,18 +35,19 @@ LOOK_S = 0.5
 def mine(
     settings: Settings,
     tenant: str,
-    window: timedelta,
+    since: datetime,
+    until: datetime | None = None,
     *,
     afresh: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> Report:
-    """The patterns of a tenant's last ``window``; reads only what is new since the last run. For a thread of its own.
+    """The patterns of a tenant's experience of that time. For a thread of its own.
 
-    Raises MiningBusy, MiningStateUnusable, ExperienceStoreUnavailable.
+    Reads only what is new since the last run. Raises MiningBusy, MiningStateUnusable, ExperienceStoreUnavailable.
     """
     moment = now()
-    keep = max(timedelta(days=settings.mining.keep_days), window)
-    span = Window(microseconds(moment - window), microseconds(moment) + 1, microseconds(moment - keep))
+    keep = min(moment - timedelta(days=settings.mining.keep_days), since)
+    span = Window(microseconds(since), microseconds(until or moment) + (until is None), microseconds(keep))
     embedded = settings.influx.url is None
     source = _embedded(settings) if embedded else asyncio.run(_records(settings, tenant, keep))
     folder = DigestFolder(settings.mining_dir / tenant)
@@ -60,11 +61,11 @@ def _embedded(settings: Settings) -> MiningSource:
     return SqliteSource(settings.experience_file, ColdFiles(*object_store(settings)))
 
 
-async def _records(settings: Settings, tenant: str, keep: timedelta) -> MiningSource:
+async def _records(settings: Settings, tenant: str, since: datetime) -> MiningSource:
     """All records of a store that cannot be read by column."""
     store = build_store(store_settings(settings, read_only=True))
     try:
-        return await RecordSource.of(store.scan(ExperienceQuery(tenant=tenant, since=now() - keep)))
+        return await RecordSource.of(store.scan(ExperienceQuery(tenant=tenant, since=since)))
     finally:
         await store.close()
 
@@ -117,7 +118,7 @@ async def mine_and_keep_all(settings: Settings) -> None:
     async with open_bus(settings, "aos-mining") as bus:
         for tenant in tenants:
             try:
-                report = await asyncio.to_thread(mine, settings, tenant, window)
+                report = await asyncio.to_thread(mine, settings, tenant, now() - window)
                 await Patterns(bus.js).replace(tenant, report.patterns)
                 changed = await Rules(bus.js).follow(tenant, report.patterns, automatic_rules(settings))
             except EvolutionError as error:
@@ -133,7 +134,9 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
         await asyncio.wait_for(stop.wait(), seconds)
 
 
-async def write_graph(settings: Settings, tenant: str, window: timedelta, path: str, most: int) -> tuple[int, int]:
+async def write_graph(
+    settings: Settings, tenant: str, since: datetime, until: datetime | None, path: str, most: int
+) -> tuple[int, int]:
     """Write the similarity graph of at most ``most`` tasks as GraphML; answers its nodes and edges. Raises OSError."""
     import networkx  # lazy: only this command draws
     import numpy as np
@@ -145,7 +148,7 @@ async def write_graph(settings: Settings, tenant: str, window: timedelta, path: 
     tasks: list[PastTask] = []
     vectors: list[np.ndarray] = []
     try:
-        query = ExperienceQuery(tenant=tenant, since=now() - window, limit=most)
+        query = ExperienceQuery(tenant=tenant, since=since, until=until, limit=most)
         for record in reversed(await store.find(query)):
             vector = task_vector(record)
             if vector is not None and (not vectors or vector.shape == vectors[0].shape):

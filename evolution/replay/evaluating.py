@@ -15,10 +15,14 @@ MAX_DECISIONS = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Each policy's evaluation by name, on the same decisions; ``left_out`` counts other records by reason."""
+    """Each policy's evaluation by name, on the same decisions; ``left_out`` counts other records by reason.
+
+    ``agents`` are those that were candidates.
+    """
 
     evaluations: Mapping[str, Evaluation]
     left_out: Mapping[str, int]
+    agents: tuple[str, ...] = ()
 
 
 class PolicyEvaluation:
@@ -53,4 +57,4 @@ def evaluated(records: Sequence[ExperienceRecord], policies: Mapping[str, Policy
     evaluations = {
         name: evaluate(taken.log, probabilities_of(policy, taken), predicted) for name, policy in policies.items()
     }
-    return Comparison(evaluations, taken.left_out)
+    return Comparison(evaluations, taken.left_out, taken.agents)

@@ -93,7 +93,7 @@ def evaluate(log: DecisionLog, target: Floats, predicted: Floats, alpha: float =
         mean_weight=float(weights.mean()),
         largest_weight=float(weights.max()),
         unsupported=unsupported,
-        warnings=tuple(_warnings(weights, unsupported)),
+        warnings=tuple(_warnings(weights, unsupported, mean_weight_error(log, target))),
     )
 
 
@@ -133,7 +133,18 @@ def _check(log: DecisionLog, target: Floats, predicted: Floats) -> None:
         raise ValueError("the target policy's probabilities must be at least 0 and sum to 1 for every decision")
 
 
-def _warnings(weights: Floats, unsupported: float) -> list[str]:
+def mean_weight_error(log: DecisionLog, target: Floats) -> float:
+    """The standard error of the mean weight, were the logged probabilities those of the choices.
+
+    From all that could have been chosen and not only from what was: the spread of the weights at hand misses rare
+    choices of huge weight, and would call an honest log a lie.
+    """
+    ratio = np.divide(target, log.logged, out=np.zeros_like(target), where=log.logged > 0)
+    variance = (log.logged * ratio**2).sum(axis=1) - (log.logged * ratio).sum(axis=1) ** 2
+    return float(np.sqrt(max(float(variance.sum()), 0.0))) / len(target)
+
+
+def _warnings(weights: Floats, unsupported: float, error: float) -> list[str]:
     found = []
     if unsupported > MUCH_UNSUPPORTED:
         found.append(
@@ -143,7 +154,6 @@ def _warnings(weights: Floats, unsupported: float) -> list[str]:
     size = effective_size(weights)
     if size < FEW_EFFECTIVE:
         found.append(f"only {size:.0f} effective decisions: the log says little of this policy. Use a longer window")
-    error = float(weights.std()) / np.sqrt(len(weights))
     if abs(float(weights.mean()) - 1.0 + unsupported) > ODD_MEAN_WEIGHT_ERRORS * error + 1e-9:
         found.append(
             f"the mean weight is {weights.mean():.2f} and should be near {1.0 - unsupported:.2f}: the logged "

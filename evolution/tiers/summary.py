@@ -15,13 +15,14 @@ from evolution.tiers.compaction import query
 
 _BY_DAY = """WITH hours AS (
     SELECT hour_us AS at_us, agent_id, tasks, successes, latency_ms, cost FROM hourly
-        WHERE tenant = :tenant AND hour_us >= :since
+        WHERE tenant = :tenant AND hour_us >= :since AND hour_us < :until
     UNION ALL
-    SELECT at_us, '', 1, success, latency_ms, cost FROM experience WHERE tenant = :tenant AND at_us >= :since
+    SELECT at_us, '', 1, success, latency_ms, cost FROM experience
+        WHERE tenant = :tenant AND at_us >= :since AND at_us < :until
     UNION ALL
     SELECT e.at_us, c.agent_id, 1, e.success, e.latency_ms, e.cost
         FROM experience e JOIN chosen_agent c ON (c.tenant, c.at_us, c.seq) = (e.tenant, e.at_us, e.seq)
-        WHERE e.tenant = :tenant AND e.at_us >= :since
+        WHERE e.tenant = :tenant AND e.at_us >= :since AND e.at_us < :until
 ) SELECT date(at_us / 1000000, 'unixepoch') AS day, agent_id, sum(tasks), sum(successes), sum(latency_ms), sum(cost)
     FROM hours WHERE agent_id = :agent OR (:agent IS NULL) GROUP BY day, agent_id ORDER BY day, agent_id"""
 
@@ -53,10 +54,10 @@ def summed(
     ]
 
 
-def by_day(path: Path, tenant: str, since_us: int, agent_id: str | None = None) -> list[DayOfAgent]:
-    """The days since then, oldest first. Raises ExperienceStoreUnavailable."""
+def by_day(path: Path, tenant: str, since_us: int, until_us: int, agent_id: str | None = None) -> list[DayOfAgent]:
+    """The days from then until then, oldest first. Raises ExperienceStoreUnavailable."""
     with closing(sqlite_schema.open_for_reading(path)) as connection:
-        rows = query(connection, _BY_DAY, {"tenant": tenant, "since": since_us, "agent": agent_id})
+        rows = query(connection, _BY_DAY, {"tenant": tenant, "since": since_us, "until": until_us, "agent": agent_id})
     return [
         DayOfAgent(day, agent, tasks, successes, latency_ms / tasks, cost / tasks)
         for day, agent, tasks, successes, latency_ms, cost in rows

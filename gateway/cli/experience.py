@@ -2,31 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable
-from evolution.export import ExportFormat
-from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery
-from evolution.store.moments import microseconds
-from gateway.cli import session
+from gateway.cli import experience_export, session
 from gateway.cli.bar import bar
+from gateway.cli.experience_export import Agent, AllTenants, tenant_of
 from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
-from gateway.cli.windows import since
+from gateway.cli.windows import Window, span
 from gateway.settings import Settings
 from schemas.experience import ExperienceRecord
 
 app = typer.Typer(help="What happened, for learning: follow it, export it, keep it small, forget it.")
 
-Agent = Annotated[str | None, typer.Option("--agent", help="Only tasks that this agent worked on.")]
-Days = Annotated[float | None, typer.Option("--days", help="Only the last so many days.", min=0)]
-AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Of every tenant, not only one.")]
+app.command()(experience_export.export)
 
 
 @app.command()
@@ -40,7 +34,7 @@ def tail(
 ) -> None:
     """Print the latest finished and failed tasks, oldest first. With --json, one record a line."""
     settings = session.settings_from({"tenant": tenant}).settings
-    query = ExperienceQuery(tenant=_tenant(settings, all_tenants), agent_id=agent, limit=max(1, limit))
+    query = ExperienceQuery(tenant=tenant_of(settings, all_tenants), agent_id=agent, limit=max(1, limit))
 
     async def work() -> None:
         async with stored(settings) as store:
@@ -54,34 +48,8 @@ def tail(
 
 
 @app.command()
-def export(
-    path: Annotated[Path, typer.Argument(help="File to write: .parquet, .csv, .arrow or .jsonl.", dir_okay=False)],
-    kind: Annotated[ExportFormat | None, typer.Option("--format", help="Default: by the file's suffix.")] = None,
-    agent: Agent = None,
-    days: Days = None,
-    all_tenants: AllTenants = False,
-    as_json: Json = False,
-    tenant: Tenant = None,
-) -> None:
-    """Write records to a file for notebooks and other tools."""
-    settings = session.settings_from({"tenant": tenant}).settings
-    since = datetime.now(UTC) - timedelta(days=days) if days is not None else None
-    query = ExperienceQuery(tenant=_tenant(settings, all_tenants), since=since, agent_id=agent)
-
-    async def work() -> int:
-        async with stored(settings) as store:
-            return await export_records(store, query, path, kind or _format_of(path))
-
-    count = session.run(work())
-    if as_json:
-        session.print_json({"path": str(path), "records": count})
-    else:
-        session.print_line(f"{count} records in {path}")
-
-
-@app.command()
 def summary(
-    window: Annotated[str, typer.Option("--window", help="How far back: 24h, 30d, 52w.")] = "30d",
+    window: Window = "30d",
     agent: Agent = None,
     as_json: Json = False,
     tenant: Tenant = None,
@@ -91,12 +59,20 @@ def summary(
 
     settings = session.settings_from({"tenant": tenant}).settings
     with _reported():
-        days = experience_desk.days(settings, microseconds(since(window)), agent)
+        asked = span(window)
+        days = experience_desk.days(settings, asked.since, asked.until, agent)
     if as_json:
         session.print_json([{name: getattr(day, name) for name in day.__slots__} for day in days])
         return
     rows = [
-        (d.day, d.agent_id or "all", d.tasks, f"{d.successes / d.tasks:.1%}", f"{d.mean_latency_ms:.0f}", d.mean_cost)
+        (
+            d.day,
+            d.agent_id or "all",
+            d.tasks,
+            f"{d.successes / d.tasks:.1%}",
+            f"{d.mean_latency_ms:.0f}",
+            f"{d.mean_cost:.4g}",
+        )
         for d in days
     ]
     session.print_table(("day", "agent", "tasks", "success", "latency ms", "cost"), rows, "nothing happened")
@@ -202,18 +178,6 @@ def _reported() -> Iterator[None]:
         raise Failed(
             str(error), exit_code=ExitCode.UNREACHABLE if unreachable else ExitCode.FAILED, code=error.code
         ) from error
-
-
-def _tenant(settings: Settings, all_tenants: bool) -> str | None:
-    return None if all_tenants else settings.tenant
-
-
-def _format_of(path: Path) -> ExportFormat:
-    known = {f".{kind.value}": kind for kind in ExportFormat} | {".ndjson": ExportFormat.JSONL}
-    if path.suffix not in known:
-        listed = ", ".join(sorted(known))
-        raise Failed(f"the suffix of {path} says no format", exit_code=ExitCode.USAGE, detail=f"known: {listed}")
-    return known[path.suffix]
 
 
 def _print(record: ExperienceRecord, *, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from gateway.cli.bar import bar
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, who
 from gateway.cli.session import Json, Tenant
-from gateway.cli.windows import length_of
+from gateway.cli.windows import Window, span
 from gateway.settings import Settings
 from schemas.pattern import SynthesizedPattern
 from schemas.routing_rule import RoutingRule, RuleEffect
@@ -29,7 +29,7 @@ Pattern = Annotated[str, typer.Argument(help="Id of a pattern, or how it begins,
 @app.callback(invoke_without_command=True)
 def mine(
     context: typer.Context,
-    window: Annotated[str, typer.Option("--window", help="How far back: 24h, 7d, 30d.")] = "30d",
+    window: Window = "30d",
     afresh: Annotated[bool, typer.Option("--afresh", help="Read everything again and learn kinds anew.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only print; needs no bus.")] = False,
     as_json: Json = False,
@@ -41,26 +41,29 @@ def mine(
     from gateway.mining_desk import mine as mine_window  # lazy: scikit-learn takes 1 s, which `list` need not pay
 
     settings = session.settings_from({"tenant": tenant}).settings
-    length = length_of(window)
+    asked = span(window)
     with bar("reading experience", silent=as_json) as progress:
         try:
-            report = mine_window(settings, settings.tenant, length, afresh=afresh, progress=progress)
+            report = mine_window(settings, settings.tenant, asked.since, asked.until, afresh=afresh, progress=progress)
         except EvolutionError as error:
             raise failed(error) from error
-    if not dry_run:
+    # Patterns of a time gone by must not take the place of today's, nor rules follow them.
+    keep = not dry_run and asked.until is None
+    if keep:
         session.run(_keep(settings, report.patterns))
     if as_json:
         session.print_json(
             {
                 "tasks": report.tasks,
                 "read": report.read,
-                "kept": not dry_run,
+                "kept": keep,
                 "patterns": [_plain(pattern) for pattern in report.patterns],
             }
         )
         return
     _print(report.patterns, f"no patterns in {report.tasks} tasks")
-    session.print_line(f"\n{len(report.patterns)} patterns in {report.tasks} tasks, {report.read} of them new")
+    kept = "" if keep else "; not kept" + ("" if dry_run else ", for the window ends before now")
+    session.print_line(f"\n{len(report.patterns)} patterns in {report.tasks} tasks, {report.read} newly read{kept}")
 
 
 @app.command("list")
@@ -130,7 +133,7 @@ def apply(
 @app.command()
 def graph(
     path: Annotated[str, typer.Argument(help="GraphML file to write, for Gephi, networkx, Cytoscape.")],
-    window: Annotated[str, typer.Option("--window", help="How far back: 24h, 7d, 30d.")] = "30d",
+    window: Window = "30d",
     most: Annotated[int, typer.Option("--most", help="At most so many tasks, the latest.", min=2, max=20_000)] = 2000,
     as_json: Json = False,
     tenant: Tenant = None,
@@ -138,9 +141,9 @@ def graph(
     """Write the similarity graph of experience: tasks, their nearest others, and how much each should count."""
     from gateway.mining_desk import write_graph  # lazy, as above
 
-    settings = session.settings_from({"tenant": tenant}).settings
+    settings, asked = session.settings_from({"tenant": tenant}).settings, span(window)
     try:
-        nodes, edges = session.run(write_graph(settings, settings.tenant, length_of(window), path, most))
+        nodes, edges = session.run(write_graph(settings, settings.tenant, asked.since, asked.until, path, most))
     except (EvolutionError, OSError) as error:
         raise failed(error) if isinstance(error, EvolutionError) else Failed(f"cannot write {path}: {error}") from error
     if as_json:

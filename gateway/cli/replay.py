@@ -5,11 +5,12 @@ from typing import Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli import replay_evaluate, replay_report, replay_run, session, windows
+from gateway.cli import replay_evaluate, replay_report, replay_run, session
 from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
 from gateway.cli.session import Json, Tenant
+from gateway.cli.windows import Window, span
 from gateway.errors import TaskNotFound
 from gateway.replay.story import Moment, Stories, Story
 from schemas.experience import ExperienceRecord
@@ -26,7 +27,7 @@ app.command()(replay_report.report)
 
 @app.command("list")
 def list_tasks(
-    window: Annotated[str, typer.Option(help="How far back: 30m, 24h, 7d.")] = "7d",
+    window: Window = "7d",
     agent: Annotated[str | None, typer.Option(help="Only tasks that this agent worked on.")] = None,
     policy: Annotated[str | None, typer.Option(help="Only tasks that this policy routed.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only tasks that did not succeed.")] = False,
@@ -36,9 +37,11 @@ def list_tasks(
 ) -> None:
     """Finished tasks, newest first."""
     settings = session.settings_from({"tenant": tenant}).settings
+    asked = span(window)
     query = ExperienceQuery(
         tenant=settings.tenant,
-        since=windows.since(window),
+        since=asked.since,
+        until=asked.until,
         agent_id=agent,
         success=False if failed else None,
         limit=limit if policy is None else max(limit, 10_000),

@@ -5,10 +5,11 @@ from typing import Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli import session, windows
+from gateway.cli import session
 from gateway.cli.bench_screen import say
-from gateway.cli.replay_sources import policies_and_store
+from gateway.cli.replay_sources import check_fixed_agents, policies_and_store
 from gateway.cli.session import Json, Tenant
+from gateway.cli.windows import Window, span
 
 Policies = Annotated[
     list[str] | None,
@@ -17,7 +18,6 @@ Policies = Annotated[
         help="Version, or cosine-1, logged, uniform, best-scored, always:AGENT, active, reference; repeat.",
     ),
 ]
-Window = Annotated[str, typer.Option(help="How far back: 24h, 7d.")]
 
 
 def evaluate(
@@ -33,15 +33,16 @@ def evaluate(
 
     settings = session.settings_from({"tenant": tenant}).settings
     names = list(dict.fromkeys([LOGGED, *(policy or ("cosine-1", "active", "reference"))]))
-    since = windows.since(window)
-    query = ExperienceQuery(tenant=settings.tenant, since=since, agent_id=agent)
+    asked = span(window)
+    query = ExperienceQuery(tenant=settings.tenant, since=asked.since, until=asked.until, agent_id=agent)
 
     async def work() -> Any:  # noqa: ANN401 - a Comparison, whose module is loaded lazily
-        async with policies_and_store(settings, names, since) as (policies, store):
-            say(f"evaluating {', '.join(policies)} on the last {window} …")
+        async with policies_and_store(settings, names, asked) as (policies, store):
+            say(f"evaluating {', '.join(policies)} on {window} …")
             return await PolicyEvaluation(store).compare(query, policies)
 
     found = session.run(work())
+    check_fixed_agents(names, found.agents)
     if as_json:
         session.print_json(_as_json(found))
         return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def report(
     out: Annotated[Path, typer.Option("--out", help="File to write.", dir_okay=False)] = Path("report.html"),
-    window: Annotated[str, typer.Option(help="How far back: 24h, 7d.")] = "7d",
+    window: windows.Window = "7d",
     limit: Annotated[int, typer.Option(help="Most tasks, the newest ones.", min=1)] = 20_000,
     as_json: Json = False,
     tenant: Tenant = None,
@@ -33,7 +33,8 @@ def report(
     if not out.absolute().parent.is_dir():
         raise Failed(f"cannot write {out}: there is no folder {out.parent}")
     settings = session.settings_from({"tenant": tenant}).settings
-    query = ExperienceQuery(tenant=settings.tenant, since=windows.since(window), limit=limit)
+    asked = windows.span(window)
+    query = ExperienceQuery(tenant=settings.tenant, since=asked.since, until=asked.until, limit=limit)
 
     async def work() -> "tuple[Window, str]":
         from evolution.replay.report.page import page  # lazy: matplotlib and the miners take seconds

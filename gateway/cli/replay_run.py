@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evolution.ports import ExperienceQuery, ExperienceStore
-from gateway.cli import session, windows
+from evolution.ports import ExperienceQuery
+from gateway.cli import session
 from gateway.cli.bench_screen import say
 from gateway.cli.policy_source import bus_of
-from gateway.cli.replay_sources import policies_and_store
+from gateway.cli.replay_sources import check_fixed_agents, policies_and_store
 from gateway.cli.session import Json, Tenant
+from gateway.cli.windows import Window, span
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ def run(
     policy: Annotated[
         str, typer.Option("--policy", help="Version, or cosine-1, always:AGENT, active …; logged: whoever did it then.")
     ] = "cosine-1",
-    window: Annotated[str, typer.Option(help="How far back: 24h, 7d.")] = "24h",
+    window: Window = "24h",
     agents: Annotated[
         Agents, typer.Option(help="recorded: what was answered then; live: harmless agents are asked again.")
     ] = Agents.RECORDED,
     alike: Annotated[
-        float, typer.Option(help="Recorded answers to tasks of that cosine count too; 1 is the same words.", max=1.0)
+        float,
+        typer.Option(help="Recorded answers to tasks of that cosine count too; 1 is the same words.", min=0.0, max=1.0),
     ] = 1.0,
     limit: Annotated[int, typer.Option(help="Most tasks, the newest ones.", min=1)] = 1000,
     as_json: Json = False,
@@ -54,13 +56,15 @@ def run(
     and nothing is stored or learned.
     """
     settings = session.settings_from({"tenant": tenant}).settings
-    since = windows.since(window)
-    query = ExperienceQuery(tenant=settings.tenant, since=since, limit=limit)
+    asked = span(window)
+    query = ExperienceQuery(tenant=settings.tenant, since=asked.since, until=asked.until, limit=limit)
 
     async def work() -> "ShadowReport":
-        async with policies_and_store(settings, [policy], since) as (policies, store):
+        async with policies_and_store(settings, [policy], asked) as (policies, store):
             [chosen] = policies.values()
-            return await _again(settings, store, query, None if policy == LOGGED else chosen, agents, alike)
+            records = await store.find(query)
+            check_fixed_agents([policy], {one.agent_id for record in records for one in record.candidates})
+            return await _again(settings, records, None if policy == LOGGED else chosen, agents, alike)
 
     found = session.run(work())
     if as_json:
@@ -71,8 +75,7 @@ def run(
 
 async def _again(
     settings: Settings,
-    store: ExperienceStore,
-    query: ExperienceQuery,
+    records: "list[ExperienceRecord]",
     policy: "Policy | None",
     agents: Agents,
     alike: float,
@@ -81,7 +84,6 @@ async def _again(
     from gateway.replay.recorded import RecordedLane
     from gateway.replay.shadow import ShadowReport
 
-    records = await store.find(query)
     say(f"{len(records)} tasks, agents {agents.value} …")
     if agents is Agents.LIVE:
         return await _live(settings, records, policy)

@@ -1,14 +1,15 @@
 """What the replay commands read: the experience store, and policies by their names. Every failure becomes Failed."""
 
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evolution.ports import ExperienceStore
 from gateway.cli.experience_source import stored
+from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
+from gateway.cli.windows import Span
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def policies_and_store(
-    settings: Settings, names: Sequence[str], since: datetime
+    settings: Settings, names: Sequence[str], asked: Span
 ) -> AsyncIterator["tuple[dict[str, Policy], ExperienceStore]"]:
     """How the named policies choose, and the store. The bus is asked only when a version is named.
 
-    Says on standard error which of them learned from experience after ``since``.
+    Says on standard error which of them learned from experience of the time that is asked for.
     """
     from gateway.policy_desk import registry_over  # lazy: rankers bring scipy
     from gateway.replay.comparands import named, needs_registry, seen_before
@@ -31,8 +32,23 @@ async def policies_and_store(
             async with bus_of(settings) as nc:
                 registry = registry_over(nc.jetstream(timeout=10), store, settings)
                 policies = await named(registry, settings.tenant, names)
-                for warning in await seen_before(registry, settings.tenant, names, since):
+                for warning in await seen_before(registry, settings.tenant, names, asked.since, asked.until):
                     sys.stderr.write(f"! {warning}\n")
         else:
             policies = await named(None, settings.tenant, names)
         yield policies, store
+
+
+def check_fixed_agents(names: Sequence[str], candidates: Collection[str]) -> None:
+    """Raises Failed for ``always:AGENT`` of an agent that could do none of the tasks, for it would change nothing."""
+    from gateway.replay.comparands import ALWAYS  # lazy, as above
+
+    for name in names:
+        agent = name.removeprefix(ALWAYS)
+        if agent != name and agent not in candidates:
+            known = ", ".join(sorted(candidates)) or "nobody"
+            raise Failed(
+                f"agent {agent!r} was no candidate for any task of this window",
+                exit_code=ExitCode.NOT_FOUND,
+                detail=f"candidates were: {known}",
+            )

@@ -34,15 +34,19 @@ async def named(registry: PolicyRegistry | None, tenant: str, names: Iterable[st
     return found
 
 
-async def seen_before(registry: PolicyRegistry, tenant: str, names: Iterable[str], since: datetime) -> list[str]:
-    """Which of the named versions learned from experience that is newer than ``since``, in words."""
+async def seen_before(
+    registry: PolicyRegistry, tenant: str, names: Iterable[str], since: datetime, until: datetime | None = None
+) -> list[str]:
+    """Which of the named versions learned from experience between ``since`` and ``until``, in words."""
     warnings = []
     for name in names:
         if not needs_registry([name]):
             continue
         snapshot = await registry.snapshot(tenant, await _version(registry, tenant, name))
         lineage = snapshot.lineage if snapshot else None
-        if snapshot is not None and lineage is not None and lineage.until is not None and lineage.until > since:
+        if snapshot is None or lineage is None or lineage.until is None:
+            continue
+        if lineage.until > since and (until is None or lineage.since is None or lineage.since < until):
             warnings.append(
                 f"{snapshot.policy} learned from experience up to {lineage.until:%Y-%m-%d %H:%M}, part of this "
                 "window: its weights have seen it. An experiment judges it better"

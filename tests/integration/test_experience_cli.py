@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
+import pyarrow.ipc
 import pytest
 
 from evolution.store.sqlite_store import SqliteExperienceStore
@@ -60,6 +61,30 @@ def test_the_summary_is_the_same_before_and_after_compaction(history, capsys):
     [*of_agent] = aos(capsys, "experience", "summary", "--agent", "ocr")[1]
     assert {day["agent_id"] for day in of_agent} == {"ocr"}
     assert sum(day["tasks"] for day in of_agent) == 12
+
+
+def test_a_window_that_ends_before_now_holds_what_lies_in_it(history, capsys, tmp_path):
+    file = str(tmp_path / "some.jsonl")
+    assert aos(capsys, "experience", "export", file, "--window", "5.5d..2.5d")[1]["records"] == 3
+    days = aos(capsys, "experience", "summary", "--window", "5.5d..2.5d")[1]
+    assert sum(day["tasks"] for day in days if day["agent_id"] == "") == 3
+    code, found = aos(capsys, "mine", "--window", "5.5d..2.5d")
+    assert (code, found["tasks"], found["kept"]) == (0, 3, False)
+
+
+def test_an_export_is_named_by_its_format(history, capsys, tmp_path):
+    assert aos(capsys, "experience", "export")[1]["path"] == "experience.parquet"
+    assert aos(capsys, "experience", "export", "--csv")[1]["path"] == "experience.csv"
+    assert aos(capsys, "experience", "export", "data.txt", "--arrow")[0] == 0
+    assert pyarrow.ipc.open_file(tmp_path / "data.txt").num_record_batches == 1
+    assert aos(capsys, "experience", "export", "data.txt")[0] == 2
+    code, problem = aos(capsys, "experience", "export", "--arrow", "--csv")
+    assert (code, problem["title"]) == (2, "one format at a time: --csv or --arrow")
+
+
+def test_a_fixed_agent_that_was_never_a_candidate_is_no_policy(history, capsys):
+    code, problem = aos(capsys, "replay", "run", "--policy", "always:ocr2")
+    assert (code, problem["detail"]) == (4, "candidates were: ocr, summary")
 
 
 def test_forget_says_what_is_gone(history, capsys, tmp_path):

@@ -1,6 +1,8 @@
 """Experience leaves the store whole, in every format, and a broken export leaves no file."""
 
 import os
+import stat
+from pathlib import Path
 
 import numpy as np
 import pyarrow.csv
@@ -75,6 +77,21 @@ async def test_nothing_to_export_is_an_empty_file_that_still_reads(tmp_path, kin
     assert path.exists()
     if kind is ExportFormat.PARQUET:
         assert pyarrow.parquet.read_table(path).num_rows == 0
+
+
+@pytest.mark.parametrize("kind", list(ExportFormat))
+async def test_a_full_disk_is_said_and_a_device_stays_what_it_is(store, kind):
+    # /dev/full is a disk that is always full.
+    with pytest.raises(ExportFailed, match=r"cannot write /dev/full: .*No space left"):
+        await export(store, ExperienceQuery(), Path("/dev/full"), kind)
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+async def test_a_link_keeps_pointing_where_it_did(store, tmp_path):
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    assert await export(store, ExperienceQuery(), tmp_path / "link.jsonl", ExportFormat.JSONL) == 7
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert len((tmp_path / "real.jsonl").read_text().splitlines()) == 7
 
 
 @pytest.mark.parametrize("kind", list(ExportFormat))

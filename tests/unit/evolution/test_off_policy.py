@@ -129,6 +129,14 @@ def test_probabilities_that_were_not_those_of_the_choice_are_warned_of():
     assert any("mean weight" in warning for warning in evaluation.warnings)
 
 
+def test_an_honest_log_is_not_doubted_because_nothing_rare_was_drawn_yet():
+    # Of a choice that comes once in a thousand tasks, 400 tasks often show none: their weights alone vary little.
+    log = DecisionLog(np.zeros(400, dtype=int), np.ones(400), np.tile([0.999, 0.001], (400, 1)))
+    evaluation = evaluate(log, np.tile([0.5, 0.5], (400, 1)), np.full((400, 2), 0.5))
+    assert evaluation.mean_weight == pytest.approx(0.5 / 0.999)
+    assert not any("mean weight" in warning for warning in evaluation.warnings)
+
+
 def test_a_target_that_never_did_what_was_logged_says_nothing():
     log = DecisionLog(np.zeros(100, dtype=int), np.ones(100), np.tile([0.5, 0.5], (100, 1)))
     evaluation = evaluate(log, np.tile([0.0, 1.0], (100, 1)), np.full((100, 2), 0.5))
