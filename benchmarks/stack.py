@@ -117,11 +117,26 @@ class Stack:
                         return
                 await asyncio.sleep(0.2)
 
+    def pause(self) -> None:
+        """Every process stands still, so that this stack takes nothing from another; ``resume`` before ``stop``."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Every process goes on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in self._pids().values():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _pids(self) -> dict[str, int]:
+        pids = {name: process.pid for name, process in self.processes.items()}
+        return pids | ({"nats-server": self.nats.pid} if self.nats.pid else {})
+
     def cpu_seconds(self) -> dict[str, float]:
         """CPU time used so far, by process."""
-        pids = {name: process.pid for name, process in self.processes.items()}
-        pids["nats-server"] = self.nats.pid or 0
-        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in pids.items() if pid}
+        return {name: sum(psutil.Process(pid).cpu_times()[:2]) for name, pid in self._pids().items()}
 
     def _spawn(self, name: str, command: list[str]) -> None:
         environment = os.environ | {
@@ -141,6 +156,7 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
+                start_new_session=True,  # as `aos up` does: Linux shares cores out by session
                 preexec_fn=leash(),  # noqa: PLW1509 - it only calls prctl
             )
 
