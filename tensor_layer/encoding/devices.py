@@ -16,6 +16,9 @@ _kept: list[Any] = []
 
 _OPERATORS = ("nms", "qnms")
 
+_MEMORY_IS_GONE = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""What plain RuntimeErrors of the CPU's allocator, the GPU's driver and its libraries say."""
+
 
 def ready(threads: int = 1) -> None:
     """Import torch for ``threads`` CPU threads. Under a CPU torch, torchvision's import fails on operators that only
@@ -80,6 +83,6 @@ def memory_watched(device: str) -> Iterator[None]:
     except MemoryError as error:
         raise DeviceFull(f"{device} has no memory for this") from error
     except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
+        if not any(words in str(error) for words in _MEMORY_IS_GONE):
             raise EncoderUnavailable(f"the encoder failed on {device}: {error}") from error
         raise DeviceFull(f"{device} has no memory for this: {error}") from error

@@ -27,6 +27,8 @@ BROKEN_CHECKPOINT = (
     pickle.UnpicklingError,
 )
 """What libraries raise for weights that are cut off, of another shape or of another model."""
+FAULT_CHARACTERS_MAX = 400
+"""torch lists every tensor that does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,15 @@ class Once(Generic[Network]):
                         f"{self._what} needs a library that is not installed: {error}. Install aos-gateway[models]"
                     ) from error
                 except BROKEN_CHECKPOINT as error:
-                    raise EncoderUnavailable(f"{self._what} does not load: {error}") from error
+                    raise EncoderUnavailable(f"{self._what} does not load: {fault_of(error)}") from error
             return self._network
+
+
+def fault_of(error: Exception) -> str:
+    """What is wrong with a checkpoint, in a line. torch's advice to run what a pickle asks for is left out."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or it would run code when it is read, which is never done: convert it to safetensors"
+    return " ".join(str(error).split())[:FAULT_CHARACTERS_MAX]
 
 
 def unit_rows(rows: NDArray[Any]) -> Vector:

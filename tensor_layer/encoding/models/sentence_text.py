@@ -24,6 +24,7 @@ from tensor_layer.encoding.spoken import spoken
 from tensor_layer.errors import EncoderUnavailable
 from tensor_layer.ports import EncoderCard, Vector
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
 WINDOWS_MAX = 4
 WINDOW_TOKENS_MAX = 512
 
@@ -37,6 +38,8 @@ class SentenceTexts:
         config = read_config(folder)
         if "hidden_size" not in config:
             raise EncoderUnavailable(f"{folder} holds no text encoder: its config.json says no hidden_size")
+        if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+            raise EncoderUnavailable(f"{folder} holds no text encoder: none of {', '.join(TOKENIZER_FILES)} is there")
         self._device = compute.device
         version = EncoderVersion(
             name=folder.name, version=version_of(weights_file(folder)), dimension=_dimension(folder, config)
@@ -54,8 +57,9 @@ class SentenceTexts:
 
         network = self._network()
         owners, windows = _windows(network, contents)
-        batch = network.tokenizer.pad({"input_ids": windows}, return_tensors="pt").to(self._device)
+        batch = network.tokenizer.pad({"input_ids": windows}, return_tensors="pt")
         with memory_watched(self._device), torch.inference_mode():
+            batch = batch.to(self._device)
             rows = network.forward(dict(batch))["sentence_embedding"].float().cpu().numpy()
         if rows.shape[1] != self.card.version.dimension:
             raise EncoderUnavailable(f"{self.card.version.name} makes {rows.shape[1]} numbers, not what its files say")

@@ -6,6 +6,7 @@ instead of 324. Positions are taken from the beginning, as they are for speech f
 """
 
 import re
+import zipfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from tensor_layer.encoding.models.checkpoints import (
     version_of,
     weights_file,
 )
-from tensor_layer.encoding.models.loading import BROKEN_CHECKPOINT, Compute, Once, pooled
+from tensor_layer.encoding.models.loading import BROKEN_CHECKPOINT, Compute, Once, fault_of, pooled
 from tensor_layer.encoding.sounds import sound_windows
 from tensor_layer.errors import EncoderUnavailable
 from tensor_layer.ports import SAMPLE_RATE_HZ, EncoderCard, Sound, Vector
@@ -144,10 +145,12 @@ def _read(file: Path) -> dict[str, Any]:
     import torch
 
     ready()
+    if not zipfile.is_zipfile(file):
+        raise EncoderUnavailable(f"{file} is no Whisper checkpoint: torch.save has not written it, or it is cut off")
     try:
         checkpoint = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except BROKEN_CHECKPOINT as error:
-        raise EncoderUnavailable(f"{file} is no Whisper checkpoint: {error}") from error
+        raise EncoderUnavailable(f"{file} is no Whisper checkpoint: {fault_of(error)}") from error
     if not isinstance(checkpoint, dict) or not {"dims", "model_state_dict"} <= checkpoint.keys():
         raise EncoderUnavailable(f"{file} is no Whisper checkpoint: it holds no dims and model_state_dict")
     return checkpoint

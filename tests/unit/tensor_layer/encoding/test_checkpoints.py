@@ -228,6 +228,8 @@ def test_a_checkpoint_of_another_architecture_is_named(tmp_path: Path, clip: Pat
         OpenClipImages(str(wav2vec2), CPU)
     with pytest.raises(EncoderUnavailable, match=r"config\.json"):
         SentenceTexts(str(clip), CPU)
+    with pytest.raises(EncoderUnavailable, match=r"no text encoder: none of tokenizer\.json"):
+        SentenceTexts(str(wav2vec2), CPU)
     with pytest.raises(EncoderUnavailable, match="no Whisper checkpoint"):
         WhisperSounds(str(clip / "open_clip_model.safetensors"), CPU)
 
@@ -252,8 +254,11 @@ def test_an_executable_pickle_is_never_executed(tmp_path: Path):
 
     torch.save({"dims": Bomb(), "model_state_dict": {}}, tmp_path / "bomb.pt")
 
-    with pytest.raises(EncoderUnavailable, match="no Whisper checkpoint"):
+    with pytest.raises(EncoderUnavailable, match=r"no Whisper checkpoint: .* convert it to safetensors") as refused:
         WhisperSounds(str(tmp_path / "bomb.pt"), CPU)
+    assert "weights_only" not in str(refused.value)
+    with pytest.raises(EncoderUnavailable, match=r"does not load: .* convert it to safetensors"):
+        OpenClipImages(f"ViT-B-32:{tmp_path / 'bomb.pt'}", CPU).encode([Image.new("RGB", (8, 8))])
     assert not (tmp_path / "boom").exists()
 
 
