@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agents.matching.evaluation.rows import RowsInvalid
+from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.vector_cache import Tell, VectorCache
 from gateway.cli import session
 from gateway.cli.failure import ExitCode, Failed
@@ -22,7 +22,9 @@ def read(rows: Callable[[], T]) -> T:
         return rows()
     except RowsInvalid as error:
         detail = "; ".join(error.lines)
-        raise Failed(str(error), exit_code=ExitCode.USAGE, code="rows_invalid", detail=detail) from error
+        raise Failed(
+            str(error), exit_code=ExitCode.USAGE, code="rows_invalid", detail=detail, next_step=error.next_step
+        ) from error
 
 
 def run(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command computed
@@ -49,6 +51,7 @@ def bar(label: str) -> Tell:
 
     def tell(done: int, total: int) -> None:
         if sys.stderr.isatty():
+            done = min(done, total)
             filled = BAR_WIDTH * done // max(total, 1)
             end = "\n" if done >= total else ""
             sys.stderr.write(f"\r{label:12} [{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {done}/{total}{end}")
@@ -71,9 +74,16 @@ def print_figures(figures: dict[str, object], *, as_json: bool) -> None:
         return
     notes = figures.pop("notes", [])
     for name, value in _flat(figures):
-        session.print_line(f"{name:32} {value:.4f}" if isinstance(value, float) else f"{name:32} {value}")
+        session.print_line(f"{name:32} {_shown(value)}")
     for note in notes if isinstance(notes, Sequence) else ():
         sys.stderr.write(f"note: {note}\n")
+
+
+def _shown(value: object) -> str:
+    """A figure for people; a curve is for ``--json``."""
+    if isinstance(value, list | tuple) and value and not isinstance(value[0], str | float | int):
+        return f"{len(value)} points, with --json"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def _flat(figures: dict[str, object], prefix: str = "") -> list[tuple[str, object]]:

@@ -6,17 +6,16 @@ tasks.
 Whatever is wrong is said with file and line, as the other evaluation commands do.
 """
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agents.evolving.prediction.past import PastGraph
-from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
+from agents.matching.evaluation.json_lines import JsonLines, ids_of, kind_of
+from agents.matching.evaluation.rows import CatalogueRows
 
-SHOWN_MAX = 5
 AROUND_WORDS = ".,:;!?()[]'\"`"
+TASK = '{"query": "Read the scan and sum it up", "nodes": ["ocr", "summary"], "edges": [["ocr", "summary"]]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,18 @@ def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
 
     Raises RowsInvalid for rows without query, nodes or edges of the right form, and for an empty file.
     """
-    positions, problems, notes = dict(catalogue.positions), list[str](), list[str]()
+    lines = JsonLines(path, TASK)
+    positions = dict(catalogue.positions)
     queries, graphs = list[str](), list[PastGraph]()
-    for line, row in _rows(path, problems):
+    for line, found in lines.rows():
+        row = _with_words(found)
         problem = _wrong(row)
         if problem:
-            problems.append(f"{path}:{line}: {problem}")
+            lines.wrong(line, problem)
             continue
         unknown = [node for node in row["nodes"] if node not in catalogue.positions]
         if unknown:
-            notes.append(f"{path}:{line}: node {unknown[0]!r} is not in the catalogue; it counts as missed")
+            lines.note(line, f"node {unknown[0]!r} is not in the catalogue; it counts as missed")
         for node in row["nodes"]:
             positions.setdefault(node, len(positions))
         agents = tuple(dict.fromkeys(positions[node] for node in row["nodes"]))
@@ -54,16 +55,7 @@ def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
         queries.append(row["query"])
         steps = tuple((positions[node], words) for node, words in _steps(row))
         graphs.append(PastGraph(agents, tuple(edges), steps))
-    if problems:
-        shown = (
-            *problems[:SHOWN_MAX],
-            *([f"and {len(problems) - SHOWN_MAX} more"] if len(problems) > SHOWN_MAX else []),
-        )
-        raise RowsInvalid(f"{path}: {len(problems)} wrong rows. {'; '.join(shown)}", tuple(shown))
-    if not queries:
-        raise RowsInvalid(f"{path} has no rows; expected one task a line")
-    more = [f"and {len(notes) - SHOWN_MAX} more like these"] if len(notes) > SHOWN_MAX else []
-    return GraphRows(tuple(queries), tuple(graphs), (*notes[:SHOWN_MAX], *more))
+    return GraphRows(tuple(queries), tuple(graphs), lines.done(rows=len(queries), missing="rows: no task"))
 
 
 def within(graph: PastGraph, agents: int) -> PastGraph:
@@ -71,24 +63,6 @@ def within(graph: PastGraph, agents: int) -> PastGraph:
     kept = tuple(node for node in graph.agents if node < agents)
     steps = tuple((agent, words) for agent, words in graph.steps if agent < agents)
     return PastGraph(kept, tuple(edge for edge in graph.edges if max(edge) < agents), steps)
-
-
-def _rows(path: Path, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    row = None
-                if isinstance(row, dict):
-                    yield number, row
-                else:
-                    problems.append(f"{path}:{number}: no JSON object; expected one task a line")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RowsInvalid(f"{path} cannot be read: {error}") from error
 
 
 def _steps(row: dict[str, Any]) -> list[tuple[str, str]]:
@@ -109,11 +83,19 @@ def _steps(row: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def _with_words(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with ids that are numbers as words, where nodes and edges are lists at all."""
+    nodes, edges = row.get("nodes"), row.get("edges")
+    if isinstance(edges, list):
+        edges = [ids_of(edge) or edge for edge in edges]
+    return {**row, "nodes": ids_of(nodes) or nodes, "edges": edges}
+
+
 def _wrong(row: dict[str, Any]) -> str | None:
     """What is wrong with a row, in words."""
     query, nodes, edges = row.get("query"), row.get("nodes"), row.get("edges")
     if not isinstance(query, str) or not query.strip():
-        return "'query' is missing or empty; expected text"
+        return f"'query' is {kind_of(query)}; expected text"
     if not isinstance(nodes, list) or not nodes or not all(isinstance(node, str) for node in nodes):
         return '\'nodes\' is missing or empty; expected a list of ids, for example ["ocr", "summary"]'
     if not isinstance(edges, list) or not all(isinstance(edge, list) and len(edge) == 2 for edge in edges):

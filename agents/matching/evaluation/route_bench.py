@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.evaluation.rows import OutcomeRows, RowsInvalid
+from agents.matching.evaluation.json_lines import RowsInvalid
+from agents.matching.evaluation.rows import OutcomeRows
 from agents.matching.learning import routing
 from agents.matching.learning.routing import Prompts, Router
 

@@ -4,22 +4,16 @@ Called by the evaluation commands. Whatever is wrong is said with file and line;
 """
 
 import json
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SHOWN_MAX = 5
-"""Of many wrong lines so many are named; the rest is counted."""
+from agents.matching.evaluation.json_lines import JsonLines, RowsInvalid, id_of, ids_of, kind_of, number_of, opened
 
-
-class RowsInvalid(ValueError):
-    """A file cannot be used. ``lines`` are its wrong lines, each as ``file:line: what is wrong``."""
-
-    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.lines = lines
+AGENT = '{"id": "summary", "name": "Summary", "description": "Summarises texts."}'
+QUERY = '{"query": "Make this shorter", "gold": ["summary"]}, with "gold": [] where nobody fits'
+OUTCOME = '{"prompt": "Make this shorter", "outcomes": {"summary": 1, "translate": 0.2}}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,159 +62,126 @@ def read_catalogue(path: Path) -> CatalogueRows:
 
     Raises RowsInvalid for duplicate ids, rows without an id, and an empty file.
     """
-    problems: list[str] = []
-    notes: list[str] = []
+    lines = JsonLines(path, AGENT)
     first: dict[str, int] = {}
-    ids, names, descriptions = [], [], []
-    for line, row in _rows(path):
-        agent_id = row.get("id")
-        if not isinstance(agent_id, str) or not agent_id.strip():
-            problems.append(f"{path}:{line}: 'id' is missing; expected a word, for example \"summary\"")
-            continue
-        if agent_id in first:
-            problems.append(f"{path}:{line}: id {agent_id!r} is also on line {first[agent_id]}; ids are unique")
-            continue
-        first[agent_id] = line
-        name, description = _text(row, "name", path, line, problems), _text(row, "description", path, line, problems)
-        if not description.strip():
-            notes.append(f"{path}:{line}: {agent_id!r} has no description; its name stands for it")
-        ids.append(agent_id)
-        names.append(name.strip() or agent_id)
-        descriptions.append(description.strip())
-    _refuse(path, problems)
-    if not ids:
-        raise RowsInvalid(f"{path} has no rows; expected one agent a line")
-    return CatalogueRows(tuple(ids), tuple(names), tuple(descriptions), _shortened(notes))
+    names, descriptions = [], []
+    for line, row in lines.rows():
+        agent_id = id_of(row.get("id"))
+        if agent_id is None:
+            lines.wrong(line, f"'id' is {kind_of(row.get('id'))}; expected a word")
+        elif agent_id in first:
+            lines.wrong(line, f"id {agent_id!r} is also on line {first[agent_id]}; ids are unique")
+        else:
+            first[agent_id] = line
+            name, description = _text(row, "name", lines, line), _text(row, "description", lines, line)
+            if not description:
+                lines.note(line, f"{agent_id!r} has no description; its name stands for it")
+            names.append(name or agent_id)
+            descriptions.append(description)
+    notes = lines.done(rows=len(first), missing="rows: no agent to choose from")
+    return CatalogueRows(tuple(first), tuple(names), tuple(descriptions), notes)
 
 
 def read_queries(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = False) -> QueryRows:
     """``{query, gold: [ids]}`` a line. Ids that are not in the catalogue are dropped and noted.
 
-    Raises RowsInvalid for rows without a query or with a gold that is no list of words, and for an empty file unless
+    Raises RowsInvalid for rows without a query or with a gold that is no list of ids, and for an empty file unless
     it ``may_be_empty``: then that is noted.
     """
-    problems: list[str] = []
-    notes: list[str] = []
+    lines = JsonLines(path, QUERY)
     positions = catalogue.positions
     queries: list[str] = []
     gold: list[tuple[int, ...]] = []
     unanswerable: set[int] = set()
-    for line, row in _rows(path):
-        query, named = row.get("query"), row.get("gold")
+    for line, row in lines.rows():
+        query, named = row.get("query"), ids_of(row.get("gold"))
         if not isinstance(query, str) or not query.strip():
-            problems.append(f"{path}:{line}: 'query' is missing or empty; expected text")
-            continue
-        if not isinstance(named, list) or not all(isinstance(agent_id, str) for agent_id in named):
-            problems.append(f"{path}:{line}: 'gold' is missing; expected a list of ids, [] for out of scope")
-            continue
-        unknown = [agent_id for agent_id in named if agent_id not in positions]
-        if unknown:
-            notes.append(f"{path}:{line}: gold {unknown[0]!r} is not in the catalogue")
-        if named and len(unknown) == len(named):
-            unanswerable.add(len(queries))
-        queries.append(query)
-        gold.append(tuple(dict.fromkeys(positions[agent_id] for agent_id in named if agent_id in positions)))
-    _refuse(path, problems)
-    if not queries and not may_be_empty:
-        raise RowsInvalid(f"{path} has no rows; expected one query a line")
+            lines.wrong(line, f"'query' is {kind_of(query)}; expected text")
+        elif named is None:
+            lines.wrong(
+                line, f"'gold' is {_kind_of_list(row.get('gold'))}; expected a list of ids, [] for out of scope"
+            )
+        else:
+            unknown = [agent_id for agent_id in named if agent_id not in positions]
+            if unknown:
+                lines.note(line, f"gold {unknown[0]!r} is not in the catalogue")
+            if named and len(unknown) == len(named):
+                unanswerable.add(len(queries))
+            queries.append(query)
+            gold.append(tuple(dict.fromkeys(positions[agent_id] for agent_id in named if agent_id in positions)))
+    notes = lines.done(rows=len(queries), missing="" if may_be_empty else "rows: nothing is asked")
     if not queries:
-        notes.append(f"{path} has no rows: as if there were no such file")
-    return QueryRows(tuple(queries), tuple(gold), frozenset(unanswerable), _shortened(notes))
+        notes = (f"{path} has no rows: as if there were no such file",)
+    return QueryRows(tuple(queries), tuple(gold), frozenset(unanswerable), notes)
 
 
 def read_outcomes(path: Path) -> OutcomeRows:
     """``{prompt, outcomes: {agent: score}, costs?: {agent: cost}}`` a line. Raises RowsInvalid.
 
-    An agent that was not tried on a prompt is left out there, or has null; prompts that nobody tried are noted.
+    An agent that was not tried on a prompt is left out there, or has null; prompts that nobody tried are noted, and
+    so are scores that are not 0 to 1.
     """
-    problems: list[str] = []
-    notes: list[str] = []
+    lines = JsonLines(path, OUTCOME)
     prompts, outcomes = [], []
     spent: dict[str, list[float]] = {}
-    for line, row in _rows(path):
+    for line, row in lines.rows():
         prompt, scores = row.get("prompt"), row.get("outcomes")
         if not isinstance(prompt, str) or not prompt.strip():
-            problems.append(f"{path}:{line}: 'prompt' is missing or empty; expected text")
+            lines.wrong(line, f"'prompt' is {kind_of(prompt)}; expected text")
             continue
-        if not isinstance(scores, dict) or not all(score is None or _is_number(score) for score in scores.values()):
-            problems.append(f"{path}:{line}: 'outcomes' is missing; expected scores, for example {{\"agent\": 1}}")
+        if not isinstance(scores, dict):
+            lines.wrong(line, f"'outcomes' is {kind_of(scores)}; expected scores by agent")
             continue
-        known = {str(agent): float(score) for agent, score in scores.items() if score is not None}
-        if not known:
-            notes.append(f"{path}:{line}: no agent has an outcome; the prompt is left out")
-            continue
-        prompts.append(prompt)
-        outcomes.append(known)
-        for agent, cost in _costs(row).items():
-            spent.setdefault(agent, []).append(cost)
-    _refuse(path, problems)
-    if not prompts:
-        raise RowsInvalid(f"{path} has no rows with an outcome; expected one prompt a line", _shortened(notes))
+        known = _numbers(scores)
+        odd = [agent for agent, score in scores.items() if score is not None and agent not in known]
+        if odd:
+            lines.wrong(line, f"the outcome of {odd[0]!r} is {kind_of(scores[odd[0]])}; expected a finite number")
+        elif not known:
+            lines.note(line, "no agent has an outcome; the prompt is left out")
+        else:
+            prompts.append(prompt)
+            outcomes.append(known)
+            for agent, cost in _numbers(row.get("costs")).items():
+                spent.setdefault(agent, []).append(cost)
+    notes = lines.done(rows=len(prompts), missing="rows with an outcome")
+    beyond = any(not 0.0 <= score <= 1.0 for known in outcomes for score in known.values())
+    scale = (f"{path}: some scores are not 0 to 1; figures are on the scale of the rows",) if beyond else ()
     costs = {agent: sum(each) / len(each) for agent, each in spent.items()}
-    return OutcomeRows(tuple(prompts), tuple(outcomes), costs, _shortened(notes))
+    return OutcomeRows(tuple(prompts), tuple(outcomes), costs, (*notes, *scale))
 
 
 def read_ids(path: Path, catalogue: CatalogueRows) -> tuple[int, ...]:
     """A JSON list of agent ids, as their rows in the catalogue. Raises RowsInvalid for anything else."""
+    hint = 'one JSON list, for example ["summary", "translate"]'
+    with opened(path) as file:
+        text = file.read()
     try:
-        named = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RowsInvalid(f"{path} cannot be read: {error}") from error
-    if not isinstance(named, list) or not all(isinstance(agent_id, str) for agent_id in named):
-        raise RowsInvalid(f'{path} is no JSON list of agent ids; expected for example ["summary", "translate"]')
+        named = ids_of(json.loads(text))
+    except (ValueError, RecursionError) as error:
+        raise RowsInvalid(f"{path} is no JSON: {error}", next_step=hint) from error
+    if named is None:
+        raise RowsInvalid(f"{path} is no JSON list of agent ids", next_step=hint)
     positions = catalogue.positions
     unknown = [agent_id for agent_id in named if agent_id not in positions]
     if unknown:
-        raise RowsInvalid(f"{path} names {len(unknown)} agents that are not in the catalogue, first {unknown[0]!r}")
+        many = f"{len(unknown)} of its {len(named)} ids are"
+        raise RowsInvalid(f"{path}: {many} not in the catalogue, first {unknown[0]!r}")
     return tuple(sorted({positions[agent_id] for agent_id in named}))
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of every line that is not blank."""
-    try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield number, _row(line, path, number)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RowsInvalid(f"{path} cannot be read: {error}") from error
-
-
-def _row(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise RowsInvalid(f"{path}:{number}: is no JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise RowsInvalid(f"{path}:{number}: is no JSON object, but {type(row).__name__}")
-    return row
-
-
-def _text(row: dict[str, Any], name: str, path: Path, line: int, problems: list[str]) -> str:
+def _text(row: Mapping[str, Any], name: str, lines: JsonLines, line: int) -> str:
     value = row.get(name)
-    if value is None:
+    if value is not None and not isinstance(value, str):
+        lines.wrong(line, f"{name!r} is {kind_of(value)}; expected text")
         return ""
-    if not isinstance(value, str):
-        problems.append(f"{path}:{line}: {name!r} is {type(value).__name__}; expected text")
-        return ""
-    return value
+    return (value or "").strip()
 
 
-def _costs(row: dict[str, Any]) -> dict[str, float]:
-    costs = row.get("costs")
-    return {str(k): float(v) for k, v in costs.items() if _is_number(v)} if isinstance(costs, dict) else {}
+def _numbers(values: object) -> dict[str, float]:
+    """Those that are finite."""
+    numbers = {str(key): number_of(value) for key, value in values.items()} if isinstance(values, dict) else {}
+    return {key: number for key, number in numbers.items() if number is not None}
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _refuse(path: Path, problems: Sequence[str]) -> None:
-    if problems:
-        shown = _shortened(problems)
-        raise RowsInvalid(f"{path} has {len(problems)} wrong rows", shown)
-
-
-def _shortened(lines: Sequence[str]) -> tuple[str, ...]:
-    rest = len(lines) - SHOWN_MAX
-    return (*lines[:SHOWN_MAX], f"… and {rest} more") if rest > 0 else tuple(lines)
+def _kind_of_list(value: object) -> str:
+    return "a list of other things" if isinstance(value, list) else kind_of(value)

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.reconsidered import Reconsidered
 from agents.evolving.prediction.regressions import PairIndex, Regression
 from agents.evolving.prediction.texts import Likeness, Tasks, in_sequence
-from agents.matching.evaluation.rows import CatalogueRows, RowsInvalid
+from agents.matching.evaluation.json_lines import RowsInvalid
+from agents.matching.evaluation.rows import CatalogueRows
 
 WORDS = ("scan", "translate", "summarise", "speak", "chart")
 CATALOGUE = CatalogueRows(WORDS, WORDS, tuple(f"can {word} things" for word in WORDS))
@@ -221,7 +223,7 @@ def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("{", "no JSON object"),
+        ("{", "is no JSON"),
         ({"nodes": ["scan"], "edges": []}, "'query' is missing"),
         ({"query": "x", "nodes": [], "edges": []}, "'nodes' is missing or empty"),
         ({"query": "x", "nodes": ["scan"]}, "'edges' is missing"),
@@ -230,8 +232,15 @@ def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
     ],
 )
 def test_a_wrong_row_is_named_by_file_and_line(tmp_path, row, words):
-    with pytest.raises(RowsInvalid, match=f"tasks.jsonl:1: .*{words}"):
+    with pytest.raises(RowsInvalid, match="has a wrong row") as refused:
         read_graphs(written(tmp_path, row), CATALOGUE)
+    assert re.search(f"tasks.jsonl:1: .*{words}", refused.value.lines[0])
+
+
+def test_ids_that_are_numbers_are_words(tmp_path):
+    catalogue = CatalogueRows(("1", "2"), ("one", "two"), ("", ""))
+    rows = read_graphs(written(tmp_path, {"query": "x", "nodes": [1, 2], "edges": [[1, 2]]}), catalogue)
+    assert rows.graphs[0] == PastGraph((0, 1), ((0, 1),))
 
 
 def test_an_empty_file_is_refused(tmp_path):

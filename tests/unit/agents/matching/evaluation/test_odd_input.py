@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from agents.matching.evaluation import learn_bench, match_bench, route_bench
-from agents.matching.evaluation.rows import RowsInvalid, read_catalogue, read_outcomes, read_queries
+from agents.matching.evaluation.json_lines import RowsInvalid
+from agents.matching.evaluation.rows import read_catalogue, read_outcomes, read_queries
 from agents.matching.evaluation.vector_cache import VectorCache
 
 WIDTH = 32

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.rows import (
     CatalogueRows,
-    RowsInvalid,
     read_catalogue,
     read_ids,
     read_outcomes,
@@ -39,7 +39,9 @@ def test_duplicate_ids_are_refused_with_both_lines(tmp_path: Path):
     assert "rows.jsonl:3: id 'a' is also on line 1" in refused.value.lines[0]
 
 
-@pytest.mark.parametrize("row", ["{", "[1]", '{"id": 7}', '{"name": "x"}', '{"id": "a", "description": 3}'])
+@pytest.mark.parametrize(
+    "row", ["{", "[1]", '{"id": true}', '{"id": " "}', "7", '{"name": "x"}', '{"id": "a", "description": 3}']
+)
 def test_a_wrong_line_is_named(tmp_path: Path, row: str):
     with pytest.raises(RowsInvalid) as refused:
         read_catalogue(written(tmp_path, {"id": "fine"}, row))
@@ -92,22 +94,91 @@ def test_outcomes_are_numbers_by_agent(tmp_path: Path):
     assert rows.costs == {"a": 3.0}
 
 
-@pytest.mark.parametrize("outcomes", [[1], {"a": "good"}, {"a": float("nan")}, None])
+@pytest.mark.parametrize("outcomes", [[1], {"a": "good"}, {"a": float("nan")}, {"a": 10**400}, {"a": []}, None])
 def test_other_outcomes_are_refused(tmp_path: Path, outcomes: object):
     with pytest.raises(RowsInvalid) as refused:
         read_outcomes(written(tmp_path, {"prompt": "p", "outcomes": outcomes}))
     assert "rows.jsonl:1" in refused.value.lines[0]
 
 
-def test_a_list_of_ids_is_read_as_rows(tmp_path: Path):
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_list_of_ids_is_read_as_rows(tmp_path: Path, mark: str):
     file = tmp_path / "cold.json"
-    file.write_text('["b"]')
+    file.write_text(mark + '["b"]', encoding="utf-8")
     assert read_ids(file, AGENTS) == (1,)
 
 
-@pytest.mark.parametrize("content", ["{}", "[1]", '["nobody"]', "nonsense"])
+@pytest.mark.parametrize("content", ["{}", "[1]", '["nobody"]', "nonsense", "", '"a"\n"b"', "[null]"])
 def test_another_list_is_refused(tmp_path: Path, content: str):
     file = tmp_path / "cold.json"
     file.write_text(content)
     with pytest.raises(RowsInvalid):
         read_ids(file, AGENTS)
+
+
+@pytest.mark.parametrize(("mark", "end"), [("\ufeff", "\n"), ("", "\r\n"), ("", "\n\n")])
+def test_marks_and_line_ends_of_other_systems_do_not_matter(tmp_path: Path, mark: str, end: str):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes((mark + end.join(['{"id": "a", "description": "é"}', '{"id": "b"}'])).encode())
+    assert read_catalogue(file).ids == ("a", "b")
+
+
+def test_ids_that_are_numbers_are_words_everywhere(tmp_path: Path):
+    agents = read_catalogue(written(tmp_path, {"id": 7, "description": "x"}, {"id": "b", "description": "x"}))
+    assert agents.ids == ("7", "b")
+    assert read_queries(written(tmp_path, {"query": "q", "gold": [7, "b"]}), agents).gold == ((0, 1),)
+    file = tmp_path / "cold.json"
+    file.write_text("[7]")
+    assert read_ids(file, agents) == (0,)
+
+
+@pytest.mark.parametrize(
+    ("gold", "said"),
+    [("a", "is text"), ({"a": 1}, "is an object"), (None, "is missing"), ([["a"]], "is a list of other things")],
+)
+def test_a_gold_of_another_kind_is_called_what_it_is(tmp_path: Path, gold: object, said: str):
+    with pytest.raises(RowsInvalid) as refused:
+        read_queries(written(tmp_path, {"query": "q", "gold": gold}), AGENTS)
+    assert f"'gold' {said}; expected a list of ids" in refused.value.lines[0]
+
+
+@pytest.mark.parametrize("content", ['[{"id": "a"},\n {"id": "b"}]', '[\n{"id": "a"}\n]', '[{"id": "a"}]'])
+def test_a_json_list_is_told_how_to_become_lines(tmp_path: Path, content: str):
+    file = tmp_path / "rows.json"
+    file.write_text(content)
+    with pytest.raises(RowsInvalid, match="a list") as refused:
+        read_catalogue(file)
+    assert "jq -c '.[]'" in refused.value.next_step
+
+
+def test_every_wrong_line_is_told_at_once_and_how_a_row_looks(tmp_path: Path):
+    with pytest.raises(RowsInvalid, match="2 wrong rows") as refused:
+        read_queries(written(tmp_path, "no json", {"query": "q", "gold": []}, {"gold": []}), AGENTS)
+    assert [line.split(": ")[0].rsplit(":", 1)[1] for line in refused.value.lines] == ["1", "3"]
+    assert '"gold": ["summary"]' in refused.value.next_step
+
+
+def test_text_that_is_not_utf8_is_told_how_to_become_it(tmp_path: Path):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes('{"id": "é"}'.encode("latin-1"))
+    with pytest.raises(RowsInvalid, match="it is not UTF-8") as refused:
+        read_catalogue(file)
+    assert "iconv" in refused.value.next_step
+
+
+def test_a_folder_is_no_file(tmp_path: Path):
+    with pytest.raises(RowsInvalid, match="cannot be read: is a directory"):
+        read_catalogue(tmp_path)
+
+
+def test_scores_of_another_scale_are_noted_once(tmp_path: Path):
+    rows = read_outcomes(written(tmp_path, *[{"prompt": "p", "outcomes": {"a": 80, "b": -1}}] * 3))
+    assert len(rows.notes) == 1
+    assert "not 0 to 1" in rows.notes[0]
+
+
+def test_brackets_without_end_are_a_wrong_line(tmp_path: Path):
+    with pytest.raises(RowsInvalid, match="a list"):
+        read_catalogue(written(tmp_path, "[" * 100_000))
+    with pytest.raises(RowsInvalid, match="a wrong row"):
+        read_catalogue(written(tmp_path, '{"a":' * 100_000))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from agents.matching.evaluation import route_bench
-from agents.matching.evaluation.rows import RowsInvalid, read_outcomes
+from agents.matching.evaluation.json_lines import RowsInvalid
+from agents.matching.evaluation.rows import read_outcomes
 from agents.matching.learning import routing
 from agents.matching.learning.outcomes import Outcomes
 from agents.matching.learning.routing import Prompts
