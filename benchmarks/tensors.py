@@ -1,8 +1,8 @@
-"""What ``aos bench tensor`` cannot ship: S3-FIFO beside its authors' library (GPL), a real fine-tuning run, and a
-second mixed corpus, on which nothing was tuned.
+"""What ``aos bench tensor`` cannot ship: S3-FIFO beside its authors' library (GPL), a real fine-tuning run, and two
+further mixed corpora.
 
-Run: python -m benchmarks.tensors [TRACE], or python -m benchmarks.tensors second. TRACE holds one object number a line,
-such as data/cloudPhysicsIO.txt of https://github.com/1a1a11a/libCacheSim. It needs ``pip install --no-deps
+Run: python -m benchmarks.tensors [TRACE], or python -m benchmarks.tensors second|third. TRACE holds one object number a
+line, such as data/cloudPhysicsIO.txt of https://github.com/1a1a11a/libCacheSim. It needs ``pip install --no-deps
 libcachesim``; numbers: docs/tensors.md.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.tensor_corpora import CORPORA
 from tensor_layer.encoding.devices import ready
 from tensor_layer.stream.choice import STREAMING
 from tensor_layer.stream.evaluation import caching, compression, corpus
-from tensor_layer.stream.lossy import to_bf16
-from tensor_layer.stream.tensor import Tensor, from_numpy, from_torch
+from tensor_layer.stream.tensor import Tensor, from_torch
 
 STEPS = 4
 LEARNING_RATE = 2e-5
@@ -82,42 +82,6 @@ def fine_tuning() -> list[dict[str, object]]:
     return rows
 
 
-def second_corpus() -> list[tuple[str, Tensor]]:
-    """Other kinds of tensors than ``evaluation.corpus.mixed``: two photographs, numpy's sources, and made-up ones."""
-    from sklearn.datasets import load_digits, load_sample_images
-
-    rng, million = np.random.default_rng(5), 1 << 20
-    normal = rng.standard_normal(2 * million, dtype=np.float32)
-    sources = b"".join(file.read_bytes() for file in sorted(Path(np.__file__).parent.rglob("*.py")))[: 4 * million]
-    time_s = np.arange(2 * million) / 16_000
-    sound = 3000 * np.sin(2 * np.pi * 200 * time_s) * np.abs(np.sin(3 * time_s)) + 200 * rng.standard_normal(
-        2 * million
-    )
-    scales = np.tile(np.exp(rng.standard_normal(128)).astype(np.float32), len(normal) // 128)
-    rows = rng.standard_normal((2730, 384), dtype=np.float32)
-    weights = corpus.real_weights(share=9).array.reshape(-1)
-    labels = np.where(rng.random(million // 2) < 0.6, -100, rng.zipf(1.4, million // 2).clip(max=30_000))
-    gradients = rng.standard_normal(million, dtype=np.float32) * np.exp(
-        2 * rng.standard_normal(million, dtype=np.float32)
-    )
-    return [
-        ("camera pixels", from_numpy(np.concatenate([image.reshape(-1) for image in load_sample_images().images]))),
-        ("source text", from_numpy(np.frombuffer(sources, np.uint8))),
-        ("gelu float16", from_numpy((normal / (1 + np.exp(-1.7 * normal))).astype(np.float16))),
-        ("keys and values bf16", from_numpy(to_bf16(normal * scales), "bfloat16")),
-        ("int8 weights", from_numpy(np.clip(np.rint(weights / weights.std() * 30), -127, 127).astype(np.int8))),
-        ("positions int32", from_numpy(np.tile(np.arange(512, dtype=np.int32), 2048))),
-        ("labels int64", from_numpy(labels.astype(np.int64))),
-        ("sound int16", from_numpy(sound.astype(np.int16))),
-        ("row offsets int64", from_numpy(np.cumsum(rng.poisson(9, million // 2)).astype(np.int64))),
-        ("digits float64", from_numpy(load_digits().data)),
-        ("unit rows fp32", from_numpy(rows / np.linalg.norm(rows, axis=1, keepdims=True))),
-        ("gradients fp32", from_numpy(gradients * np.float32(1e-4))),
-        ("random bytes", from_numpy(rng.integers(0, 256, 2 * million, np.uint8))),
-        ("random mask", from_numpy(rng.random(4 * million) < 0.3)),
-    ]
-
-
 def checkpoint(model: torch.nn.Module) -> Tensor:
     """All weights as one bf16 tensor."""
     joined = torch.cat([weights.detach().reshape(-1) for weights in model.parameters()])
@@ -125,7 +89,7 @@ def checkpoint(model: torch.nn.Module) -> Tensor:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["second"]:
-        print(json.dumps(compression.adaptive(second_corpus()), indent=2))
+    if sys.argv[1:] and sys.argv[1] in CORPORA:
+        print(json.dumps(compression.adaptive(CORPORA[sys.argv[1]]()), indent=2))
     else:
         main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

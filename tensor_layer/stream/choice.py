@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.tensor import DType
-from tensor_layer.stream.codecs import BITS, BLOSC, CODECS, NARROW, PLANES, RAW, SPARSE, ZSTD, Codec
+from tensor_layer.stream.codecs import BITS, BLOSC, CODECS, COLUMNS, NARROW, PLANES, RAW, SPARSE, ZSTD, Codec
 from tensor_layer.stream.tensor import Words
 
 SLICES = 4
@@ -103,6 +103,8 @@ def best_on_sample(words: Words, dtype: DType, candidates: Sequence[Codec]) -> C
     if smallest > WORTH_IT * words.nbytes:
         return RAW
     close = CLOSE * smallest + TABLES_BYTES
+    if sizes.get(COLUMNS, 0) > sizes.get(NARROW, 0):
+        del sizes[COLUMNS]  # no allowance: it finds no repeats, and a chunk has more of them than its sample shows
     return max((codec for codec, size in sizes.items() if size <= close), key=lambda codec: codec.mb_per_cpu_s)
 
 

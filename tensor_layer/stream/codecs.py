@@ -11,7 +11,7 @@ from pcodec import ChunkConfig, DeltaSpec, ModeSpec, standalone
 
 from schemas.tensor import DType
 from tensor_layer.errors import TensorDamaged
-from tensor_layer.stream import bits, huffman, narrow, planes, shuffle, sparse
+from tensor_layer.stream import bits, columns, huffman, narrow, planes, shuffle, sparse
 from tensor_layer.stream.tensor import FLOATS, STORED_AS, Words
 
 
@@ -84,6 +84,7 @@ ZSTD = Codec(4, "zstd", 430.0, _zstd_encode, _zstd_decode, lambda d: _one_byte(d
 SPARSE = Codec(5, "sparse", 1100.0, sparse.encode, sparse.decode, lambda d: not _one_byte(d))
 NARROW = Codec(6, "narrow", 420.0, narrow.encode, narrow.decode, lambda d: not _one_byte(d) and d not in FLOATS)
 BITS = Codec(7, "bits", 2000.0, bits.encode, bits.decode, lambda d: d == "bool")
+COLUMNS = Codec(8, "columns", 800.0, columns.encode, columns.decode, NARROW.takes)
 
-CODECS: tuple[Codec, ...] = (RAW, BLOSC, PCODEC, PLANES, ZSTD, SPARSE, NARROW, BITS)
+CODECS: tuple[Codec, ...] = (RAW, BLOSC, PCODEC, PLANES, ZSTD, SPARSE, NARROW, BITS, COLUMNS)
 BY_CODE: Mapping[int, Codec] = {codec.code: codec for codec in CODECS}

@@ -120,36 +120,6 @@ def test_single_bytes_that_repeat_from_afar_are_met():
     assert tally.ratio > 3
 
 
-@pytest.mark.parametrize(
-    "values",
-    [
-        np.cumsum(RNG.integers(0, 2000, 150_000)),
-        np.where(RNG.random(150_000) < 0.5, -100, RNG.integers(0, 30_000, 150_000)),
-        np.arange(150_000)[::-1],
-        np.array([np.iinfo(np.int64).min, np.iinfo(np.int64).max] * 50_000),
-        np.concatenate([np.arange(140_000), RNG.integers(-(2**63), 2**63, 10_000, np.int64)]),
-    ],
-    ids=["rising", "labels", "falling", "extremes", "at first rising"],
-)
-@pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint32", "int16", "uint16"])
-def test_whole_numbers_come_back_from_narrow_words(values: np.ndarray, dtype: DType):
-    words = values.astype(dtype).view(f"<u{np.dtype(dtype).itemsize}")
-    into = np.empty_like(words)
-
-    codecs.NARROW.decode(memoryview(codecs.NARROW.encode(words, dtype)), into, dtype)
-
-    assert into.tobytes() == words.tobytes()
-
-
-def test_ids_take_the_room_of_their_values_not_of_their_words():
-    ids, tally = RNG.integers(0, 30_000, 300_000).astype(np.int64), Tally()
-    packed = b"".join(pack(from_numpy(ids), tally=tally))
-
-    assert unpack([packed]).array.tobytes() == ids.tobytes()
-    assert set(tally.chunks_by_codec) == {"narrow"}
-    assert tally.ratio > 3.9
-
-
 @pytest.mark.parametrize("largest", [1, 255])
 def test_truth_values_come_back_even_when_they_hold_other_bytes(largest: int):
     words = RNG.integers(0, largest, 100_003, np.uint8, endpoint=True)
