@@ -114,10 +114,15 @@ class DeviceBatcher:
             if lane is None:
                 return
             batch = self._next_batch(lane)
+            contents = [request.content for request in batch]
+            try:
+                work = asyncio.get_running_loop().run_in_executor(self._threads, _encode, lane.model, contents)
+            except RuntimeError as error:
+                full = DeviceFull(f"{lane.model.card.device} has no memory for a thread: {error}")
+                _answer(batch, [full] * len(batch))
+                continue
             self._idle -= 1
             lane.under_way += 1
-            contents = [request.content for request in batch]
-            work = asyncio.get_running_loop().run_in_executor(self._threads, _encode, lane.model, contents)
             work.add_done_callback(partial(self._settle, lane, batch))
 
     def _next_batch(self, lane: _Lane) -> list[_Request]:
@@ -138,14 +143,7 @@ class DeviceBatcher:
         self._idle += 1
         lane.under_way -= 1
         error = _closed() if work.cancelled() else work.exception()
-        rows = [error] * len(batch) if error is not None else work.result()
-        for request, row in zip(batch, rows, strict=True):
-            if request.row.done():
-                continue
-            if isinstance(row, BaseException):
-                request.row.set_exception(row)
-            else:
-                request.row.set_result(row)
+        _answer(batch, [error] * len(batch) if error is not None else work.result())
         self._dispatch()
 
 
@@ -211,6 +209,16 @@ def encode_in_parts(model: Model[Any], contents: Sequence[Any]) -> list[Row]:
             return [error]
     middle = len(contents) // 2
     return encode_in_parts(model, contents[:middle]) + encode_in_parts(model, contents[middle:])
+
+
+def _answer(batch: Sequence[_Request], rows: Sequence[Vector | BaseException]) -> None:
+    for request, row in zip(batch, rows, strict=True):
+        if request.row.done():
+            continue
+        if isinstance(row, BaseException):
+            request.row.set_exception(row)
+        else:
+            request.row.set_result(row)
 
 
 def _waiting_longest(lane: _Lane) -> int:

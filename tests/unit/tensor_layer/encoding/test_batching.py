@@ -165,6 +165,20 @@ async def test_a_batch_that_does_not_fit_the_device_is_halved_and_only_what_neve
     encoder.close()
 
 
+async def test_where_no_thread_can_be_started_the_batch_fails_and_the_queue_goes_on(monkeypatch: pytest.MonkeyPatch):
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")  # what Python says when memory is gone
+
+    encoder = BatchingEncoder(CountingModel())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refused)
+        with pytest.raises(DeviceFull, match="cpu has no memory for a thread"):
+            await encoder.encode(["a", "b"])
+
+    assert (await encoder.encode(["abc"]))[0, 0] == 3
+    encoder.close()
+
+
 async def test_models_of_one_device_take_turns_in_the_order_of_asking():
     first, second = CountingModel(), CountingModel()
     order: list[str] = []
