@@ -74,7 +74,7 @@ def learn(
 
     agents = read(lambda: read_catalogue(catalogue))
     walked, asked = read(lambda: read_queries(stream, agents)), read(lambda: read_queries(test, agents))
-    newcomers = () if cold is None else read(lambda: read_ids(cold, agents))
+    newcomers = None if cold is None else read(lambda: read_ids(cold, agents))
 
     async def work() -> dict[str, object]:
         encoder = vectors()
@@ -82,7 +82,7 @@ def learn(
         past = learn_bench.Asked(walked, await encoder.encode(walked.queries, bar("stream")))
         final = learn_bench.Asked(asked, await encoder.encode(asked.queries, bar("test")))
         figures = learn_bench.measure(cards, past, final, steps, seed, newcomers, explore, bar("steps"))
-        return figures.as_json() | {"notes": [*agents.notes, *walked.notes, *asked.notes]}
+        return figures.as_json() | {"notes": [*agents.notes, *walked.notes, *asked.notes, *figures.notes]}
 
     print_figures(run(work), as_json=as_json)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session, views
+from gateway.cli import session, task_options, views
 from gateway.cli.client import client
 from gateway.cli.failure import ExitCode
 from gateway.cli.plan_views import plan_lines
@@ -20,6 +20,10 @@ def explain(
     attach: Annotated[
         list[Path] | None, typer.Option("--attach", "-a", help="File of the task; repeat.", exists=True, dir_okay=False)
     ] = None,
+    pin: task_options.Pin = None,
+    exclude: task_options.Exclude = None,
+    require: task_options.Require = None,
+    max_cost: task_options.MaxCost = None,
     as_json: Json = False,
     tenant: Tenant = None,
     url: Url = None,
@@ -27,8 +31,9 @@ def explain(
     """Show what would be perceived, who would be chosen with scores and reasons, and the network."""
 
     async def work() -> Any:  # noqa: ANN401 - the door's JSON
+        hints = task_options.routing(pin, exclude, require)
+        draft = task_options.given({"text": text, "routing": hints, "max_cost": max_cost})
         async with client(tenant, url) as gateway:
-            draft = {"text": text} if text else {}
             return await gateway.send_draft("/v1/explain", draft, attach or ())
 
     explanation = session.run(work())

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import following, session, views
+from gateway.cli import following, session, task_options, views
 from gateway.cli.client import client
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant, Url
@@ -29,12 +29,12 @@ def submit(
     timeout_s: Annotated[float, typer.Option("--timeout", help="Longest wait, in seconds.", min=0.1)] = 300.0,
     save: Annotated[Path | None, typer.Option("--save", help="Folder for the result's files.", file_okay=False)] = None,
     priority: Annotated[Priority, typer.Option(help="Lane of the queue.")] = Priority.NORMAL,
-    pin: Annotated[list[str] | None, typer.Option(help="Agent that must do it; repeat, in order.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="Agent that must not be chosen; repeat.")] = None,
-    require: Annotated[list[str] | None, typer.Option(help="Tag that every chosen agent carries; repeat.")] = None,
+    pin: task_options.Pin = None,
+    exclude: task_options.Exclude = None,
+    require: task_options.Require = None,
     approval: Annotated[bool, typer.Option("--approval", help="Ask a person before anything is done.")] = False,
     deadline_s: Annotated[float, typer.Option("--deadline", help="Seconds of work allowed.", min=0.1)] = 300.0,
-    max_cost: Annotated[float | None, typer.Option(help="Budget in the fleet's cost unit.", min=0)] = None,
+    max_cost: task_options.MaxCost = None,
     label: Annotated[list[str] | None, typer.Option(help="name=value, kept with the task; repeat.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency key: the same key is the same task.")] = None,
     bus: Annotated[bool, typer.Option("--bus", help="Publish straight to NATS (AOS_NATS_URL), not over HTTP.")] = False,
@@ -43,11 +43,10 @@ def submit(
     url: Url = None,
 ) -> None:
     """Submit a task and print its id; with --wait, follow it and print the result."""
-    routing = _given({"pin": pin, "exclude": exclude, "required_capabilities": require})
-    draft = _given(
+    draft = task_options.given(
         {
             "text": _words(text),
-            "routing": routing,
+            "routing": task_options.routing(pin, exclude, require),
             "requires_approval": approval,
             "priority": priority.value,
             "deadline_s": deadline_s,
@@ -135,7 +134,7 @@ def cancel(
     url: Url = None,
 ) -> None:
     """Stop a task, wherever it is."""
-    _tell(task_id, "cancel", _given({"reason": reason}), tenant=tenant, url=url, as_json=as_json)
+    _tell(task_id, "cancel", task_options.given({"reason": reason}), tenant=tenant, url=url, as_json=as_json)
 
 
 @app.command()
@@ -150,7 +149,7 @@ def approve(
     url: Url = None,
 ) -> None:
     """Let a task that waits for a person go on, or refuse it."""
-    body = _given({"node": node, "reason": reason, "actor": actor})
+    body = task_options.given({"node": node, "reason": reason, "actor": actor})
     _tell(task_id, "deny" if deny else "approve", body, tenant=tenant, url=url, as_json=as_json)
 
 
@@ -171,10 +170,6 @@ def _words(text: str) -> str:
         return text
     with os.fdopen(0, "r", encoding="utf-8", closefd=False) as standard_input:
         return standard_input.read()
-
-
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value}
 
 
 def _labels(pairs: list[str] | tuple[()]) -> dict[str, str]:

@@ -4,7 +4,7 @@ The right agents in the stream are used for one thing: to say whether the agent 
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -24,7 +24,7 @@ POINTS = 40
 
 @dataclass(frozen=True, slots=True)
 class LearnFigures:
-    """All shares are 0-1; recall is None where no query is of that kind, as the cold one without cold agents."""
+    """All shares are 0-1; recall is None where no query is of that kind. ``cold_agents`` None: nobody asked for any."""
 
     online_first_500: float
     online_last_5000: float
@@ -34,11 +34,12 @@ class LearnFigures:
     curve: tuple[tuple[int, float], ...]
     update_ms: dict[str, float]
     refit_s: tuple[float, ...]
-    cold_agents: int
+    cold_agents: int | None
     steps: int
     seed: int
     explore_share: float
     explored: float
+    notes: tuple[str, ...] = field(default=())
 
     def as_json(self) -> dict[str, object]:
         """The document that ``--json`` prints."""
@@ -47,17 +48,18 @@ class LearnFigures:
             "online_last_5000": self.online_last_5000,
             "frozen_recall_at_1": self.frozen_recall_at_1,
         }
-        if self.cold_agents:
+        if self.cold_agents is not None:
             figures |= {"warm_recall_at_1": self.warm_recall_at_1, "cold_recall_at_1": self.cold_recall_at_1}
         return figures | {
             "curve": [list(point) for point in self.curve],
             "update_ms": self.update_ms,
             "refit_s": list(self.refit_s),
-            "cold_agents": self.cold_agents,
+            "cold_agents": self.cold_agents or 0,
             "steps": self.steps,
             "seed": self.seed,
             "explore_share": self.explore_share,
             "explored": self.explored,
+            "notes": list(self.notes),
         }
 
 
@@ -75,35 +77,40 @@ def measure(
     test: Asked,
     steps: int,
     seed: int,
-    cold: tuple[int, ...] = (),
+    cold: tuple[int, ...] | None = None,
     explore_share: float = EXPLORE_SHARE,
     tell: Tell = silent,
 ) -> LearnFigures:
-    """Walk ``steps`` queries of the stream in an order by seed (a shorter stream several times), then freeze."""
+    """Walk ``steps`` queries of the stream in an order by seed (a shorter stream several times), then freeze.
+
+    ``cold`` are agents that are never chosen; None where that is not asked.
+    """
+    never = set(cold or ())
     choosable = np.ones(len(cards), dtype=bool)
-    choosable[list(cold)] = False
+    choosable[list(never)] = False
     learner = BanditLearner(cards, choosable=choosable, explore_share=explore_share, seed=seed)
     walk = _Walk(learner, stream, _order(len(stream.rows.queries), steps, seed))
     walk.go(tell)
     learner.refit()
     places = _places(learner, test)
     inside = np.array(test.rows.in_scope)
-    is_cold = np.array([bool(set(right) & set(cold)) for right in test.rows.gold])
+    is_cold = np.array([bool(set(right) & never) for right in test.rows.gold])
     successes = np.array(walk.successes, dtype=float)
     return LearnFigures(
         online_first_500=float(successes[:FIRST].mean()),
         online_last_5000=float(successes[-LAST:].mean()),
         frozen_recall_at_1=scores.recall_at(places[inside], 1),
-        warm_recall_at_1=scores.recall_at(places[inside & ~is_cold], 1) if cold else None,
-        cold_recall_at_1=scores.recall_at(places[is_cold], 1) if cold else None,
+        warm_recall_at_1=scores.recall_at(places[inside & ~is_cold], 1) if cold is not None else None,
+        cold_recall_at_1=scores.recall_at(places[is_cold], 1) if cold is not None else None,
         curve=_curve(successes),
         update_ms=scores.percentiles_ms(walk.update_s),
         refit_s=tuple(round(seconds, 2) for seconds in walk.refit_s),
-        cold_agents=len(cold),
+        cold_agents=None if cold is None else len(never),
         steps=steps,
         seed=seed,
         explore_share=explore_share,
         explored=float(np.mean(walk.explored)),
+        notes=_notes(len(stream.rows.queries), steps, inside, choosable),
     )
 
 
@@ -122,7 +129,7 @@ class _Walk:
     def go(self, tell: Tell) -> None:
         for start in range(0, len(self._order), STEPS_AT_ONCE):
             self._step(self._order[start : start + STEPS_AT_ONCE])
-            tell(start + STEPS_AT_ONCE, len(self._order))
+            tell(min(start + STEPS_AT_ONCE, len(self._order)), len(self._order))
 
     def _step(self, rows: np.ndarray) -> None:
         vectors = self._stream.vectors[rows]
@@ -139,6 +146,19 @@ class _Walk:
             began = time.perf_counter()
             self._learner.refit()
             self.refit_s.append(time.perf_counter() - began)
+
+
+def _notes(rows: int, steps: int, inside: np.ndarray, choosable: np.ndarray) -> tuple[str, ...]:
+    notes = []
+    if steps > rows:
+        notes.append(f"the stream has {rows} queries: {steps} steps meet each {steps / rows:.3g} times")
+    if steps < LAST:
+        notes.append(f"fewer than {LAST} steps: online_last_5000 is over all {steps}")
+    if not inside.any():
+        notes.append("every test query is out of scope: there is no recall")
+    if not choosable.any():
+        notes.append("every agent is cold: nobody could be chosen, and nothing was learned")
+    return tuple(notes)
 
 
 def _order(rows: int, steps: int, seed: int) -> np.ndarray:

@@ -119,6 +119,8 @@ def _fallbacks(inside: NDArray[np.bool_], solved: Solved | None) -> tuple[str, .
     notes = []
     if not inside.any():
         notes.append("every query is out of scope: there is no recall")
+    if inside.all():
+        notes.append("no query is out of scope: abstaining is not measured")
     if solved is not None and len(solved.pairs[0]) < ROWS_MIN:
         notes.append(f"fewer than {ROWS_MIN} solved queries in the experience: cards alone decide")
     return tuple(notes)
@@ -126,9 +128,10 @@ def _fallbacks(inside: NDArray[np.bool_], solved: Solved | None) -> tuple[str, .
 
 def _timed(model: MatchModel, vectors: Vector, texts: Sequence[str]) -> dict[str, float]:
     """Query by query, as a gateway sees them; encoding the text is not part of it."""
+    timed = range(min(len(texts), TIMED_QUERIES))
     spent = []
-    for row in range(min(len(texts), TIMED_QUERIES + WARM_UP_QUERIES)):
+    for row in (*timed[:WARM_UP_QUERIES], *timed):
         began = time.perf_counter()
         model.rank(vectors[row : row + 1], texts[row : row + 1])
         spent.append(time.perf_counter() - began)
-    return scores.percentiles_ms(spent[WARM_UP_QUERIES:] or spent)
+    return scores.percentiles_ms(spent[-len(timed) :])

@@ -5,6 +5,7 @@ Called by the evaluation commands, around the encoder they were given.
 
 import asyncio
 import hashlib
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from tensor_layer.ports import Vector
+
+logger = logging.getLogger(__name__)
 
 Encode = Callable[[Sequence[str]], Awaitable[Vector]]
 """(len(texts), dimension) float32, rows unit-norm."""
@@ -31,14 +34,16 @@ def silent(_done: int, _total: int) -> None:
 class VectorCache:
     """An ``Encode`` in front of another one. Several processes may use one file at a time.
 
-    The file is an SQLite table of digest → little-endian float32. It is only a cache: a file that cannot be read is
-    thrown away, and deleting it loses nothing but time. One file serves one version of the encoder's weights.
+    The file is an SQLite table of digest → little-endian float32. It is only a cache: a damaged file is thrown away, a
+    place that cannot be written is said once and done without, and deleting it loses nothing but time. One file serves
+    one version of the encoder's weights.
     """
 
     def __init__(self, file: Path, encode: Encode, dimension: int) -> None:
         self._file = file
         self._encode = encode
         self._dimension = dimension
+        self._kept = True
 
     async def encode(self, texts: Sequence[str], tell: Tell = silent) -> Vector:
         """(len(texts), dimension) float32, rows unit-norm. Each different text is encoded once; chunks are kept."""
@@ -63,7 +68,7 @@ class VectorCache:
     def _read(self, rows: dict[bytes, int], found: Vector) -> set[bytes]:
         """Fill in the vectors that the file holds, and say which."""
         known: set[bytes] = set()
-        if not self._file.exists():
+        if not self._kept or not self._file.is_file():
             return known
         keys = list(rows)
         try:
@@ -75,15 +80,27 @@ class VectorCache:
                         if len(blob) == 4 * self._dimension:
                             found[rows[key]] = np.frombuffer(blob, dtype="<f4")
                             known.add(key)
+        except sqlite3.OperationalError as error:
+            self._do_without(error)
         except sqlite3.DatabaseError:
             self._file.unlink(missing_ok=True)
         return known
 
     def _write(self, keys: Sequence[bytes], vectors: Vector) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
+        if not self._kept:
+            return
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in zip(keys, vectors, strict=True)]
-        with _opened(self._file) as table:
-            table.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with _opened(self._file) as table:
+                table.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+        except (OSError, sqlite3.OperationalError) as error:
+            self._do_without(error)
+
+    def _do_without(self, error: Exception) -> None:
+        """The disk is full, or somebody else's: the vectors are there all the same, for this run."""
+        self._kept = False
+        logger.warning("vectors are not kept for the next run: %s: %s", self._file, error)
 
 
 class _opened:  # noqa: N801 - reads as a verb at the call sites
@@ -96,9 +113,7 @@ class _opened:  # noqa: N801 - reads as a verb at the call sites
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=OFF")
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID"
-            )
+            self._connection.execute(TABLE)
         except sqlite3.DatabaseError:
             self._connection.close()
             raise

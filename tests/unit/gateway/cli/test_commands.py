@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from evolution.store.sqlite_store import SqliteExperienceStore
+from gateway.cli import task_options
 from gateway.cli.failure import Failed
 from gateway.cli.main import build
 from gateway.settings.loading import fields
@@ -93,3 +94,11 @@ async def _fill(file: Path) -> None:
     for record in records:
         await store.record([record])
     await store.close()
+
+
+def test_a_budget_of_nothing_is_sent_and_what_nobody_said_is_not():
+    hints = task_options.routing(["ocr"], None, [])
+    assert task_options.given({"text": "", "routing": hints, "max_cost": 0.0, "requires_approval": False}) == {
+        "routing": {"pin": ["ocr"]},
+        "max_cost": 0.0,
+    }

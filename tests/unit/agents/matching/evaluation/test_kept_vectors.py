@@ -61,5 +61,23 @@ async def test_a_broken_file_is_thrown_away(broken: Path):
     assert encoder.asked == []
 
 
+@pytest.fixture(params=["a folder where the file should lie", "a file where the folder should lie"])
+def blocked(request: pytest.FixtureRequest, file: Path) -> Path:
+    if request.param.startswith("a folder"):
+        file.mkdir(parents=True)
+    else:
+        file.parent.write_text("in the way")
+    return file
+
+
+async def test_where_nothing_can_be_kept_it_is_said_once_and_the_vectors_come(
+    blocked: Path, caplog: pytest.LogCaptureFixture
+):
+    texts = ["x" * number for number in range(1, 600)]
+    vectors = await VectorCache(blocked, Encoder().encode, 2).encode(texts)
+    assert vectors[:, 0].tolist() == list(range(1, 600))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["vectors are not kept for the next run"]
+
+
 async def test_no_texts_are_no_vectors(file: Path):
     assert (await VectorCache(file, Encoder().encode, 2).encode([])).shape == (0, 2)

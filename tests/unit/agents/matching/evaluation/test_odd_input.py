@@ -52,7 +52,12 @@ class Bench:
         return match_bench.measure(cards, asked, vectors, solved, seed=0)
 
     def learn(
-        self, catalogue: list[dict], stream: list[dict], test: list[dict], steps: int, cold: tuple[int, ...] = ()
+        self,
+        catalogue: list[dict],
+        stream: list[dict],
+        test: list[dict],
+        steps: int,
+        cold: tuple[int, ...] | None = None,
     ):
         agents = read_catalogue(self.file("catalogue", catalogue))
         walked, asked = (read_queries(self.file(n, rows), agents) for n, rows in (("stream", stream), ("test", test)))
@@ -154,6 +159,31 @@ def test_every_agent_cold(bench: Bench):
     assert figures.online_first_500 == 0.0
     assert figures.warm_recall_at_1 is None
     assert figures.cold_recall_at_1 == 1.0
+    assert any("nobody could be chosen" in note for note in figures.notes)
+
+
+def test_an_empty_list_of_cold_agents_is_answered_too(bench: Bench):
+    figures = bench.learn(CATALOGUE, EXPERIENCE, QUERIES, steps=30, cold=()).as_json()
+    assert (figures["warm_recall_at_1"], figures["cold_recall_at_1"]) == (1.0, None)
+    asked_for_none = bench.learn(CATALOGUE, EXPERIENCE, QUERIES, steps=30).as_json()
+    assert "cold_recall_at_1" not in asked_for_none
+
+
+def test_a_stream_shorter_than_its_steps_says_how_often_it_is_walked(bench: Bench):
+    notes = bench.learn(CATALOGUE, QUERIES, QUERIES, steps=20).notes
+    assert "the stream has 5 queries: 20 steps meet each 4 times" in notes
+    assert "fewer than 5000 steps: online_last_5000 is over all 20" in notes
+
+
+def test_without_a_query_out_of_scope_it_says_that_abstaining_is_not_measured(bench: Bench):
+    assert any("abstaining is not measured" in note for note in bench.match(CATALOGUE, QUERIES).notes)
+
+
+def test_few_queries_are_all_timed(bench: Bench, monkeypatch: pytest.MonkeyPatch):
+    timed: list[int] = []
+    monkeypatch.setattr(match_bench.scores, "percentiles_ms", lambda spent: timed.append(len(spent)) or {})
+    bench.match(CATALOGUE, QUERIES)
+    assert timed == [len(QUERIES)]
 
 
 def test_outcomes_of_one_agent_on_one_prompt(bench: Bench):
