@@ -12,7 +12,7 @@ from agents.errors import AgentsError
 from agents.matching.diversity import diverse
 from agents.matching.ranking import unchosen
 from agents.planning.drawing import draw
-from agents.ports import Fleet, Matcher, Planned, Planner
+from agents.ports import Fleet, IndexFilter, Matcher, Planned, Planner
 from agents.registry.skill_text import skill_text
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard
@@ -79,7 +79,7 @@ class Answers:
         """The agents nearest to some words, best first, whether or not one is good enough."""
         vector = (await self._perceiver.encode_texts([request.text]))[0]
         looked_at = min(request.limit * DIVERSE_OF, SEARCHED_MOST) if request.diverse else request.limit
-        report = await self._matcher.search(request.tenant, request.text, vector, looked_at)
+        report = await self._matcher.search(request.tenant, request.text, vector, looked_at, _where(request))
         if request.diverse:
             chosen = await self._unlike(request, report.candidates)
             report = report.model_copy(update={"candidates": unchosen(chosen)})
@@ -105,6 +105,16 @@ class Answers:
             task.tenant, task.instruction()[:500], perceived.vector, modalities, task.routing
         )
         return (report,)
+
+
+def _where(request: SearchRequest) -> IndexFilter:
+    return IndexFilter(
+        request.tenant,
+        tags=frozenset(request.where.tags),
+        without_tags=frozenset(request.where.without_tags),
+        inputs=frozenset(request.where.reads),
+        cost_max=request.where.max_cost,
+    )
 
 
 def _is_on_its_card(one: Candidate, cards: Mapping[str, AgentCard]) -> bool:

@@ -287,8 +287,10 @@ class Matcher(Protocol):
         """
         ...
 
-    async def search(self, tenant: str, text: str, vector: Vector, limit: int = 10) -> MatchReport:
-        """The agents nearest to some words, best first, however far they are."""
+    async def search(
+        self, tenant: str, text: str, vector: Vector, limit: int = 10, where: IndexFilter | None = None
+    ) -> MatchReport:
+        """The agents nearest to some words, best first, however far they are, among those that ``where`` allows."""
         ...
 
     def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:

@@ -1,10 +1,13 @@
 """A dry run: who would be chosen for a task and why, without doing it."""
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from schemas.base import Message
 from schemas.candidate import MatchReport
 from schemas.network import Plan
+from schemas.parts import Modality
 from schemas.percept import Percept
 from schemas.task import StageTimes, TaskFailure, TaskSubmitted
 
@@ -29,6 +32,22 @@ class Explanation(Message):
     times: StageTimes = StageTimes()
 
 
+class SearchFilter(Message):
+    """Whom a search may find at all. What is left out does not filter."""
+
+    tags: tuple[str, ...] = Field(default=(), description="all of them are on the card", examples=[["offline"]])
+    without_tags: tuple[str, ...] = Field(default=(), description="none of them is")
+    reads: tuple[Modality, ...] = Field(default=(), description="the skill reads at least one of them")
+    max_cost: float | None = Field(default=None, ge=0, allow_inf_nan=False, description="of a call, inclusive")
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        both = [tag for tag in self.tags if tag in self.without_tags]
+        if both:
+            raise ValueError(f"tags are both required and excluded: {', '.join(both)}; no agent could be found")
+        return self
+
+
 class SearchRequest(Message):
     """Asks a worker for the agents nearest to some words: ``aos.service.search``."""
 
@@ -36,6 +55,7 @@ class SearchRequest(Message):
     text: str = Field(min_length=1, max_length=20_000)
     limit: int = Field(default=10, ge=1, le=200)
     diverse: bool = Field(default=False, description="agents that are good and not all alike, the best still first")
+    where: SearchFilter = SearchFilter()
 
 
 class SearchReply(Message):

@@ -46,7 +46,8 @@ MOST_HITS = 2_048
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Question:
-    """What is asked. A search has no ``modalities`` to filter by and no ``threshold`` to abstain by."""
+    """What is asked. A search has no ``modalities`` to filter by and no ``threshold`` to abstain by; it may say
+    ``where`` itself."""
 
     tenant: str
     vector: Vector
@@ -55,6 +56,7 @@ class _Question:
     limit: int
     threshold: float | None
     lot: Lot | None = None
+    where: IndexFilter | None = None
 
 
 class SkillMatcher:
@@ -102,9 +104,11 @@ class SkillMatcher:
         report = await self._answer(goal, asked)
         return drawn_for(report, lot.ticket) if lot and lot.ticket is not None and not hints.pin else report
 
-    async def search(self, tenant: str, text: str, vector: Vector, limit: int = 10) -> MatchReport:
-        """The agents nearest to some words, however far they are."""
-        return await self._answer(text, _Question(tenant, vector, None, RoutingHints(), limit, None))
+    async def search(
+        self, tenant: str, text: str, vector: Vector, limit: int = 10, where: IndexFilter | None = None
+    ) -> MatchReport:
+        """The agents nearest to some words, however far they are, among those that ``where`` allows."""
+        return await self._answer(text, _Question(tenant, vector, None, RoutingHints(), limit, None, where=where))
 
     def explained(self, tenant: str, report: MatchReport, vector: Vector) -> MatchReport:
         """The report with what the policy saw of each candidate."""
@@ -118,7 +122,7 @@ class SkillMatcher:
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
         version = self._fleet.version
         about = (asked.tenant, asked.modalities, asked.hints, version)
-        key = (asked.vector.tobytes(), asked.limit, asked.threshold, asked.lot, about)
+        key = (asked.vector.tobytes(), asked.limit, asked.threshold, asked.lot, asked.where, about)
         report = self._reports.get(key)
         if report is None:
             excluded = self._exclusions.get(about)
@@ -203,7 +207,7 @@ class SkillMatcher:
         One agent's many skills, or many dead agents, must not hide the others: then more hits are asked for.
         """
         hints = asked.hints
-        where = IndexFilter(
+        where = asked.where or IndexFilter(
             asked.tenant, without_agents=frozenset(hints.exclude), tags=frozenset(hints.required_capabilities)
         )
         count = asked.limit * HITS_PER_CANDIDATE

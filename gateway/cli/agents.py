@@ -11,6 +11,8 @@ from gateway.cli import session, views
 from gateway.cli.client import GatewayClient, client
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant, Url
+from gateway.cli.task_options import given
+from schemas.parts import Modality
 
 app = typer.Typer(help="Register, list, search and remove agents.")
 
@@ -68,22 +70,28 @@ def search(
     text: Annotated[str, typer.Argument(help="What you are looking for, in words.")],
     limit: Annotated[int, typer.Option(help="How many at most.", min=1, max=200)] = 10,
     diverse: Annotated[bool, typer.Option("--diverse", help="Good ones that are not all alike.")] = False,
+    require: Annotated[list[str] | None, typer.Option(help="Tag that the card has; repeat for several.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Tag that the card has not; repeat.")] = None,
+    reads: Annotated[list[Modality] | None, typer.Option(help="What it reads; repeat for any of several.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="What a call may cost.", min=0)] = None,
     as_json: Json = False,
     tenant: Tenant = None,
     url: Url = None,
 ) -> None:
-    """Find the agents nearest to some words."""
+    """Find the agents nearest to some words, among those that the filters leave."""
+    filters = {"tags": require, "without_tags": without, "reads": reads, "max_cost": max_cost}
+    asked = {"text": text, "limit": limit, "diverse": diverse, "where": given(filters)}
 
     async def work() -> Any:  # noqa: ANN401 - the door's JSON
         async with client(tenant, url) as gateway:
-            return await gateway.post("/v1/agents/search", {"text": text, "limit": limit, "diverse": diverse})
+            return await gateway.post("/v1/agents/search", asked)
 
     reply = session.run(work())
     if as_json:
         session.print_json(reply)
     else:
         rows = [views.candidate_row(candidate) for candidate in reply["report"]["candidates"]]
-        session.print_table(views.CANDIDATE_COLUMNS, rows, "no agent is near these words")
+        session.print_table(views.CANDIDATE_COLUMNS, rows, "no agent: none is registered, or the filters leave none")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from gateway.http.tasks import read_draft
 from gateway.task_draft import EXAMPLES, TaskDraft
 from schemas.base import Message
 from schemas.card import AgentCard, CardRevision
-from schemas.explain import Explanation, SearchReply, SearchRequest
+from schemas.explain import Explanation, SearchFilter, SearchReply, SearchRequest
 
 router = APIRouter(tags=["agents"])
 
@@ -45,6 +45,7 @@ class Words(Message):
     text: str = Field(min_length=1, max_length=20_000, examples=["read the text on a photographed receipt"])
     limit: int = Field(default=10, ge=1, le=200, examples=[5])
     diverse: bool = Field(default=False, description="good ones that are not all alike, the best still first")
+    where: SearchFilter = Field(default=SearchFilter(), examples=[{"reads": ["image"], "max_cost": 0.01}])
 
 
 @router.get("/v1/agents", summary="List agents and whether they are alive", responses=answers({200: AgentList}))
@@ -84,7 +85,9 @@ async def register_agent(request: Request) -> Response:
 async def search_agents(request: Request) -> Response:
     """A worker answers; 503 when there is none."""
     words = await read_model(request, Words, _CARD_BYTES)
-    question = SearchRequest(tenant=tenant_of(request), text=words.text, limit=words.limit, diverse=words.diverse)
+    question = SearchRequest(
+        tenant=tenant_of(request), text=words.text, limit=words.limit, diverse=words.diverse, where=words.where
+    )
     return _json(await doors_of(request).workers.search(question))
 
 

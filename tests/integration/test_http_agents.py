@@ -5,7 +5,7 @@ import pytest
 from schemas import subjects
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard, Heartbeat, Skill
-from schemas.explain import ExplainRequest, Explanation, SearchReply, SearchRequest
+from schemas.explain import ExplainRequest, Explanation, SearchFilter, SearchReply, SearchRequest
 from tests.integration.http_door import in_process, open_app
 
 CARD = {
@@ -104,10 +104,27 @@ async def test_searches_are_answered_by_a_worker(client, nc):
 
     await nc.subscribe(subjects.SEARCH, queue=subjects.QUEUE_WORKERS, cb=answer)
     headers = {"X-AOS-Tenant": "mine"}
-    asking = {"text": "repeat", "limit": 3, "diverse": True}
+    where = {"tags": ["offline"], "without_tags": ["slow"], "reads": ["image", "text"], "max_cost": 0.0}
+    asking = {"text": "repeat", "limit": 3, "diverse": True, "where": where}
     reply = await client.post("/v1/agents/search", json=asking, headers=headers)
     assert SearchReply.model_validate_json(reply.content).report == report
-    assert asked == [SearchRequest(tenant="mine", text="repeat", limit=3, diverse=True)]
+    wanted = SearchFilter.model_validate(where)
+    assert asked == [SearchRequest(tenant="mine", text="repeat", limit=3, diverse=True, where=wanted)]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"tags": ["a", "b"], "without_tags": ["b"]}, "both required and excluded: b"),
+        ({"max_cost": -1}, "greater than or equal to 0"),
+        ({"reads": ["smell"]}, "'text'"),
+        ({"tag": ["a"]}, "where.tag: unknown field"),
+    ],
+)
+async def test_a_search_that_nobody_could_meet_is_refused_with_the_reason(client, where, said):
+    response = await client.post("/v1/agents/search", json={"text": "repeat", "where": where})
+    assert (response.status_code, response.json()["code"]) == (422, "schema_invalid")
+    assert said in response.text
 
 
 async def test_a_dry_run_is_answered_by_a_worker_and_queues_nothing(client, nc, js):

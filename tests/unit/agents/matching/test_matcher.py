@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,21 @@ async def test_a_search_shows_the_nearest_however_far(world: World):
     assert ids(report) == ["picture", "far"]
     assert not report.abstained
     assert report.threshold == 0.0
+
+
+async def test_a_search_looks_among_those_that_its_filter_allows_only(world: World):
+    await world.add("near", 0, tags=("cloud",))
+    await world.add("offline", 60, tags=("offline", "maths"))
+    await world.add("other", 70, tags=("offline",))
+    offline = IndexFilter("default", tags=frozenset({"offline"}))
+
+    async def found(where: IndexFilter | None) -> list[str]:
+        return ids(await world.matcher.search("default", "words", at_angle(0), where=where))
+
+    assert await found(offline) == ["offline", "other"]
+    assert await found(replace(offline, without_tags=frozenset({"maths"}))) == ["other"]
+    assert await found(replace(offline, inputs=frozenset({Modality.IMAGE}))) == []
+    assert await found(None) == ["near", "offline", "other"]
 
 
 # Warm repeats.
