@@ -18,14 +18,14 @@ RETRY_S = 30.0
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
-    # Before anything heavy is loaded. What is recorded waits in a durable stream meanwhile.
-    give_way(settings.learning.niceness)
     from agents.evolving.live.service import RefinementService
     from gateway.experience_desk import compact_on_schedule
     from gateway.learning.desk import learn_policies
     from gateway.mining_desk import mine_on_schedule
     from gateway.policy_desk import look_after_policies  # here: `aos experience` need not load rankers
 
+    # What is recorded waits in a durable stream meanwhile. Loading is done: who starts again should soon be there.
+    give_way(settings.learning.niceness)
     async with open_bus(settings, "aos-evolution") as bus:
         store = build_store(store_settings(settings))
         refiner = RefinementService(bus.nc)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gateway.roles.yielding import AUTOGROUP
+from gateway.roles.yielding import AUTOGROUP, BEHIND
 
 GIVE_WAY = """
 import os
@@ -23,6 +23,16 @@ def after(niceness: int, *, own_session: bool) -> tuple[int, int, str]:
     said = subprocess.run(command, capture_output=True, text=True, check=True, start_new_session=own_session)
     nice, policy, session = said.stdout.split()
     return int(nice), int(policy), session
+
+
+WITHIN = """
+import os, threading
+from concurrent.futures import ThreadPoolExecutor
+from gateway.roles.yielding import give_way_within
+nice = lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+with ThreadPoolExecutor(1, initializer=give_way_within) as thread:
+    print(nice(), thread.submit(nice).result())
+"""
 
 
 def ours() -> int:
@@ -48,3 +58,9 @@ def test_who_gives_no_way_stays_as_it_was():
 
 def test_nobody_is_made_less_nice():
     assert after(1, own_session=True)[0] == max(1, ours())
+
+
+def test_a_thread_gives_way_to_the_others_of_its_process():
+    said = subprocess.run([sys.executable, "-c", WITHIN], capture_output=True, text=True, check=True)
+    nice, learning = map(int, said.stdout.split())
+    assert (nice, learning) == (ours(), min(19, ours() + BEHIND))
