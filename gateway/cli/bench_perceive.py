@@ -46,11 +46,17 @@ def perceive(
         if figures[modality] is not None
     ]
     session.print_table(("what", *(name.replace("_", " ") for name in _COLUMNS)), rows, "")
+    if "batching_times_sentence_transformers" in figures["text"]:
+        plain, times = (figures["text"][name] for name in _AGAINST_PLAIN)
+        session.print_line(
+            f"SentenceTransformer.encode one at a time: {plain} texts/s; 16 clients here are {times} x that"
+        )
     cached = figures["cached_percept"]
     session.print_line(f"cached percept: {cached['wall_ms_p50']} ms p50 (CPU {cached['cpu_ms_p50']} ms)")
     session.print_line(f"memory, all models loaded: {figures['memory_peak_mb']} MB at most")
 
 
+_AGAINST_PLAIN = ("sentence_transformers_one_at_a_time_per_s", "batching_times_sentence_transformers")
 _COLUMNS = (
     "one_wall_ms_p50",
     "one_cpu_ms_p50",

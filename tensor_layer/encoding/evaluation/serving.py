@@ -5,55 +5,24 @@ ratio take turns, so that what else the machine does hits both.
 """
 
 import asyncio
-import base64
-import io
 import resource
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import soundfile
-from PIL import Image, ImageDraw
 
 from schemas.parts import Modality, Part, text_part
-from tensor_layer.ports import SAMPLE_RATE_HZ, PartEncoder, TextEncoder, Vector
+from tensor_layer.encoding.evaluation.contents import picture_part, sentence, sound_part
+from tensor_layer.encoding.evaluation.plain import PlainLibrary, Spent
+from tensor_layer.encoding.registry import SHIPPED
+from tensor_layer.ports import PartEncoder, TextEncoder, Vector
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tensor_layer.wiring import EncoderChoice, Encoders, local_encoders, perceiver
 
 CLIENTS = 16
 ROUNDS = 6
-VERBS = ("read", "summarise", "translate", "compare", "draw", "check", "explain", "convert", "list", "rewrite")
-THINGS = (
-    "invoice",
-    "weather report",
-    "sales table",
-    "meeting notes",
-    "contract",
-    "city map",
-    "user story",
-    "recording",
-)
-ENDS = (
-    "for my boss",
-    "in French",
-    "as a bar chart",
-    "by tomorrow",
-    "with all amounts",
-    "in plain words",
-    "for children",
-)
-
 Encode = Callable[[int], Awaitable[Vector]]
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What some work took, in seconds: by the clock, and of all of this process's threads."""
-
-    wall_s: float
-    cpu_s: float
 
 
 async def measure(choice: EncoderChoice, samples: int, seed: int) -> dict[str, Any]:
@@ -65,42 +34,14 @@ async def measure(choice: EncoderChoice, samples: int, seed: int) -> dict[str, A
     encoders = local_encoders(blobs, choice)
     figures: dict[str, Any] = {"threads": choice.threads, "seed": seed, "samples": samples}
     figures["text"] = await _text(encoders.text, samples, seed)
+    if choice.text == SHIPPED:
+        figures["text"] |= await _against_plain(encoders.text, samples, seed)
     for modality, make in ((Modality.IMAGE, picture_part), (Modality.AUDIO, sound_part)):
         encoder = encoders.senses.get(modality)
         figures[modality.value] = None if encoder is None else await _sense(encoder, make, samples, seed)
     figures["cached_percept"] = await _cached_percept(blobs, encoders, samples)
     figures["memory_peak_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     return figures
-
-
-def sentence(number: int) -> str:
-    """A request of the usual length; every number is another one."""
-    words = (VERBS[number % 10], THINGS[number // 10 % 8], number, ENDS[number // 80 % 7])
-    return "Please {} the attached {} number {} {}".format(*words)
-
-
-def picture_part(number: int) -> Part:
-    """A drawn picture of 640 x 480 as PNG, as a part of its own."""
-    rng = np.random.default_rng(number)
-    image = Image.new("RGB", (640, 480), tuple(int(value) for value in rng.integers(0, 256, 3)))
-    drawing = ImageDraw.Draw(image)
-    for _ in range(12):
-        left, top, width, height = (int(value) for value in rng.integers(10, 300, 4))
-        colour = tuple(int(value) for value in rng.integers(0, 256, 3))
-        drawing.ellipse((left, top, left + width, top + height), fill=colour)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return _inline(file.getvalue())
-
-
-def sound_part(number: int) -> Part:
-    """Two seconds of a tone in noise as WAV, as a part of its own."""
-    rng = np.random.default_rng(number)
-    time_s = np.arange(2 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
-    samples = 0.3 * np.sin(2 * np.pi * rng.uniform(100, 2000) * time_s) + 0.05 * rng.standard_normal(len(time_s))
-    file = io.BytesIO()
-    soundfile.write(file, samples.astype(np.float32), SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
-    return _inline(file.getvalue())
 
 
 async def _text(encoder: TextEncoder, samples: int, seed: int) -> dict[str, Any]:
@@ -110,6 +51,36 @@ async def _text(encoder: TextEncoder, samples: int, seed: int) -> dict[str, Any]
         return await encoder.encode([sentence(first + number)])
 
     return {"encoder": encoder.version.model_dump(), **await _figures(encode, samples)}
+
+
+async def _against_plain(encoder: TextEncoder, samples: int, seed: int) -> dict[str, Any]:
+    """CLIENTS at once here, against ``SentenceTransformer.encode`` of one sentence after the other with the same
+    weights: with one thread and with as many as torch takes by itself, of which the faster counts.
+    """
+    share = max(1, samples // CLIENTS)
+    first = 1_000_000 * (seed + 1) + 500_000
+    numbers = iter(range(first, first + 2 * ROUNDS * ((share + 1) * CLIENTS + 1)))
+
+    async def encode(number: int) -> Vector:
+        return await encoder.encode([sentence(number)])
+
+    compared = []
+    for threads in (1, None):
+        library = await PlainLibrary.start(threads)
+        if library is None:
+            return {}
+        plain, together = [], []
+        for _ in range(ROUNDS):
+            plain.append(await library.one_at_a_time(next(numbers), share * CLIENTS))
+            await _spent([encode] * CLIENTS, numbers, 1)  # both threads awake again
+            together.append(await _spent([encode] * CLIENTS, numbers, share))
+        await library.stop()
+        compared.append((_ratio([(a.wall_s, b.wall_s) for a, b in zip(plain, together, strict=True)]), plain))
+    ratio, plain = min(compared, key=lambda each: each[0])
+    return {
+        "sentence_transformers_one_at_a_time_per_s": _rate(plain, share * CLIENTS),
+        "batching_times_sentence_transformers": ratio,
+    }
 
 
 async def _sense(encoder: PartEncoder, make: Callable[[int], Part], samples: int, seed: int) -> dict[str, Any]:
@@ -173,10 +144,6 @@ async def _cached_percept(blobs: ObstoreBlobs, encoders: Encoders, samples: int)
         walls.append(time.perf_counter() - wall)
         cpus.append(time.thread_time() - cpu)
     return {"wall_ms_p50": _ms(walls, 50), "cpu_ms_p50": _ms(cpus, 50)}
-
-
-def _inline(content: bytes) -> Part:
-    return Part(data=base64.b64encode(content).decode())
 
 
 def _ms(seconds: Sequence[float], percentile: int) -> float:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from tensor_layer.encoding.evaluation import serving
+from tensor_layer.encoding.evaluation.contents import sentence
 from tensor_layer.wiring import EncoderChoice
 from tests.unit.tensor_layer.encoding.tiny_checkpoints import tiny_open_clip
 
@@ -13,6 +14,8 @@ async def test_figures_of_a_text_and_an_image_encoder_are_measured_and_the_missi
     assert figures["text"]["encoder"]["name"] == "all-MiniLM-L6-v2"
     assert figures["image"]["encoder"]["dimension"] == 24
     assert figures["audio"] is None
+    assert figures["text"]["batching_times_sentence_transformers"] > 0
+    assert figures["text"]["sentence_transformers_one_at_a_time_per_s"] > 0
     for modality in ("text", "image"):
         assert figures[modality]["one_cpu_ms_p50"] > 0
         assert figures[modality]["batching_times_less_cpu"] > 0
@@ -21,4 +24,4 @@ async def test_figures_of_a_text_and_an_image_encoder_are_measured_and_the_missi
 
 
 def test_every_sentence_is_another_one():
-    assert len({serving.sentence(number) for number in range(2000)}) == 2000
+    assert len({sentence(number) for number in range(2000)}) == 2000
