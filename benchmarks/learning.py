@@ -2,6 +2,7 @@
 
 ``python -m benchmarks.learning QUERIES`` runs the fleet of ``learning_fleet`` behind the real gateway, bus and store;
 ``--simulate`` plays the same loop in one process, ``--reference`` a learner that is told more than routing ever is.
+``--kinds queries`` is another, easier fleet, whose kinds of task are visible in the words.
 QUERIES are JSON lines ``{query, gold: [tool]}``. ``--plot FILE`` draws the curves. Success is that of the agent put
 first: stand-ins for agents that fail are learned from, not counted.
 """
@@ -24,7 +25,9 @@ from benchmarks.learning_fleet import (
     DRIFT_AT,
     NEWCOMERS,
     NEWCOMERS_AT,
+    QUERIES,
     TASKS,
+    TOOLS,
     FleetTruth,
     Work,
     agent_name,
@@ -46,7 +49,7 @@ QUERIES_MAX = 6_500
 NEWCOMERS_KNOWN_AFTER = 300
 WATCHED_AT = NEWCOMERS_AT + NEWCOMERS_KNOWN_AFTER
 Floats = NDArray[np.float64]
-Figures = dict[str, float | int | list[float] | None]
+Figures = dict[str, float | int | str | list[float] | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,11 +182,14 @@ def main() -> None:
     parser.add_argument("--exploration", type=float, default=0.05, help="share of tasks that may try another agent")
     parser.add_argument("--simulate", action="store_true", help="in one process, without bus and store")
     parser.add_argument("--reference", choices=("past", "all"), help="a learner told the kind of past tasks, or of all")
+    parser.add_argument(
+        "--kinds", choices=(TOOLS, QUERIES), default=TOOLS, help="what kinds of task are clusters of: tools is harder"
+    )
     parser.add_argument("--plot", type=Path, help="SVG to write")
     arguments = parser.parse_args()
     texts, gold = read_queries(arguments.queries, 0)
     vectors = asyncio.run(encoded(texts))
-    work = work_of(vectors, gold, arguments.seed, arguments.tasks)
+    work = work_of(vectors, gold, arguments.seed, arguments.tasks, arguments.kinds)
     truth = fleet_of(work.kinship, arguments.seed)
     policy: LivePolicy | None = None
     if arguments.reference:
@@ -198,7 +204,7 @@ def main() -> None:
         policy = learned_from(records, vectors.shape[1]) if len(work.rows) > WATCHED_AT else None
     first = {task: decision.first for task, decision in decisions.items()}
     curves = curves_of(first, vectors, work, truth, arguments.seed)
-    found = figures(curves)
+    found: Figures = {"kinds": arguments.kinds} | figures(curves)
     if not arguments.reference:
         found |= losses(decisions, truth, work)
     if policy is not None:

@@ -1,8 +1,10 @@
 """Thirty simulated agents with hidden strengths, and tasks for them. Defined here, by fixed seeds; no bus, no files.
 
-Kinds of task are clusters of the query file's tools (k-means over the mean vectors of their queries). Every agent's
-card names example requests of the kind it claims to be good at; how good it is at each kind, nobody but the oracle
-knows. Twelve kinds have two agents each that make the same claim, one a master of it, one a bungler; six are
+Kinds of task are clusters of the query file's tools (k-means over the mean vectors of their queries): of what is really
+wanted, which words do not always tell. With ``--kinds queries`` they are clusters of the queries themselves: an easier
+fleet, whose kinds are visible in the words, for telling apart what the data hide from what the learner misses. Every
+agent's card names example requests of the kind it claims to be good at; how good it is at each kind, nobody but the
+oracle knows. Twelve kinds have two agents each that make the same claim, one a master of it, one a bungler; six are
 generalists. A third of the agents have a talent that their card does not mention.
 """
 
@@ -25,6 +27,8 @@ DRIFT_AT = 2_500
 NEWCOMERS_AT = 3_500
 TASKS = 5_000
 DRIFTING = 15
+TOOLS, QUERIES = "tools", "queries"
+"""What kinds of task are clusters of: the hard fleet and the visible one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,13 +44,22 @@ class Work:
     examples: tuple[tuple[int, ...], ...]
 
 
-def work_of(vectors: NDArray[np.float32], gold: Sequence[str], seed: int, tasks: int = TASKS) -> Work:
-    """Kinds of queries, ``tasks`` of them in random order, and for each kind some that are kept for the cards."""
+def work_of(
+    vectors: NDArray[np.float32], gold: Sequence[str], seed: int, tasks: int = TASKS, kinds_of: str = TOOLS
+) -> Work:
+    """Kinds of queries, ``tasks`` of them in random order, and for each kind some that are kept for the cards.
+
+    ``kinds_of`` says what is clustered: ``tools`` by the mean of their queries, or the ``queries`` themselves.
+    """
     names, tool = np.unique(list(gold), return_inverse=True)
-    centres = np.stack([vectors[tool == one].mean(axis=0) for one in range(len(names))])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(centres, sample_weight=np.bincount(tool))
-    kinds = clusters.labels_[tool]
+    if kinds_of == QUERIES:
+        clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(vectors)
+        kinds = clusters.labels_
+    else:
+        centres = np.stack([vectors[tool == one].mean(axis=0) for one in range(len(names))])
+        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+        clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(centres, sample_weight=np.bincount(tool))
+        kinds = clusters.labels_[tool]
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(vectors))
     kept = [order[kinds[order] == kind][: EXAMPLES * 8] for kind in range(KINDS)]
