@@ -5,6 +5,7 @@ the store.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from evolution.errors import ExperienceRefused
 from evolution.ports import ExperienceStore
 from evolution.validity import MAX_AHEAD_S, check_clock, check_feedback, check_record
-from schemas.base import now
+from schemas.base import is_token, now
 from schemas.experience import ExperienceRecord, Feedback
 from schemas.subjects import tenant_of
 
@@ -93,7 +94,9 @@ def read(arrival: Arrival, moment: datetime, max_ahead_s: float) -> ExperienceRe
     try:
         item = model.model_validate_json(arrival.payload)
     except ValidationError as error:
-        return Verdict(Fate.REFUSED, f"not a valid {model.__name__}: {_first_problems(error)}")
+        return Verdict(
+            Fate.REFUSED, f"not a valid {model.__name__}: {_first_problems(error)}", _task_in(arrival.payload)
+        )
     try:
         check(item, tenant_of(arrival.subject), moment, max_ahead_s)
     except ExperienceRefused as refusal:
@@ -112,8 +115,23 @@ def check(item: ExperienceRecord | Feedback, tenant: str, moment: datetime, max_
         check_record(item)
 
 
+def _task_in(payload: bytes) -> str:
+    """Whose a refused message was, as far as that can be read; empty when it cannot."""
+    try:
+        task_id = json.loads(payload)["task_id"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ""
+    return task_id if isinstance(task_id, str) and is_token(task_id) else ""
+
+
 def _first_problems(error: ValidationError, limit: int = 5) -> str:
-    problems = error.errors(include_url=False, include_context=False, include_input=False)
-    words = [f"{'.'.join(map(str, problem['loc'])) or 'body'}: {problem['msg']}" for problem in problems[:limit]]
+    problems = error.errors(include_url=False, include_context=False)
+    words = [_problem(".".join(map(str, one["loc"])), one["msg"], one["input"]) for one in problems[:limit]]
     more = len(problems) - limit
     return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
+
+
+def _problem(where: str, what: str, given: object) -> str:
+    """Numbers are said as they came; words are not, for they may be a person's."""
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    return f"{where or 'body'}: {what}" + (f", not {given}" if number else "")

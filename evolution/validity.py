@@ -3,7 +3,7 @@
 import binascii
 import math
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from schemas.experience import ExperienceRecord, Feedback
 
 MAX_AHEAD_S = 600.0
 """A record from further in the future than this comes from a wrong clock: it would sit in every window for ever."""
+
+OLDEST = datetime(2020, 1, 1, tzinfo=UTC)
+"""Nothing was recorded before: an earlier moment comes from a clock that was never set, and would expire unseen."""
 
 
 def task_vector(record: ExperienceRecord) -> NDArray[np.float32] | None:
@@ -48,7 +51,9 @@ def check_feedback(feedback: Feedback) -> None:
 
 
 def check_clock(at: datetime, now: datetime, max_ahead_s: float = MAX_AHEAD_S) -> None:
-    """Raises ExperienceRefused for a moment that lies too far in the future."""
+    """Raises ExperienceRefused for a moment that lies too far in the future, or before there was anything to record."""
+    if at < OLDEST:
+        raise ExperienceRefused(f"clock skew: stamped {at.isoformat()}, before anything was ever recorded")
     if at - now > timedelta(seconds=max_ahead_s):
         ahead_s = (at - now).total_seconds()
         raise ExperienceRefused(

@@ -1,6 +1,6 @@
 """What the recorder makes of messages: a verdict for each, in order, and nothing kept that should not be."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -36,6 +36,33 @@ async def test_the_reason_names_the_fields_but_not_all_of_a_hundred():
     [verdict] = await recorder(MemoryExperienceStore()).record([Arrival(EXPERIENCE, b'{"cost": -1, "x": 1}')])
     assert "record_id: Field required" in verdict.reason
     assert "more" in verdict.reason
+
+
+async def test_a_refused_record_says_whose_it_was_and_what_number_was_wrong():
+    payload = a_record("a").model_dump_json().replace('"latency_ms":', '"latency_ms":-5,"was":', 1).encode()
+    [verdict] = await recorder(MemoryExperienceStore()).record([Arrival(EXPERIENCE, payload)])
+    assert verdict.task_id == a_record("a").task_id
+    assert "latency_ms: Input should be greater than or equal to 0, not -5" in verdict.reason
+
+
+@pytest.mark.parametrize("payload", [b"", b"null", b"[1]", b'{"task_id": 7}', b'{"task_id": "a b"}', b"[" * 100_000])
+async def test_a_message_that_does_not_say_whose_it_is_belongs_to_nobody(payload):
+    [verdict] = await recorder(MemoryExperienceStore()).record([Arrival(EXPERIENCE, payload)])
+    assert (verdict.fate, verdict.task_id) == (Fate.REFUSED, "")
+
+
+async def test_words_of_a_refused_message_are_not_repeated():
+    payload = a_feedback("a").model_dump_json().replace('"score":', '"score":"my secret","was":', 1).encode()
+    [verdict] = await recorder(MemoryExperienceStore()).record([Arrival(FEEDBACK, payload)])
+    assert "score" in verdict.reason
+    assert "secret" not in verdict.reason
+
+
+async def test_a_clock_that_was_never_set_is_refused():
+    store = MemoryExperienceStore()
+    [verdict] = await recorder(store).record([arrival(a_record(at=datetime(1970, 1, 1, tzinfo=UTC)))])
+    assert "clock skew: stamped 1970-01-01" in verdict.reason
+    assert await store.count() == 0
 
 
 async def test_feedback_on_the_experience_subject_is_refused():
