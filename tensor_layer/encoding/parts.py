@@ -23,7 +23,7 @@ ENTRIES_MAX = 8_192
 DECODED_MAX = 32
 """So many contents of one modality wait decoded for the device; the others wait as bytes."""
 DECODING_MAX = 2
-"""So many are decoded at once: in between, a picture of 50 million pixels may take half a gigabyte."""
+"""So many are decoded at once: in between, a picture of 50 million pixels takes 0.2 to 0.4 GB."""
 
 
 class LocalPartEncoder(Generic[Content]):

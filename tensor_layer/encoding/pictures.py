@@ -17,6 +17,7 @@ SIDE_RATIO_MAX = 200
 """A strip that is longer is nothing to look at, and resizing its short side to a model's would take gigabytes."""
 
 
+STRIP_PX = 256
 SHORT_SIDE_PX = 1024
 """No encoder looks at more of a short side. Larger pictures are reduced by a whole factor while they wait."""
 
@@ -31,7 +32,8 @@ def decode_picture(content: bytes | Path, pixels_max: int = PIXELS_MAX) -> Pictu
     try:
         with Image.open(source, formats=FORMATS) as image:
             _check_shape(image, pixels_max)
-            return _reduced(_opaque(ImageOps.exif_transpose(image)))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _looked_at(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Damaged(f"the image has far more than {pixels_max} pixels.", "Send it scaled down.") from error
     except BROKEN as error:
@@ -58,14 +60,27 @@ def _check_shape(image: Image.Image, pixels_max: int) -> None:
         raise Damaged(f"the image is a strip of {width} x {height} pixels.", "Send the part that shows something.")
 
 
-def _opaque(image: Image.Image) -> Picture:
+def _looked_at(image: Image.Image) -> Picture:
+    """RGB, opaque, reduced. A picture of 50 million pixels is held once or twice, not four times."""
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
     if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        page = Image.new("RGBA", layer.size, (*PAPER, 255))
-        return Image.alpha_composite(page, layer).convert("RGB")
-    return image.convert("RGB")
+        return _reduced(_on_paper(image))
+    if image.mode in ("RGB", "L"):
+        return _reduced(image).convert("RGB")
+    return _reduced(image.convert("RGB"))
+
+
+def _on_paper(image: Image.Image) -> Picture:
+    """In strips: each is held as RGBA two times more."""
+    page = Image.new("RGB", image.size)
+    width, height = image.size
+    for top in range(0, height, STRIP_PX):
+        box = (0, top, width, min(height, top + STRIP_PX))
+        strip = image.crop(box).convert("RGBA")
+        paper = Image.new("RGBA", strip.size, (*PAPER, 255))
+        page.paste(Image.alpha_composite(paper, strip).convert("RGB"), box)
+    return page
 
 
 def _reduced(picture: Picture) -> Picture:
