@@ -19,7 +19,9 @@ from schemas.experience import ExperienceRecord
 NOISE = -1
 
 _CODED = pa.dictionary(pa.int32(), pa.string())
-STEPS = pa.list_(pa.struct([("agent", _CODED), ("latency_ms", pa.float64()), ("cost", pa.float64())]))
+STEPS = pa.list_(
+    pa.struct([("agent", _CODED), ("latency_ms", pa.float64()), ("cost", pa.float64()), ("ok", pa.bool_())])
+)
 SCHEMA = pa.schema(
     [
         ("seq", pa.int64()),
@@ -37,8 +39,8 @@ SCHEMA = pa.schema(
 )
 """``seq`` tells rows apart; ``team`` and ``modalities`` are JSON lists; ``kind`` is NOISE for none."""
 
-Steps = Sequence[tuple[str, float, float]]
-"""Agent, latency in ms and cost of each step of one task."""
+Steps = Sequence[tuple[str, float, float, bool]]
+"""Agent, latency in ms and cost of each step of one task, and whether it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Columns:
     step_agent: Coded
     step_latency_ms: NDArray[np.float64]
     step_cost: NDArray[np.float64]
+    step_ok: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.at_us)
@@ -98,6 +101,7 @@ def from_table(table: pa.Table) -> Columns:
         step_agent=_coded(inside.field("agent")),
         step_latency_ms=inside.field("latency_ms").to_numpy(zero_copy_only=False),
         step_cost=inside.field("cost").to_numpy(zero_copy_only=False),
+        step_ok=inside.field("ok").to_numpy(zero_copy_only=False),
     )
 
 
@@ -127,16 +131,19 @@ def columns_of(records: Sequence[ExperienceRecord], kinds: Mapping[str, int]) ->
 
 def steps_of(record: ExperienceRecord) -> Steps:
     """The record's steps as mining reads them."""
-    return [(step.agent_id, step.latency_ms, step.cost) for step in record.steps]
+    return [(step.agent_id, step.latency_ms, step.cost, step.ok) for step in record.steps]
 
 
 def _step_lists(steps: Sequence[Steps]) -> pa.ListArray:
     offsets = np.zeros(len(steps) + 1, dtype=np.int32)
     np.cumsum([len(of_task) for of_task in steps], out=offsets[1:])
     flat = [step for of_task in steps for step in of_task]
-    agents, latencies, costs = zip(*flat, strict=True) if flat else ((), (), ())
+    agents, latencies, costs, done = zip(*flat, strict=True) if flat else ((), (), (), ())
     inside = pa.StructArray.from_arrays(
-        [pa.array(agents, _CODED), pa.array(latencies, pa.float64()), pa.array(costs, pa.float64())],
+        [
+            *(pa.array(agents, _CODED), pa.array(latencies, pa.float64())),
+            *(pa.array(costs, pa.float64()), pa.array(done, pa.bool_())),
+        ],
         fields=list(STEPS.value_type),
     )
     return pa.ListArray.from_arrays(pa.array(offsets), inside, type=STEPS)

@@ -21,7 +21,7 @@ from evolution.mining.columns import SCHEMA
 from evolution.mining.kinds import Kinds
 from schemas.base import new_id
 
-FORMAT = 1
+FORMAT = 2
 SEGMENTS = 24
 """So many files are read at each run; past that they become one."""
 
@@ -37,12 +37,13 @@ class Segment(BaseModel):
 
 
 class State(BaseModel):
-    """What has been read, and by which kinds its tasks were named."""
+    """What has been read, and by which kinds its tasks were named. What was before ``since_us`` was never read."""
 
     model_config = ConfigDict(frozen=True)
 
     format: int = FORMAT
     watermark: int = 0
+    since_us: int = 0
     segments: tuple[Segment, ...] = ()
     kinds_file: str | None = None
     encoder: str | None = None

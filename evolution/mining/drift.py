@@ -6,7 +6,6 @@ in one run of mining by ``alpha``.
 """
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -112,25 +111,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _all_series(columns: Columns) -> Iterator[_Series]:
-    """Each agent's metrics. Latency and cost are its own steps'; success is the whole task's."""
-    task, agent = _agents_of_tasks(columns)
-    yield from _split(columns, task, agent, {"success": columns.success[task].astype(np.float64)})
-    values = {"log_latency_ms": np.log1p(columns.step_latency_ms), "cost": columns.step_cost}
+    """Each agent's metrics, of its own steps: a task that another agent saved, or spoiled, says nothing of it."""
+    values = {
+        "success": columns.step_ok.astype(np.float64),
+        "log_latency_ms": np.log1p(columns.step_latency_ms),
+        "cost": columns.step_cost,
+    }
     yield from _split(columns, columns.step_task, columns.step_agent, values)
-
-
-def _agents_of_tasks(columns: Columns) -> tuple[NDArray[np.int64], Coded]:
-    """Every pair of a task and an agent of its team, each once, in order of the tasks."""
-    teams = [sorted(set(json.loads(value))) for value in columns.team.values]
-    agents = tuple(sorted({agent for team in teams for agent in team}))
-    code = {agent: number for number, agent in enumerate(agents)}
-    sizes = np.array([len(team) for team in teams], dtype=np.int64)
-    starts = np.cumsum(sizes) - sizes
-    flat = np.array([code[agent] for team in teams for agent in team], dtype=np.int32)
-    of_task = sizes[columns.team.codes]
-    task = np.repeat(np.arange(len(columns)), of_task)
-    place = np.arange(len(task)) - np.repeat(np.cumsum(of_task) - of_task, of_task)
-    return task, Coded(flat[np.repeat(starts[columns.team.codes], of_task) + place], agents)
 
 
 def _split(columns: Columns, task: NDArray[np.int64], agent: Coded, metrics: Mapping[str, Floats]) -> Iterator[_Series]:

@@ -6,6 +6,7 @@ CPU-bound: run it in a thread or process of its own.
 
 import base64
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from evolution.mining.columns import NOISE, Columns, columns_of
 from evolution.mining.drift import Drift, find_drifts
 from evolution.mining.kinds import Kinds, Vectors, commonest, learned_kinds, unit
 from evolution.mining.rules import MIN_LIFT, Rule, find_rules
-from evolution.mining.transactions import SAMPLE, Items, limits_of
+from evolution.mining.transactions import RESCUED, SAMPLE, Items, limits_of
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.pattern import PatternKind, SynthesizedPattern
@@ -24,6 +25,7 @@ from schemas.routing_rule import TaskKind
 
 MINER = "mine-1"
 EXAMPLES = 5
+_SAID = {RESCUED: "success only by another agent that stood in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ def _of_rule(window: _Window, rule: Rule) -> SynthesizedPattern:
         tenant=window.tenant,
         kind=PatternKind.RULE,
         statement=(
-            f"With {' and '.join(items)}, {rule.consequent} in {rule.confidence:.0%} of {rule.covered} tasks: "
+            f"With {' and '.join(items)}, {_SAID.get(rule.consequent, rule.consequent)} in {rule.confidence:.0%} of "
+            f"{rule.covered} tasks: "
             f"{rule.lift:.1f} times as often as usual"
         )[:500],
         antecedent=items,
@@ -189,10 +192,7 @@ def _of_drift(window: _Window, drift: Drift) -> SynthesizedPattern:
         pattern_id=_id(window, PatternKind.DRIFT, drift.agent_id, drift.metric, drift.at.isoformat()),
         tenant=window.tenant,
         kind=PatternKind.DRIFT,
-        statement=(
-            f"{drift.metric} of {drift.agent_id} went from {drift.before:.3g} to {drift.after:.3g} "
-            f"at {drift.at.isoformat(timespec='seconds')}"
-        ),
+        statement=f"{_changed(drift)} at {drift.at.isoformat(timespec='seconds')}",
         antecedent=(f"agent={drift.agent_id}",),
         consequent=f"{drift.metric} {'rises' if drift.after > drift.before else 'falls'}",
         support=drift.count,
@@ -203,6 +203,16 @@ def _of_drift(window: _Window, drift: Drift) -> SynthesizedPattern:
         until=window.until,
         miner=f"{MINER}, CUSUM",
     )
+
+
+def _changed(drift: Drift) -> str:
+    """In the units of people: shares as percent, and of logarithms the typical time."""
+    if drift.metric == "success":
+        return f"success of {drift.agent_id} went from {drift.before:.1%} to {drift.after:.1%}"
+    if drift.metric == "log_latency_ms":
+        before, after = math.expm1(drift.before), math.expm1(drift.after)
+        return f"typical latency of {drift.agent_id} went from {before:.3g} ms to {after:.3g} ms"
+    return f"{drift.metric} of {drift.agent_id} went from {drift.before:.3g} to {drift.after:.3g}"
 
 
 def _id(window: _Window, kind: PatternKind, *parts: str) -> str:

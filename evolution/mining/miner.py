@@ -74,10 +74,10 @@ class Miner:
 
         Raises MiningBusy, MiningStateUnusable, ExperienceStoreUnavailable.
         """
-        with self._folder.locked(), _collector_at_rest():
+        with self._folder.locked(), _collector_at_rest(), _plain_memory():
             state = self._folder.state()
             kinds = self._folder.kinds(state)
-            anew = afresh or kinds is None
+            anew = afresh or kinds is None or window.keep_us < state.since_us
             read = 0
             if not anew:
                 assert kinds is not None
@@ -99,7 +99,7 @@ class Miner:
         encoder = commonest([version for _, version in drawn])
         vectors = _stacked([vector for vector, version in drawn if version == encoder])
         kinds = learned_kinds(vectors, previous, self._seed)
-        state = State(kinds_file=self._folder.keep_kinds(kinds), encoder=encoder)
+        state = State(kinds_file=self._folder.keep_kinds(kinds), encoder=encoder, since_us=window.keep_us)
         state, read, _ = self._read(state, kinds, window)
         state = state.model_copy(update={"fitted_rows": state.rows})
         self._folder.save(state)
@@ -108,7 +108,9 @@ class Miner:
     def _continue(self, state: State, kinds: Kinds, window: Window) -> tuple[State, int, bool]:
         """Read what was stored since the last run. Answers too whether the kinds no longer fit."""
         kept = tuple(segment for segment in state.segments if segment.last_us >= window.keep_us)
-        state, read, noise = self._read(state.model_copy(update={"segments": kept}), kinds, window)
+        if len(kept) < len(state.segments):
+            state = state.model_copy(update={"segments": kept, "since_us": window.keep_us})
+        state, read, noise = self._read(state, kinds, window)
         odd = read >= FEW_ROWS and noise > max(2 * state.noise_share, state.noise_share + NEW_KINDS_AT_NOISE)
         grown = state.rows >= NEW_KINDS_AT_GROWTH * state.fitted_rows and read > 0
         if len(state.segments) > digest.SEGMENTS:
@@ -148,6 +150,18 @@ def _collector_at_rest() -> Iterator[None]:
     finally:
         if collecting:
             gc.enable()
+
+
+@contextmanager
+def _plain_memory() -> Iterator[None]:
+    """Arrow's own allocator gives every large column fresh pages, which the kernel fills with zeros: a quarter of a
+    day's run. The C library's keeps them."""
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(usual)
 
 
 def named(rows: Rows, kinds: Kinds, encoder: str | None) -> pa.Table:

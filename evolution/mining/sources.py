@@ -37,6 +37,8 @@ _ROWS = """SELECT seq, at_us, task_id, success, latency_ms, cost, chosen, modali
 _ALL = f"{_ROWS} seq IN (SELECT seq FROM experience WHERE seq > ? AND tenant = ? AND at_us >= ?) ORDER BY seq"  # noqa: S608
 _NEW = f"{_ROWS} seq > ? AND +tenant = ? AND +at_us >= ? ORDER BY seq"
 _COLD = (*PLAIN[:6], "chosen", *PLAIN[7:], "vector", "record")
+_LAST = "SELECT coalesce(max(seq), 0) FROM experience"
+_COUNT = "SELECT count(*) FROM experience WHERE tenant = ? AND at_us >= ?"
 _SEQS = "SELECT seq FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ? ORDER BY seq"
 _VECTOR = "SELECT vector, json_extract(record, '$.vector_version') FROM experience WHERE seq = ?"
 _WORDS = "SELECT json_extract(record, '$.instruction') FROM experience WHERE tenant = ? AND task_id = ? LIMIT 1"
@@ -63,7 +65,7 @@ class MiningSource(Protocol):
         ...
 
     def count(self, tenant: str, after: int, since_us: int) -> int:
-        """How many rows that will be."""
+        """How many rows that will be, or a few more."""
         ...
 
     def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
@@ -93,13 +95,12 @@ class SqliteSource:
                 yield _rows(plain, vectors, orjson.loads(f"[{','.join(said)}]"))
 
     def count(self, tenant: str, after: int, since_us: int) -> int:
-        """Counts an index, and takes cold files as they are noted."""
+        """Counts an index, and takes cold files as they are noted. What is new has the last numbers of all tenants."""
         cold = sum(file.rows for file in self._files(tenant, after, since_us))
         with self._opened() as connection:
-            # Few new rows are counted by number (the plus keeps SQLite from another index), everything by the index.
-            plus = "+" if after else ""
-            sql = f"SELECT count(*) FROM experience WHERE {plus}tenant = ? AND {plus}at_us >= ? AND seq > ?"  # noqa: S608
-            return cold + int(connection.execute(sql, (tenant, since_us, after)).fetchone()[0])
+            if after:
+                return cold + max(0, int(connection.execute(_LAST).fetchone()[0]) - after)
+            return cold + int(connection.execute(_COUNT, (tenant, since_us)).fetchone()[0])
 
     def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
         """Draws row numbers from an index, then reads those rows; the newest cold files add what is missing."""
@@ -202,7 +203,7 @@ def _rows(plain: list[Any], vectors: Sequence[bytes | None], heads: Sequence[Any
     """Rows of the columns PLAIN; ``heads`` are of each task who encoded it, and its steps as JSON has them."""
     return Rows(
         dict(zip(PLAIN, [*plain[:3], list(map(bool, plain[3])), *plain[4:]], strict=True)),
-        [[(s["agent_id"], s["latency_ms"], s["cost"]) for s in steps or ()] for _, steps in heads],
+        [[(s["agent_id"], s["latency_ms"], s["cost"], s["ok"]) for s in steps or ()] for _, steps in heads],
         vectors,
         [version for version, _ in heads],
     )

@@ -1,9 +1,11 @@
 """Tasks as sets of items that can be counted. Called by ``mine``; read by ``rules``."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,9 @@ Mask = NDArray[np.bool_]
 Transactions = Counter[frozenset[str]]
 """Distinct sets of items and how many tasks had them."""
 
-OUTCOME_PREFIXES = ("outcome=", "failure=", "slow", "costly")
+RESCUED = "rescued"
+"""The task succeeded, but only because another agent stood in for one that failed."""
+OUTCOME_PREFIXES = ("outcome=", "failure=", "slow", "costly", RESCUED)
 HOURS_PER_ITEM = 4
 SAMPLE = 30_000
 """Of a larger window, rules are sought in a sample of so many tasks, and what is found is counted in all of them
@@ -48,7 +52,11 @@ class Items:
 
     def __init__(self, columns: Columns, limits: Limits) -> None:
         self._columns = columns
-        self._flags = {"slow": columns.latency_ms > limits.slow_ms, "costly": columns.cost > limits.costly}
+        self._flags = {
+            "slow": columns.latency_ms > limits.slow_ms,
+            "costly": columns.cost > limits.costly,
+            RESCUED: _rescued(columns),
+        }
         self._hours = columns.at_us // _HOUR_US % 24 // HOURS_PER_ITEM
         self._teams = [_team_items(json.loads(value)) for value in columns.team.values]
         self._modalities = [[f"modality={name}" for name in json.loads(v)] for v in columns.modalities.values]
@@ -60,9 +68,9 @@ class Items:
         if len(columns) > count:
             drawn = columns.at_us.astype(np.uint64) * _GOLDEN
             places = np.flatnonzero(drawn < np.uint64(2**64 / len(columns) * count))
-        fields = (columns.team.codes, columns.modalities.codes, columns.failure_code.codes, columns.kind, self._hours)
-        flags = (columns.success, self._flags["slow"], self._flags["costly"])
-        return Counter(map(self._spelled, *(field[places].tolist() for field in (*fields, *flags))))
+        fields: list[NDArray[Any]] = [columns.team.codes, columns.modalities.codes, columns.failure_code.codes]
+        fields += [columns.kind, self._hours, columns.success, *self._flags.values()]
+        return Counter(map(self._spelled, *(field[places].tolist() for field in fields)))
 
     def having(self, items: Iterable[str]) -> Mask:
         """Which tasks (n,) have all of these items."""
@@ -72,7 +80,7 @@ class Items:
         return found
 
     def _spelled(
-        self, team: int, modalities: int, failure: int, kind: int, part: int, success: bool, slow: bool, costly: bool
+        self, team: int, modalities: int, failure: int, kind: int, part: int, success: bool, *flags: bool
     ) -> frozenset[str]:
         items = [*self._teams[team], *self._modalities[modalities], _hours_item(part)]
         items.append("outcome=success" if success else "outcome=failure")
@@ -80,10 +88,7 @@ class Items:
             items.append(f"failure={self._columns.failure_code.values[failure]}")
         if kind != NOISE:
             items.append(f"kind={kind}")
-        if slow:
-            items.append("slow")
-        if costly:
-            items.append("costly")
+        items += itertools.compress(self._flags, flags)
         return frozenset(items)
 
     def _mask(self, item: str) -> Mask:
@@ -110,6 +115,12 @@ class Items:
 def _in(codes: NDArray[np.int32], wanted: list[bool]) -> Mask:
     # One more at the end, for -1: no value.
     return np.array([*wanted, False], dtype=bool)[codes]
+
+
+def _rescued(columns: Columns) -> Mask:
+    rescued = np.zeros(len(columns), dtype=bool)
+    rescued[columns.step_task[~columns.step_ok]] = True
+    return rescued & columns.success
 
 
 def _hours_item(part_of_day: int) -> str:

@@ -7,7 +7,16 @@ from schemas.parts import Modality
 from schemas.pattern import PatternKind, SynthesizedPattern
 from schemas.routing_rule import RoutingRule, RuleEffect
 
-BAD = ("outcome=failure", "failure=", "slow", "costly", "success falls", "log_latency_ms rises", "cost rises")
+BAD = (
+    "outcome=failure",
+    "failure=",
+    "rescued",
+    "slow",
+    "costly",
+    "success falls",
+    "log_latency_ms rises",
+    "cost rises",
+)
 GOOD = ("outcome=success",)
 
 

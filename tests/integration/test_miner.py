@@ -192,3 +192,11 @@ async def test_a_digest_that_cannot_be_written_says_so_and_keeps_what_it_had(sto
 async def test_agents_that_no_registry_knows_are_mined_like_others(store, miner):
     await store.record([r.model_copy(update={"chosen": (*r.chosen, "nobody-knows-me")}) for r in history(100)])
     assert miner().mine(ALL).tasks == 100
+
+
+async def test_a_longer_window_than_was_ever_read_is_read(store, miner):
+    await store.record(list(history(200)))
+    half = microseconds(MOMENT + timedelta(minutes=100))
+    assert miner().mine(Window(half, 2**62, half)).tasks == 100
+    assert miner().mine(ALL).tasks == 200
+    assert miner().mine(Window(half, 2**62, half)).read == 0

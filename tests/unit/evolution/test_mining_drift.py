@@ -20,7 +20,7 @@ def a_task(number, agent, *, success=True, latency_ms=20.0, cost=1.0):
         attempts=1,
         latency_ms=latency_ms,
         cost=cost,
-        ok=True,
+        ok=success,
     )
     base = a_record(f"t{number}-{agent}", chosen=(agent,), success=success, candidates=(), network=None, vector=None)
     return base.model_copy(update={"steps": (step,), "at": MOMENT + timedelta(minutes=number)})
@@ -86,6 +86,19 @@ def test_a_new_mix_of_tasks_is_no_drift_of_the_agent():
     assert [drift.metric for drift in find_drifts(columns_of(records, {}))] == [
         "success"
     ]  # without kinds it looks like one
+
+
+def test_an_agent_that_others_save_is_found_and_they_are_not():
+    rng = np.random.default_rng(4)
+    records = []
+    for number in range(400):
+        failed = rng.random() < (0.1 if number < 200 else 0.6)
+        record = a_task(number, "weak", success=not failed)
+        saviour = a_task(number, "saviour").steps if failed else ()
+        records.append(record.model_copy(update={"success": True, "steps": (*record.steps, *saviour)}))
+    [found] = find_drifts(columns_of(records, {}))
+    assert (found.agent_id, found.metric) == ("weak", "success")
+    assert found.before > 0.8 > 0.5 > found.after
 
 
 def test_too_few_values_or_values_that_never_vary_have_no_change():

@@ -119,6 +119,16 @@ def test_a_record_becomes_items():
     assert not {"slow", "outcome=success"} & items
 
 
+def test_a_task_that_another_agent_saved_is_told_from_one_that_went_well():
+    saved = a_record(chosen=("ocr",))
+    done = saved.steps[0]
+    saved = saved.model_copy(update={"steps": (done.model_copy(update={"ok": False}), done)})
+    assert {"rescued", "outcome=success"} < items_of(saved, None, Limits(1e9, 1e9))
+    lost = a_failure()
+    lost = lost.model_copy(update={"steps": (done.model_copy(update={"ok": False}),)})
+    assert "rescued" not in items_of(lost, None, Limits(1e9, 1e9))
+
+
 def test_equal_tasks_are_counted_together_and_found_again():
     records = [a_record(f"t{n}", minutes=n, chosen=("ocr",) if n % 3 else ("sum",)) for n in range(30)]
     columns = columns_of(records[::-1], {})
