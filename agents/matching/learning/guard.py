@@ -1,7 +1,8 @@
 """When to follow a prediction of which agent does best, and when to stay with the best single one. Used by ``routing``.
 
 Held-out prompts say from which predicted advantage on following pays, for prompts as familiar as the one at hand. Whole
-kinds of prompt are held out too, so that little trust is left for kinds never seen.
+kinds of prompt are held out too, so that little trust is left for kinds never seen. Where too few prompts came out
+better than the best single agent's to rule out luck, nothing is followed.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 from scipy.stats import t as student
 from sklearn.cluster import KMeans
 
@@ -29,6 +31,9 @@ CONFIDENCE = 0.99
 """That a gain is one. High, because the best of several thresholds is taken in each of several bins: at 0.84 one split
 in two fell below the best single agent on prompts of unseen templates. Prompts of a kind that was held out go wrong
 together, so there the standard error is that of kinds (Liang and Zeger 1986)."""
+LUCK = 1e-4
+"""How likely luck alone may be to better so many of the prompts that following changes: small, because the thresholds
+were chosen on these same prompts. With few prompts the best of them looks good whatever its standard error says."""
 NEVER = float("inf")
 TRIALS_MIN = 10
 CLUSTERS_MIN = 2
@@ -54,13 +59,21 @@ class Guard:
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trials:
     """Held-out prompts: the predicted advantage of the agent preferred over the best single one, what it really was,
-    how familiar the prompt was, and which trials go wrong together: ``cluster`` (trials,) is the prompt's kind where
-    whole kinds were held out, and the prompt's own where its kind was known."""
+    how familiar the prompt was, which ``prompt`` it was, and which trials go wrong together: ``cluster`` (trials,) is
+    the prompt's kind where whole kinds were held out, and the prompt's own where its kind was known."""
 
     advantage: Floats
     gain: Floats
     familiarity: Floats
     cluster: Rows
+    prompt: Rows
+
+    def luck(self, guard: Guard) -> float:
+        """How likely chance alone would better as many different prompts, and worsen as few, as this (sign test)."""
+        gain = np.where(guard.trusts(self.advantage, self.familiarity), self.gain, 0.0)
+        by_prompt = np.bincount(self.prompt, weights=gain)
+        worse = int((by_prompt < 0).sum())
+        return float(binom.cdf(worse, worse + int((by_prompt > 0).sum()), 0.5))
 
 
 def fit(described: Described, outcomes: Outcomes, predict: Predict, seed: int) -> Guard:
@@ -76,7 +89,9 @@ def fit(described: Described, outcomes: Outcomes, predict: Predict, seed: int) -
         return Guard.closed()
     edges = np.quantile(trials.familiarity, np.linspace(0, 1, FAMILIARITY_BINS + 1)[1:-1]).astype(np.float32)
     bins = np.searchsorted(edges, trials.familiarity)
-    return Guard(edges, np.array([_least(trials, bins == one) for one in range(FAMILIARITY_BINS)], dtype=np.float32))
+    least = np.array([_least(trials, bins == one) for one in range(FAMILIARITY_BINS)], dtype=np.float32)
+    guard = Guard(edges, least)
+    return guard if trials.luck(guard) <= LUCK else Guard.closed()
 
 
 def _trials(outcomes: Outcomes, ways: Sequence[tuple[Rows, Rows]], predict: Predict) -> _Trials:
@@ -88,6 +103,7 @@ def _trials(outcomes: Outcomes, ways: Sequence[tuple[Rows, Rows]], predict: Pred
         np.concatenate([part.gain for part in parts]),
         np.concatenate([part.familiarity for part in parts]),
         np.concatenate([part.cluster for part in parts]),
+        np.concatenate([part.prompt for part in parts]),
     )
 
 
@@ -108,7 +124,11 @@ def _trial(outcomes: Outcomes, clusters: Rows, out: NDArray[np.bool_], predict: 
     chosen = np.where(outcomes.tried[held], expected, -np.inf).argmax(axis=1)
     truth = outcomes.scores[held]
     return _Trials(
-        expected[rows, chosen] - expected[:, best], truth[rows, chosen] - truth[:, best], familiarity, clusters[held]
+        expected[rows, chosen] - expected[:, best],
+        truth[rows, chosen] - truth[:, best],
+        familiarity,
+        clusters[held],
+        held,
     )
 
 

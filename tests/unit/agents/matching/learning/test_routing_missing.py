@@ -8,8 +8,9 @@ import pytest
 from agents.matching.evaluation import route_bench
 from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.rows import read_outcomes
-from agents.matching.learning import routing
+from agents.matching.learning import guard, routing
 from agents.matching.learning.outcomes import Outcomes
+from agents.matching.learning.prompts import Describer
 from agents.matching.learning.routing import Prompts
 
 WIDTH = 16
@@ -83,6 +84,21 @@ def test_few_prompts_are_routed_to_the_best_single_agent_or_better(rows: int):
     fleet = Generalists()
     asked, _ = fleet.ask(5)
     assert routing.fit(*fleet.ask(rows, missing=0.5)).choose(asked).shape == (5,)
+
+
+@pytest.mark.parametrize(("better_on", "followed"), [(10, False), (40, True)])
+def test_a_gain_on_a_handful_of_prompts_is_not_followed_however_sure_it_looks(better_on: int, followed: bool):
+    prompts, _ = Generalists().ask(400)
+    described = Describer.fit(prompts.texts).describe(prompts)
+    scores = np.tile(np.array([0.5, 0.0], dtype=np.float32), (400, 1))
+    scores[np.random.default_rng(0).permutation(400)[:better_on], 1] = 1.0
+
+    def foresees(_learned, asked):
+        return scores[asked], np.zeros(len(asked), dtype=np.float32)
+
+    trusted = guard.fit(described, Outcomes.of(scores), foresees, seed=0)
+    trust = trusted.trusts(np.full(1, 0.5, dtype=np.float32), np.zeros(1, dtype=np.float32))
+    assert bool(trust[0]) is followed
 
 
 def lines(path, rows: list[dict]):
