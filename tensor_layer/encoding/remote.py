@@ -138,14 +138,19 @@ def card_of(reply: EncodeReply, modality: Modality) -> EncoderCard | None:
 def _rows(reply: EncodeReply, version: EncoderVersion) -> Vector:
     if reply.encoder != version:
         raise EncoderUnavailable(
-            f"the perception service now runs {reply.encoder}, this process compares vectors of {version}: "
-            "restart it, so that it indexes with the new encoder"
+            f"the perception service answers with {_named(reply.encoder)}, this process compares vectors of "
+            f"{_named(version)}. If the service was changed, restart this process; if two run with different encoders, "
+            "set perception.serve = false for one"
         )
     try:
         numbers = np.frombuffer(base64.b64decode(reply.vectors, validate=True), dtype="<f4")
         return numbers.reshape(reply.count, version.dimension).astype(np.float32, copy=False)
     except (binascii.Error, ValueError) as error:
         raise EncoderUnavailable(f"the perception service answered no vectors: {error}") from error
+
+
+def _named(version: EncoderVersion | None) -> str:
+    return f"{version.name} {version.version} ({version.dimension} numbers)" if version else "no encoder"
 
 
 class NobodyAnswers(EncoderUnavailable):
