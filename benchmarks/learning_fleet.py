@@ -1,11 +1,11 @@
 """Thirty simulated agents with hidden strengths, and tasks for them. Defined here, by fixed seeds; no bus, no files.
 
 Kinds of task are clusters of the query file's tools (k-means over the mean vectors of their queries): of what is really
-wanted, which words do not always tell. With ``--kinds queries`` they are clusters of the queries themselves: an easier
-fleet, whose kinds are visible in the words, for telling apart what the data hide from what the learner misses. Every
-agent's card names example requests of the kind it claims to be good at; how good it is at each kind, nobody but the
-oracle knows. Twelve kinds have two agents each that make the same claim, one a master of it, one a bungler; six are
-generalists. A third of the agents have a talent that their card does not mention.
+wanted, which words do not always tell. With ``--kinds queries`` they are clusters of the queries themselves without
+those between two: an easier fleet, whose kinds are visible in the words, for telling apart what the data hide from what
+the learner misses. Every agent's card names example requests of the kind it claims to be good at; how good it is at
+each kind, nobody but the oracle knows. Twelve kinds have two agents each that make the same claim, one a master of it,
+one a bungler; six are generalists. A third of the agents have a talent that their card does not mention.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 Floats = NDArray[np.float64]
+Kinds = NDArray[np.int64]
+Centres = NDArray[np.float32]
 
 KINDS = 10
 SPECIALISTS = 24
@@ -49,27 +51,39 @@ def work_of(
 ) -> Work:
     """Kinds of queries, ``tasks`` of them in random order, and for each kind some that are kept for the cards.
 
-    ``kinds_of`` says what is clustered: ``tools`` by the mean of their queries, or the ``queries`` themselves.
+    ``kinds_of`` says what is clustered: ``tools`` by the mean of their queries, or the ``queries`` themselves, of which
+    those that lie between two kinds are left out.
     """
-    names, tool = np.unique(list(gold), return_inverse=True)
+    needed = tasks + KINDS * EXAMPLES * 8
+    order = np.random.default_rng(seed).permutation(len(vectors))
     if kinds_of == QUERIES:
-        clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(vectors)
-        kinds = clusters.labels_
+        kinds, centres, clearest = _of_queries(vectors, seed)
+        order = order[np.isin(order, clearest[:needed])]
     else:
-        centres = np.stack([vectors[tool == one].mean(axis=0) for one in range(len(names))])
-        centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-        clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(centres, sample_weight=np.bincount(tool))
-        kinds = clusters.labels_[tool]
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(vectors))
+        kinds, centres = _of_tools(vectors, gold, seed)
     kept = [order[kinds[order] == kind][: EXAMPLES * 8] for kind in range(KINDS)]
     left = order[~np.isin(order, np.concatenate(kept))]
     if len(left) < tasks:
-        raise ValueError(f"{tasks} tasks need {tasks + KINDS * EXAMPLES * 8} different queries, not {len(vectors)}")
-    means = clusters.cluster_centers_ / np.linalg.norm(clusters.cluster_centers_, axis=1, keepdims=True)
-    return Work(
-        left[:tasks], kinds.astype(np.int64), _kinship(means @ means.T), tuple(tuple(map(int, rows)) for rows in kept)
-    )
+        raise ValueError(f"{tasks} tasks need {needed} different queries, not {len(vectors)}")
+    means = centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    kinship = _kinship(means @ means.T)
+    return Work(left[:tasks], kinds.astype(np.int64), kinship, tuple(tuple(map(int, rows)) for rows in kept))
+
+
+def _of_tools(vectors: NDArray[np.float32], gold: Sequence[str], seed: int) -> tuple[Kinds, Centres]:
+    """Of each query its tool's kind, and the centre of each kind."""
+    names, tool = np.unique(list(gold), return_inverse=True)
+    centres = np.stack([vectors[tool == one].mean(axis=0) for one in range(len(names))])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(centres, sample_weight=np.bincount(tool))
+    return clusters.labels_[tool], clusters.cluster_centers_
+
+
+def _of_queries(vectors: NDArray[np.float32], seed: int) -> tuple[Kinds, Centres, Kinds]:
+    """The same by the query itself, and the queries by number, those whose kind is clearest first."""
+    clusters = KMeans(KINDS, n_init=4, random_state=seed).fit(vectors)
+    nearest = np.sort(clusters.transform(vectors), axis=1)
+    return clusters.labels_, clusters.cluster_centers_, np.argsort(nearest[:, 0] - nearest[:, 1], kind="stable")
 
 
 def _kinship(cosines: NDArray[np.float32]) -> Floats:
