@@ -1,5 +1,6 @@
 """Builds the tensor layer from plain arguments. Called by the composition root of each role."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from tensor_layer.perception import PartPerceiver
 from tensor_layer.ports import Blobs, Content, EncoderCard, Fusion, Model, PartEncoder, Reentrant, TextEncoder
 from tensor_layer.storage.blobs import CACHE_LIMIT_BYTES, ObstoreBlobs
 from tensor_layer.towers.serving import fusion as shipped_fusion
+
+logger = logging.getLogger(__name__)
 
 
 def open_blobs(
@@ -96,7 +99,12 @@ def local_encoders(blobs: Blobs, choice: EncoderChoice, *, cache_entries: int = 
     audio = audio_model(choice.audio, choice.device, choice.dtype)
     if audio is not None:
         senses[Modality.AUDIO] = LocalPartEncoder(blobs, batched(audio), decode_sound)
-    return Encoders(CachedTextEncoder(batched(text), cache_entries), senses, shipped_fusion(), text.card)
+    encoders = Encoders(CachedTextEncoder(batched(text), cache_entries), senses, shipped_fusion(), text.card)
+    if choice.device not in ("auto", *queues):
+        logger.warning(
+            "device %s: no encoder chosen here computes there; the shipped ones stay on the CPU", choice.device
+        )
+    return encoders
 
 
 async def remote_text_encoder(connection: Client, *, cache_entries: int = ENTRIES_MAX) -> CachedTextEncoder:

@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from schemas.parts import Modality, Part
-from tensor_layer.wiring import local_text_encoder, open_blobs, perceiver
+from tensor_layer.wiring import EncoderChoice, local_encoders, local_text_encoder, open_blobs, perceiver
 
 
 async def test_the_whole_layer_is_built_from_plain_arguments(tmp_path: Path):
@@ -15,3 +17,10 @@ async def test_the_whole_layer_is_built_from_plain_arguments(tmp_path: Path):
     assert seen.percept.modalities == (Modality.TEXT, Modality.TABLE)
     assert seen.percept.encoder == layer.text_version
     assert seen.vector @ question > seen.vector @ weather
+
+
+@pytest.mark.parametrize(("device", "warned"), [("auto", False), ("cpu", False), ("cuda:0", True)])
+async def test_who_asks_for_a_device_that_no_encoder_uses_is_told(device: str, warned: bool, caplog):
+    local_encoders(open_blobs("memory://"), EncoderChoice(device=device))
+
+    assert ("no encoder chosen here computes there" in caplog.text) == warned
