@@ -79,8 +79,8 @@ def search(
     url: Url = None,
 ) -> None:
     """Find the agents nearest to some words, among those that the filters leave."""
-    filters = {"tags": require, "without_tags": without, "reads": reads, "max_cost": max_cost}
-    asked = {"text": text, "limit": limit, "diverse": diverse, "where": given(filters)}
+    filters = given({"tags": require, "without_tags": without, "reads": reads, "max_cost": max_cost})
+    asked = given({"text": text, "limit": limit, "diverse": diverse, "where": filters})
 
     async def work() -> Any:  # noqa: ANN401 - the door's JSON
         async with client(tenant, url) as gateway:

@@ -11,6 +11,9 @@ from gateway.cli.failure import ExitCode
 from gateway.cli.plan_views import plan_lines
 from gateway.cli.session import Json, Tenant, Url
 
+WHY = 3
+"""Of so many candidates the text says what the learned policy saw; --json says it of all."""
+
 app = typer.Typer(help="Who would be chosen for a task, and why, without doing it.")
 
 
@@ -51,6 +54,8 @@ def _show(explanation: dict[str, Any]) -> None:
         session.print_line(f'\ngoal: "{match["goal"]}"' + (" — nobody is near enough" if match["abstained"] else ""))
         rows = [views.candidate_row(candidate) for candidate in match["candidates"]]
         session.print_table(views.CANDIDATE_COLUMNS, rows, "no candidates")
+        for line in (line for candidate in match["candidates"][:WHY] for line in views.learned_lines(candidate)):
+            session.print_line(line)
         for excluded in match.get("excluded", ()):
             session.print_line(f"  not eligible: {excluded['agent_id']}: {excluded['reason']}")
     if explanation.get("drawing"):

@@ -16,6 +16,8 @@ CANDIDATE_COLUMNS = ("agent", "skill", "score", "why")
 
 UNHAPPY = frozenset({TaskState.FAILED.value, TaskState.CANCELLED.value, TaskState.REJECTED.value})
 SHOWN_CHARACTERS = 4000
+STRONGEST = 5
+"""Of a candidate's features, and of its past tasks, so many are told; --json tells all."""
 
 
 def exit_code_of(record: Json) -> ExitCode:
@@ -92,6 +94,25 @@ def candidate_row(candidate: Json) -> tuple[object, ...]:
         f"{candidate['score']:.3f}",
         "; ".join(candidate.get("reasons", ())),
     )
+
+
+def learned_lines(candidate: Json) -> Iterator[str]:
+    """What the learned policy made of a candidate: the features that moved it most, and the past tasks that counted."""
+    features, parts = candidate.get("features") or {}, candidate.get("contributions") or {}
+    strongest = sorted((name for name in parts if parts[name]), key=lambda name: -abs(parts[name]))[:STRONGEST]
+    if strongest:
+        told = (f"{name} {parts[name]:+.2f} ({_product(features.get(name), parts[name])})" for name in strongest)
+        yield f"  {candidate['agent_id']}, log odds: {', '.join(told)}"
+    if counted := candidate.get("counted", ())[:STRONGEST]:
+        tasks = (
+            f"{one['task_id']} {'for' if one['outcome'] >= 0.5 else 'against'} {one['weight']:.2f}" for one in counted
+        )
+        yield f"  {candidate['agent_id']}, past tasks: {', '.join(tasks)}"
+
+
+def _product(feature: float | None, part: float) -> str:
+    """Feature times weight, as the policy multiplied them."""
+    return f"{feature:.2f} × {part / feature:.2f}" if feature else "see --json"
 
 
 def revision_row(revision: Json) -> tuple[object, ...]:
