@@ -12,7 +12,7 @@ from qdrant_client.http.exceptions import ApiException
 from agents.errors import IndexUnavailable
 from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
 from agents.registry.skill_index_asking import Question, is_enough
-from agents.registry.skill_index_filters import terms_of
+from agents.registry.skill_index_requests import condition, of_agent, these, worded
 from agents.registry.skill_points import (
     ANSWERED,
     GRAPHED_KEYWORDS,
@@ -24,7 +24,7 @@ from agents.registry.skill_points import (
     id_of,
     payloads_of,
 )
-from agents.registry.skill_words import Sparse, sparse_text
+from agents.registry.skill_words import sparse_text
 from tensor_layer.ports import Vector
 
 COLLECTION = "aos_skills_2"
@@ -107,7 +107,7 @@ class ClientSkillIndex:
             models.PointStruct(id=id_of(point), vector=self._vectors(point), payload=payload)
             for point, payload in zip(points, payloads, strict=True)
         ]
-        others = _of_agent(tenant, agent_id)
+        others = of_agent(tenant, agent_id)
         if stored:
             others.must_not = [models.HasIdCondition(has_id=[point.id for point in stored])]
         with _server_errors():
@@ -135,7 +135,7 @@ class ClientSkillIndex:
         (self._dead.add if dead else self._dead.discard)((tenant, agent_id))
         with _server_errors():
             await self._client.set_payload(
-                self._collection, health_of(dead=dead), _of_agent(tenant, agent_id), wait=True
+                self._collection, health_of(dead=dead), of_agent(tenant, agent_id), wait=True
             )
 
     async def search(
@@ -167,14 +167,14 @@ class ClientSkillIndex:
         points = question.first_points(lone=False)
         first = [self._near(question.vector, where, points)]
         if question.by_words:
-            first.append(_worded(question.words, where, question.limit))
-        near, *worded = await self._ask(first)
+            first.append(worded(question.words, where, question.limit))
+        near, *by_words = await self._ask(first)
         gathered.near(near)
         while not is_enough(gathered, question.limit, len(near), points):
             points *= 4
             [near] = await self._ask([self._near(question.vector, where, points)])
             gathered.near(near)
-        for answer in worded:
+        for answer in by_words:
             gathered.worded(answer)
         await self._complete(question, gathered)
 
@@ -182,10 +182,10 @@ class ClientSkillIndex:
         """Compare on either side what only the other one found."""
         asked, take = [], []
         if ids := gathered.unseen():
-            asked.append(self._near(question.vector, _these(ids), len(ids)))
+            asked.append(self._near(question.vector, these(ids), len(ids)))
             take.append(gathered.near)
         if question.by_words and (ids := gathered.unworded()):
-            asked.append(_worded(question.words, _these(ids), len(ids)))
+            asked.append(worded(question.words, these(ids), len(ids)))
             take.append(gathered.worded)
         for taken, answer in zip(take, await self._ask(asked), strict=True):
             taken(answer)
@@ -240,36 +240,3 @@ def _server_errors() -> Iterator[None]:
         yield
     except (ApiException, QdrantException, OSError) as error:
         raise IndexUnavailable(f"the skill index does not answer: {error}") from error
-
-
-def _worded(words: Sparse, where: models.Filter, limit: int) -> models.QueryRequest:
-    dimensions, values = words
-    query = models.SparseVector(indices=dimensions, values=values)
-    return models.QueryRequest(query=query, using=WORDS, filter=where, limit=limit, with_payload=ANSWERED)
-
-
-def _these(ids: list[str]) -> models.Filter:
-    return models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
-
-
-def _of_agent(tenant: str, agent_id: str) -> models.Filter:
-    return models.Filter(must=[_equals("tenant", tenant), _equals("agent", agent_id)])
-
-
-def _equals(field: str, value: str) -> models.FieldCondition:
-    return models.FieldCondition(key=field, match=models.MatchValue(value=value))
-
-
-def _any_of(field: str, values: tuple[str, ...]) -> models.FieldCondition:
-    return models.FieldCondition(key=field, match=models.MatchAny(any=list(values)))
-
-
-def condition(where: IndexFilter) -> models.Filter:
-    """The filter as the client takes it. Raises FilterContradiction."""
-    terms = terms_of(where)
-    must: list[models.Condition] = [_equals(field, value) for field, value in terms.equal]
-    must += [_any_of(field, values) for field, values in terms.one_of]
-    if terms.cost_max is not None:
-        must.append(models.FieldCondition(key="cost", range=models.Range(lte=terms.cost_max)))
-    none: list[models.Condition] = [_any_of(field, values) for field, values in terms.none_of]
-    return models.Filter(must=must, must_not=none)
