@@ -136,9 +136,9 @@ def needed(state: PolicyState) -> frozenset[str]:
 
 def _thawed(state: PolicyState) -> None:
     if state.frozen:
-        why = f" ({state.reason})" if state.reason else ""
         raise PoliciesFrozen(
-            f"the policies of tenant {state.tenant} are frozen by {state.actor or 'somebody'}{why}: aos policy unfreeze"
+            f"the policies of tenant {state.tenant} are frozen: `aos policy history` says by whom and why, "
+            "`aos policy unfreeze` allows promotions again"
         )
 
 

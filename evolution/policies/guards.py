@@ -44,7 +44,7 @@ def change_size(records: Sequence[ExperienceRecord], before: Policy, after: Poli
     changed = changed_choices(records, after, before)
     if changed is None:
         return Finding("size of change", False, "no recent decision shows how much would change")
-    says = f"{changed:.0%} of recent choices change; beyond {limits.review_beyond:.0%} a person decides"
+    says = f"{changed:.1%} of recent choices change; beyond {limits.review_beyond:.0%} a person decides"
     return Finding("size of change", changed <= limits.review_beyond, says, changed)
 
 

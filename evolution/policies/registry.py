@@ -20,6 +20,7 @@ from evolution.policies.bucket import BUILT_IN, HeldState, PolicyBucket
 from evolution.policies.changes import Who, active_name, reference_name
 from evolution.policies.diff import PolicyDiff, diff
 from evolution.policies.guards import Finding, GuardLimits, beside, change_size, window_findings
+from evolution.policies.telling import roles_of
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.replay.comparing import changed_choices, remembered
 from evolution.replay.decision_log import Policy, decisions
@@ -226,20 +227,6 @@ class PolicyRegistry:
 def _still(state: PolicyState, only: PolicyExperiment | None) -> None:
     if only is not None and changes.running(state) != only:
         raise ChangedMeanwhile(f"experiment {only.name} was changed by somebody else meanwhile: look again")
-
-
-def roles_of(state: PolicyState, policy: str) -> tuple[str, ...]:
-    """What the policy is just now, in words."""
-    experiment = state.experiment
-    roles = {
-        "active": policy == active_name(state),
-        "reference": policy == reference_name(state),
-        f"candidate of {experiment.name} at {experiment.share:.0%}" if experiment else "": experiment is not None
-        and policy == experiment.candidate,
-        "awaits review": policy in state.awaiting_review,
-        "previous": policy in state.previous[:1],
-    }
-    return tuple(name for name, holds in roles.items() if holds)
 
 
 def _measured_beside(state: PolicyState, policy: str) -> tuple[str, ...]:

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evolution.errors import NoExperiment
+from evolution.policies.bucket import BUILT_IN
 from gateway.cli import session
 from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.policy import Name, Reason
-from gateway.cli.policy_source import opened, who
+from gateway.cli.policy_options import Name, Reason, Reviewed, say_state
+from gateway.cli.policy_source import failed, opened, who
 from gateway.cli.session import Json, Tenant
 from schemas.base import is_token, new_id
 from schemas.policy_state import PolicyExperiment, PolicyState
@@ -46,10 +47,7 @@ def start(
             return await registry.start_experiment(settings.tenant, trial, who(reason))
 
     state = session.run(work())
-    if as_json:
-        session.print_json(state.model_dump(mode="json"))
-    else:
-        session.print_line(f"{called}: {share:.0%} of the tasks go to {candidate}; aos experiment status")
+    say_state(state, f"{called}: {share:.0%} of the tasks go to {candidate}; aos experiment status", as_json)
 
 
 @app.command()
@@ -69,7 +67,7 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
 
     found = session.run(work())
     if found is None:
-        raise Failed("no experiment is running", exit_code=ExitCode.NOT_FOUND, code=NoExperiment.code)
+        raise failed(NoExperiment(f"no experiment is running for tenant {settings.tenant}"))
     if as_json:
         session.print_json(_as_json(found))
         return
@@ -89,7 +87,7 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
 @app.command()
 def stop(
     promote: Annotated[bool, typer.Option("--promote", help="Put the candidate in force instead.")] = False,
-    reviewed: Annotated[bool, typer.Option("--reviewed", help="With --promote: you looked at the guards.")] = False,
+    reviewed: Reviewed = False,
     reason: Reason = "",
     as_json: Json = False,
     tenant: Tenant = None,
@@ -106,10 +104,7 @@ def stop(
             return await registry.stop_experiment(settings.tenant, who(reason))
 
     state = session.run(work())
-    if as_json:
-        session.print_json(state.model_dump(mode="json"))
-    else:
-        session.print_line(f"ended: {state.active or 'cosine-1'} gets all tasks")
+    say_state(state, f"ended: {state.active or BUILT_IN} gets all tasks", as_json)
 
 
 def _as_json(found: "Progress") -> dict[str, Any]:
@@ -153,9 +148,13 @@ def _stage_rows(stage: dict[str, Any]) -> list[tuple[object, ...]]:
             f"{stage['share']:.0%}" if arm == "treatment" else "",
             arm,
             stage[arm]["tasks"],
-            f"{stage[arm]['success']:.1%}",
-            f"{stage[arm]['latency_ms']:.0f}",
-            f"{stage[arm]['cost']:.4g}",
+            *_arm_cells(stage[arm]),
         )
         for arm in ("treatment", "control")
     ]
+
+
+def _arm_cells(arm: dict[str, Any]) -> tuple[str, str, str]:
+    if not arm["tasks"]:
+        return ("—", "—", "—")
+    return (f"{arm['success']:.1%}", f"{arm['latency_ms']:.0f}", f"{arm['cost']:.4g}")

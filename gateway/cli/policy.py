@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evolution.policies.bucket import BUILT_IN
+from evolution.policies.telling import freezing, told
 from gateway.cli import policy_prune, policy_views, session
 from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.policy_options import Name, Reason, Reviewed, say, say_state
 from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
 from schemas.policy import PolicySnapshot
@@ -20,20 +22,18 @@ app = typer.Typer(help="Which learned policy routes, what it learned from, and c
 
 app.command()(policy_prune.prune)
 
-Name = Annotated[str, typer.Argument(help=f"Policy, as `aos policy list` shows it; {BUILT_IN} is the built-in one.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the change.")]
-
 
 @app.command("list")
 def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
     """Every version, with what it learned from and what it is just now."""
     settings = session.settings_from({"tenant": tenant}).settings
 
-    async def work() -> "tuple[PolicyState, tuple[Listed, ...]]":
+    async def work() -> "tuple[PolicyState, tuple[Listed, ...], PolicyState | None]":
         async with opened(settings) as (registry, _):
-            return await registry.state(settings.tenant), await registry.listed(settings.tenant)
+            state, found = await registry.state(settings.tenant), await registry.listed(settings.tenant)
+            return state, found, freezing(await registry.bucket.changes(settings.tenant)) if state.frozen else None
 
-    state, found = session.run(work())
+    state, found, froze = session.run(work())
     if as_json:
         session.print_json(
             {"state": state.model_dump(mode="json"), "policies": [policy_views.listed_json(item) for item in found]}
@@ -41,8 +41,8 @@ def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
         return
     rows = [policy_views.row(item) for item in found]
     session.print_table(("policy", "is", "parent", "made", "records", "metrics"), rows, "no policies")
-    if state.frozen:
-        session.print_line(f"\nfrozen by {state.actor}: {state.reason or 'no reason given'}")
+    if froze is not None:
+        session.print_line(f"\n{policy_views.frozen_by(froze)}")
 
 
 @app.command()
@@ -85,7 +85,7 @@ def put(
             return await registry.bucket.put(settings.tenant, file.read_bytes())
 
     snapshot = session.run(work())
-    _say({"policy": snapshot.policy}, f"{snapshot.policy} is stored; put it in force: aos policy promote", as_json)
+    say({"policy": snapshot.policy}, f"{snapshot.policy} is stored; put it in force: aos policy promote", as_json)
 
 
 @app.command()
@@ -103,7 +103,10 @@ def diff(before: Name, after: Name, as_json: Json = False, tenant: Tenant = None
         return
     rows = [("weight", name, *policy_views.numbers(pair)) for name, pair in found.weights.items()]
     rows += [("success of", name, *policy_views.numbers(pair)) for name, pair in found.standings.items()]
-    rows += [("artefact", name, *(str(one)[:19] for one in pair)) for name, pair in found.artefacts.items()]
+    rows += [
+        ("artefact", name, *("—" if one is None else one[:19] for one in pair))
+        for name, pair in found.artefacts.items()
+    ]
     session.print_table(("what", "name", before, after), rows, "they say the same")
     if found.encoders:
         session.print_line(f"\nthey are for different encoders: {found.encoders[0]} and {found.encoders[1]}")
@@ -114,9 +117,7 @@ def diff(before: Name, after: Name, as_json: Json = False, tenant: Tenant = None
 @app.command()
 def promote(
     policy: Name,
-    reviewed: Annotated[
-        bool, typer.Option("--reviewed", help="You looked at what the guards found and want it all the same.")
-    ] = False,
+    reviewed: Reviewed = False,
     reason: Reason = "",
     as_json: Json = False,
     tenant: Tenant = None,
@@ -129,7 +130,7 @@ def promote(
             return await registry.promote(settings.tenant, policy, who(reason), reviewed=reviewed)
 
     state = session.run(work())
-    _say(state.model_dump(mode="json"), f"{state.active or BUILT_IN} is in force", as_json)
+    say_state(state, f"{state.active or BUILT_IN} is in force", as_json)
 
 
 @app.command()
@@ -218,17 +219,10 @@ def history(as_json: Json = False, tenant: Tenant = None) -> None:
         session.print_json([state.model_dump(mode="json") for state in found])
         return
     rows = [
-        (
-            f"{state.changed_at:%Y-%m-%d %H:%M:%S}",
-            state.actor,
-            state.active or BUILT_IN,
-            f"{state.experiment.name} {state.experiment.share:.0%}" if state.experiment else "",
-            "frozen" if state.frozen else "",
-            state.reason,
-        )
-        for state in found
+        (f"{state.changed_at:%Y-%m-%d %H:%M:%S}", state.actor, what, state.active or BUILT_IN, state.reason)
+        for state, what in zip(found, told(found), strict=True)
     ]
-    session.print_table(("at", "by", "active", "experiment", "", "why"), rows, "nothing was ever changed")
+    session.print_table(("at", "by", "what", "in force then", "why"), rows, "nothing was ever changed")
 
 
 def _change(done: str, tenant: str | None, as_json: bool, change: Any) -> None:  # noqa: ANN401 - a coroutine function
@@ -240,11 +234,4 @@ def _change(done: str, tenant: str | None, as_json: bool, change: Any) -> None: 
             return state
 
     state = session.run(work())
-    _say(state.model_dump(mode="json"), f"{done}: {state.active or BUILT_IN} is in force", as_json)
-
-
-def _say(value: dict[str, Any], words: str, as_json: bool) -> None:
-    if as_json:
-        session.print_json(value)
-    else:
-        session.print_line(words)
+    say_state(state, f"{done}: {state.active or BUILT_IN} is in force", as_json)

@@ -6,11 +6,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from evolution.errors import EvolutionError, PolicyBucketUnavailable, PolicyNotFound, ReviewNeeded
+from evolution.errors import (
+    EvolutionError,
+    NoExperiment,
+    PoliciesFrozen,
+    PolicyBucketUnavailable,
+    PolicyNotFound,
+    ReviewNeeded,
+)
 from evolution.policies.changes import Who
+from evolution.policies.telling import freezing
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.policy_views import frozen_by
 from gateway.experience_store import store_settings
 from gateway.settings import Settings
 
@@ -21,6 +30,10 @@ if TYPE_CHECKING:
 
 BUS_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
+NEXT_STEPS: dict[type[EvolutionError], str] = {
+    NoExperiment: "aos experiment start POLICY",
+    PoliciesFrozen: "aos policy unfreeze",
+}
 
 
 @asynccontextmanager
@@ -31,7 +44,12 @@ async def opened(settings: Settings) -> "AsyncIterator[tuple[PolicyRegistry, Exp
     store = build_store(store_settings(settings, read_only=True))
     try:
         async with bus_of(settings) as nc:
-            yield registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings), store
+            registry = registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings)
+            try:
+                yield registry, store
+            except PoliciesFrozen as error:
+                froze = freezing(await registry.bucket.changes(settings.tenant))
+                raise failed(error, frozen_by(froze) if froze else "") from error
     except EvolutionError as error:
         raise failed(error) from error
     finally:
@@ -70,7 +88,7 @@ async def _silent(error: Exception) -> None:
     """The error is raised as well; said twice it would only confuse."""
 
 
-def failed(error: EvolutionError) -> Failed:
+def failed(error: EvolutionError, detail: str = "") -> Failed:
     """The error in the command line's words."""
     if isinstance(error, ReviewNeeded):
         return Failed(
@@ -80,10 +98,17 @@ def failed(error: EvolutionError) -> Failed:
             next_step="look at it (aos policy diff, aos policy review), then promote with --reviewed --reason …",
         )
     exit_code: dict[type[EvolutionError], ExitCode] = {
+        NoExperiment: ExitCode.NOT_FOUND,
         PolicyNotFound: ExitCode.NOT_FOUND,
         PolicyBucketUnavailable: ExitCode.UNREACHABLE,
     }
-    return Failed(str(error), exit_code=exit_code.get(type(error), ExitCode.FAILED), code=error.code)
+    return Failed(
+        str(error),
+        exit_code=exit_code.get(type(error), ExitCode.FAILED),
+        code=error.code,
+        detail=detail,
+        next_step=NEXT_STEPS.get(type(error), ""),
+    )
 
 
 def who(reason: str) -> Who:

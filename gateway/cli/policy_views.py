@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from gateway.cli import session
 from schemas.policy import PolicySnapshot
+from schemas.policy_state import PolicyState
 
 if TYPE_CHECKING:
     from evolution.policies.registry import Listed
@@ -41,6 +42,12 @@ def show(snapshot: PolicySnapshot) -> None:
     session.print_table(("agent", "succeeded", "failed"), rows, "nothing known of any agent")
     for name, digest in snapshot.artefacts.items():
         session.print_line(f"  artefact {name}: {digest}")
+
+
+def frozen_by(froze: PolicyState) -> str:
+    """Who froze, when and why."""
+    why = froze.reason or "no reason given"
+    return f"frozen by {froze.actor or 'somebody'} at {froze.changed_at:%Y-%m-%d %H:%M}: {why}"
 
 
 def numbers(pair: tuple[float | None, float | None]) -> tuple[str, str]:

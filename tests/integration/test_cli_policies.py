@@ -83,8 +83,13 @@ async def test_policies_from_the_list_to_a_promotion_and_back(aos, bucket, week)
     code, _, err = await aos("policy", "promote", "bold", "--reviewed")
     assert code == 1
     assert "frozen by" in err
-    assert (await aos("policy", "unfreeze"))[0] == 0
     assert "cosine-1 is in force" in (await aos("policy", "rollback"))[1]
+    code, _, err = await aos("policy", "promote", "bold", "--reviewed", "--json")
+    problem = json.loads(err)
+    assert (problem["detail"].split(": ")[1], problem["next_step"]) == ("audit", "aos policy unfreeze")
+    assert "audit" in (await aos("policy", "list"))[1]
+    assert (await aos("policy", "unfreeze"))[0] == 0
+    assert "calm in force" in (await aos("policy", "history"))[1]
     code, out, _ = await aos("policy", "history", "--json")
     assert [state["reason"] for state in json.loads(out)] == ["tried it", "audit", "", ""]
 
@@ -134,7 +139,9 @@ async def test_an_experiment_is_started_looked_at_and_stopped(aos, bucket, week)
     assert "too few tasks" in (await aos("experiment", "status"))[1]
     assert (await aos("experiment", "stop", "--promote"))[0] == 1
     assert (await aos("experiment", "stop"))[0] == 0
-    assert (await aos("experiment", "stop"))[0] == 1
+    code, _, err = await aos("experiment", "stop")
+    assert code == 4
+    assert "aos experiment start" in err
 
 
 async def test_tasks_are_listed_shown_and_compared(aos, js, week):
@@ -203,6 +210,7 @@ async def test_live_agents_without_effects_do_the_tasks_again_and_the_others_are
     assert sorted(one.goal for one in asked) == sorted(record.instruction for record in week[-5:])
     said = (await aos(*command, "always:clerk"))[1]
     assert "left out: 5 because clerk does not promise to have no effects" in said
+    assert f"the tag {HARMLESS}" in said
     assert "is not registered any more" in (await aos(*command, "always:solver"))[1]
     assert len(asked) == 5
 

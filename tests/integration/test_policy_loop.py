@@ -79,7 +79,7 @@ async def test_a_clear_gain_with_a_small_change_is_promoted_by_the_loop(registry
 async def test_a_gain_that_would_change_most_choices_waits_for_a_person_while_the_canary_goes_on(registry, store, loop):
     await begin(registry, standings=TURNED_ROUND)
     await store.record(traffic(900, good=0.95, usual=0.6))
-    assert "waits for a person: 100% of recent choices change" in (await loop.look())["default"]
+    assert "waits for a person: 100.0% of recent choices change" in (await loop.look())["default"]
     state = await registry.state("default")
     assert (state.active, state.awaiting_review, state.experiment.share) == (None, ("learned-1",), 0.5)
     assert await loop.look() == {}

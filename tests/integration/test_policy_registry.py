@@ -151,7 +151,7 @@ async def test_frozen_policies_are_not_promoted_but_may_still_be_rolled_back(reg
     await put(registry, a_policy("one"), a_policy("two"))
     await registry.promote("default", "one", ME, reviewed=True)
     await registry.freeze("default", Who("bea", "audit"))
-    with pytest.raises(PoliciesFrozen, match="frozen by bea \\(audit\\)"):
+    with pytest.raises(PoliciesFrozen, match="tenant default are frozen"):
         await registry.promote("default", "two", ME, reviewed=True)
     with pytest.raises(PoliciesFrozen):
         await registry.start_experiment("default", PolicyExperiment(name="e", candidate="two", share=0.1), ME)
@@ -204,7 +204,7 @@ async def test_a_small_measured_change_is_promoted_and_a_large_one_waits(registr
     small = {"spare": AgentStanding(successes=90, failures=10), "main": AgentStanding(successes=70, failures=30)}
     large = {"spare": AgentStanding(successes=99, failures=1), "main": AgentStanding(successes=5, failures=95)}
     await put(registry, a_policy("small", standings=small), a_policy("large", standings=large))
-    with pytest.raises(ReviewNeeded, match="100% of recent choices change"):
+    with pytest.raises(ReviewNeeded, match=r"100\.0% of recent choices change"):
         await registry.promote("default", "large", ME)
     assert (await registry.promote("default", "small", ME)).active == "small"
 

@@ -11,6 +11,7 @@ from html import escape
 import numpy as np
 
 from evolution.mining.mine import Mined, mine
+from evolution.policies.telling import told
 from evolution.replay.off_policy import Evaluation
 from evolution.replay.report import figures, summaries
 from evolution.replay.report.markup import document, drawn, table
@@ -177,10 +178,10 @@ def _changes(changes: Sequence[PolicyState]) -> str:
     if not changes:
         return '<p class="note">No policy was ever changed.</p>'
     rows = [
-        (f"{one.changed_at:%Y-%m-%d %H:%M}", one.active or "cosine-1", one.actor, one.reason or "")
-        for one in list(changes)[-15:]
+        (f"{one.changed_at:%Y-%m-%d %H:%M}", what, one.actor, one.reason or "")
+        for one, what in list(zip(changes, told(changes), strict=True))[-15:]
     ]
-    return table((("changed", ""), ("in force", ""), ("by", ""), ("why", "")), rows)
+    return table((("changed", ""), ("what", ""), ("by", ""), ("why", "")), rows)
 
 
 def _comparison(window: Window) -> str:
