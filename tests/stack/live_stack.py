@@ -49,6 +49,7 @@ class LiveStack(Stack):
             "AOS_AGENTS__MAX_DELIVER": str(MAX_DELIVERIES),
             "AOS_AGENTS__FRESH_PLAN_SHARE": "0",
             "AOS_LEARNING__ENABLED": "false",  # a choice that changes with what other tests did would be no test
+            "AOS_LEARNING__NICENESS": "0",  # many suites share these cores: who gives way to all of them never gets one
             "AOS_SUPERVISION__DRAIN_S": str(DRAIN_S),
             "AOS_LIMITS__INSPECTED_BYTES": str(INSPECTED_BYTES),
             "AOS_LIMITS__ATTACHMENT_BYTES": str(ATTACHMENT_BYTES),

@@ -39,6 +39,8 @@ REPLY_TIMEOUT_S = 60.0
 SAME_QUALITY = 0.02
 REST = 4.0
 """After a search so many times its length of rest: one worker keeps a refiner busy for a fifth of the time at most."""
+RETRY_S, RETRY_MOST_S = 2.0, 60.0
+"""Where no refiner answers, the wish stays and is asked again after so long, and then twice as long each time."""
 
 Ask = Callable[[RefineRequest], Awaitable[RefineReply | None]]
 Preferred = Callable[[str], Preference]
@@ -101,44 +103,58 @@ class Background:
 
     async def drain(self) -> None:
         """Work off what waits now."""
-        while self._wishes:
+        for _ in range(len(self._wishes)):
             await self._better_next()
 
-    async def _better_next(self) -> None:
-        _, wish = self._wishes.popitem(last=False)
+    async def _better_next(self) -> bool:
+        """Whether a refiner answered; else the wish waits on, unless the kind has a newer one."""
+        kind, wish = self._wishes.popitem(last=False)
         try:
-            await self._better(wish)
+            answered = await self._better(wish)
         except Exception:
             logger.exception("the network of kind %s could not be bettered", wish.template.kind)
+            answered = True
+        if not answered:
+            self._wishes.setdefault(kind, wish)
+        return answered
 
     async def _work(self) -> None:
+        retry_s = RETRY_S
         while True:
             await self._wished.wait()
             self._wished.clear()
             while self._wishes:
                 started = time.monotonic()
-                await self._better_next()
-                await asyncio.sleep(REST * (time.monotonic() - started))
+                if await self._better_next():
+                    retry_s = RETRY_S
+                    await asyncio.sleep(REST * (time.monotonic() - started))
+                else:
+                    await asyncio.sleep(retry_s)
+                    retry_s = min(2.0 * retry_s, RETRY_MOST_S)
 
-    async def _better(self, wish: _Wish) -> None:
+    async def _better(self, wish: _Wish) -> bool:
+        """False when it could not even be asked for."""
         template, woven = wish.template, wish.woven
         past, cards = self._pasts.of(template.tenant).steps, self._fleet.cards(template.tenant)
         if any(offer.agent_id not in cards for offer in woven.offers.values()):
-            return
+            return True
         self._round += 1
         seeds = self._book.alike(template.tenant, wish.vector)
         preference = self._preference(template.tenant)
         weights = WEIGHTS[preference]
         request = brief_of(template, woven, past, weights, cards, seeds, seed=self._round)
-        reply = await self._ask(request) if request is not None else None
-        if request is None or reply is None or reply.network is None:
-            return
+        if request is None:
+            return True
+        reply = await self._ask(request)
+        if reply is None or reply.network is None:
+            return reply is not None
         better = await asyncio.to_thread(accepted, request, reply, woven, preference)
         present = self._book.template(template.tenant, template.kind)
         if better is None or present is None or present.at != template.at:
-            return
+            return True
         await self._book.keep(self._refined(present, woven, reply, better))
         logger.info("kind %s has a better network: worth %.3f, was %.3f", template.kind, better.worth, present.worth)
+        return True
 
     def _refined(self, present: PlanTemplate, woven: Woven, reply: RefineReply, better: Forecast) -> PlanTemplate:
         assert reply.network is not None

@@ -40,6 +40,7 @@ def test_a_quick_training_leaves_everything_and_resumes(tmp_path: Path, capsys: 
     assert json.loads(capsys.readouterr().out)["fusion"]["version"] == report["version"]
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not can_speak(), reason="espeak-ng is not installed")
 def test_what_the_shipped_towers_know_is_fitted_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "out"

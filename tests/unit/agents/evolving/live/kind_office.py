@@ -109,7 +109,7 @@ class Matcher:
 
 
 class Office:
-    """Plans tasks; ``refined`` waits until every wish for a better network was worked off."""
+    """Plans tasks; ``refine`` waits until every wish for a better network was worked off, or found nobody there."""
 
     def __init__(
         self,
@@ -122,6 +122,7 @@ class Office:
         self.matcher = Matcher(self.fleet)
         self.pasts = Pasts()
         self.book = book or PlanBook()
+        self.away = False
         self.asked: list[RefineRequest] = []
         self.replies: list[RefineReply] = []
         digests = CardDigests()
@@ -129,8 +130,10 @@ class Office:
         self.greedy = GreedyPlanner(self.matcher, self.fleet, encode, pasts=self.pasts)
         self.planner = KindPlanner(self.greedy, self.fleet, self.book, self.background, digests, fresh_share=fresh)
 
-    async def _ask(self, request: RefineRequest) -> RefineReply:
+    async def _ask(self, request: RefineRequest) -> RefineReply | None:
         self.asked.append(request)
+        if self.away:
+            return None
         self.replies.append(await asyncio.to_thread(refine, request))
         return self.replies[-1]
 

@@ -1,5 +1,7 @@
 """A known kind of task is planned at once, with a network that evolved for it, and only while that still fits."""
 
+import asyncio
+
 import pytest
 from kind_office import DEAR, Office, agents_of, card, outcome
 
@@ -134,6 +136,27 @@ async def test_a_task_that_is_met_once_is_not_worth_a_search():
     await office.plan("Summarise a text briefly")
     await office.background.drain()
     assert not office.asked
+
+
+async def test_a_wish_that_no_refiner_hears_is_heard_when_one_is_there(monkeypatch):
+    monkeypatch.setattr("agents.evolving.live.background.RETRY_S", 0.01)
+    office = Office(COSTLY, SUMMARY, TWIN, preference=Preference.COST)
+    office.away = True
+    words = "Summarise a text briefly"
+    await office.plan(words)
+    await office.refine()
+    assert agents_of(await office.plan(words)) == ["costly"]
+    await office.background.start()
+    try:
+        async with asyncio.timeout(20):
+            while len(office.asked) < 3:
+                await asyncio.sleep(0.01)
+            office.away = False  # nobody asks for the task meanwhile
+            while not office.book.template("default", office.asked[0].kind).refined:
+                await asyncio.sleep(0.01)
+    finally:
+        await office.background.stop()
+    assert agents_of(await office.plan(words)) != ["costly"]
 
 
 async def test_a_task_nobody_fits_founds_no_kind():
