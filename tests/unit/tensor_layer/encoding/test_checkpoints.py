@@ -283,3 +283,19 @@ def test_bfloat16_points_the_same_way(clip: Path, tmp_path: Path):
         exact, rounded = make(str(place), CPU).encode([content]), make(str(place), half).encode([content])
         assert float((exact * rounded).sum()) > 0.999
         assert make(str(place), half).card.dtype == "bfloat16"
+
+
+def test_on_another_device_weights_windows_and_filters_go_there_too(clip: Path, tmp_path: Path):
+    """torch's meta device refuses most operations that mix devices, as a GPU does, and has no numbers to hand back: so
+    a pass that fails only when its rows are fetched kept everything on the device."""
+    elsewhere = Compute("meta", "auto")
+    encoders: list[tuple[Any, Any]] = [
+        (OpenClipImages(str(clip), elsewhere), picture(40, 30)),
+        (WhisperSounds(str(tiny_whisper(tmp_path / "tiny.pt")), elsewhere), sound(1.0)),
+        (Wav2Vec2Sounds(str(tiny_wav2vec2(tmp_path / "w2v")), elsewhere), sound(1.0)),
+    ]
+
+    for encoder, content in encoders:
+        assert (encoder.card.device, encoder.card.dtype) == ("meta", "bfloat16")
+        with pytest.raises(EncoderUnavailable, match="Cannot copy out of meta tensor"):
+            encoder.encode([content, content])
