@@ -154,9 +154,13 @@ class InfluxServer:
             raise ExperienceRefused(f"InfluxDB refuses: {words}") from error
         if status in _DENIED:
             raise ExperienceStoreUnavailable(
-                f"InfluxDB at {self._url} refuses the token ({status}): {words}. Give one that reads and writes buckets"
+                f"InfluxDB at {self._url} refuses the token ({status}): {words}. "
+                "Set AOS_INFLUX_TOKEN to one that reads, writes and makes buckets"
             ) from error
-        if (status is not None and status not in _PASSING) or attempt == self._attempts:
+        if status is not None and status not in _PASSING:
+            advice = ". Set AOS_INFLUX_ORG to one that it has" if "organization" in words else ""
+            raise ExperienceStoreUnavailable(f"InfluxDB at {self._url} will not do it: {words}{advice}") from error
+        if attempt == self._attempts:
             raise ExperienceStoreUnavailable(
                 f"InfluxDB at {self._url} does not answer (tried {attempt} times): {words}"
             ) from error

@@ -203,6 +203,14 @@ async def test_a_wrong_token_is_said_at_once_without_trying_again(store, door):
         await store.record([a_record()])
 
 
+async def test_an_organisation_that_the_server_does_not_have_is_said_so(store, door):
+    door.buckets.add("aos-experience-default")
+    door.write_failures.append((404, {}, 'organization name "aos" not found'))
+    with pytest.raises(ExperienceStoreUnavailable, match=r"will not do it: 404 .*not found\. Set AOS_INFLUX_ORG"):
+        await store.record([a_record()])
+    assert door.writes == []
+
+
 async def test_lines_that_the_server_will_never_take_are_refused(store, door):
     door.buckets.add("aos-experience-default")
     door.write_failures.append((400, {}, "unable to parse 'experience': missing fields"))
