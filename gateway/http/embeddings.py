@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ from tensor_layer.ports import Vector
 router = APIRouter(tags=["embeddings"])
 
 INPUTS_MAX = 2048
+_DATA_URL = re.compile(r"data:(image|audio)/|data:[\w.+-]+/[\w.+-]+(;[^,;]*)*;base64,", re.IGNORECASE)
+"""Pictures and sounds, and whatever else travels as base64: its letters are no text to encode."""
 
 
 class _Item(BaseModel):
@@ -133,7 +136,7 @@ def _part(index: int, item: str | Item | Tokens | int) -> Part:
     if isinstance(item, ImageInput):
         return _from_data_url(field, item.image_url.url)
     text = item.text if isinstance(item, TextInput) else item
-    if text.startswith(("data:image/", "data:audio/")):
+    if _DATA_URL.match(text):
         return _from_data_url(field, text)
     if not text.strip():
         raise _refused(field, "an empty text has no meaning to encode", "at least one word")
@@ -142,6 +145,7 @@ def _part(index: int, item: str | Item | Tokens | int) -> Part:
 
 def _from_data_url(field: str, url: str) -> Part:
     head, comma, content = url.partition(",")
+    head = head.lower()
     media_type, *parameters = head.removeprefix("data:").split(";")
     kinds = {"image": Modality.IMAGE, "audio": Modality.AUDIO}
     kind = kinds.get(media_type.partition("/")[0])

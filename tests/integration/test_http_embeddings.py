@@ -128,7 +128,7 @@ async def test_base64_is_little_endian_float32(client: httpx.AsyncClient):
 
 async def test_pictures_come_as_data_urls_and_chat_parts_beside_texts(client: httpx.AsyncClient):
     url = data_url(samples.picture())
-    large = data_url(samples.picture("BMP", size=(500, 500)), "image/bmp")
+    large = data_url(samples.picture("BMP", size=(500, 500)), "image/bmp").replace("data:image/bmp", "DATA:image/BMP")
     inputs = ["what is red", url, {"type": "image_url", "image_url": {"url": url}}, large]
 
     reply = await client.post("/v1/embeddings", json={"model": "letters@1", "input": inputs})
@@ -210,6 +210,8 @@ async def test_texts_whose_end_is_not_read_are_named(client: httpx.AsyncClient):
         ({"model": "text-embedding-3-small", "input": "a"}, 404, "letters"),
         ({"model": "aos", "input": "data:image/png;base64,%%%"}, 422, "base64 is damaged"),
         ({"model": "aos", "input": "data:image/png;base64,"}, 422, "0 bytes"),
+        ({"model": "aos", "input": "data:application/pdf;base64,JVBERi0="}, 422, "no data URL of a picture or a sound"),
+        ({"model": "aos", "input": "data:image/svg+xml,<svg/>"}, 422, "no data URL of a picture or a sound"),
         (
             {"model": "aos", "input": [{"type": "image_url", "image_url": {"url": "http://x/y.png"}}]},
             422,
