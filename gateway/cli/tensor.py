@@ -7,10 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.cli import session
+from gateway.cli import bench_tensor, session
+from gateway.cli.bar import bar
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json
-from tensor_layer.errors import TensorLayerError, TensorNotFound, TensorRefused
+from tensor_layer.errors import TensorDamaged, TensorLayerError, TensorNotFound, TensorRefused
 from tensor_layer.stream import interchange
 from tensor_layer.stream.choice import COLD, STREAMING
 from tensor_layer.stream.lossy import Lossy
@@ -18,6 +19,7 @@ from tensor_layer.stream.packed_files import PackedFacts, PackedFiles, facts_jso
 from tensor_layer.stream.processor import StreamLimits, TensorStreamProcessor
 
 app = typer.Typer(help="Put tensors into this machine's store, get them back, see how well they pack.")
+app.command("bench")(bench_tensor.tensor)
 
 T = TypeVar("T")
 COLUMNS = ("tensor", "dtype", "shape", "bytes", "packed", "ratio", "codecs")
@@ -31,7 +33,14 @@ def put(
     reference: Annotated[
         str | None, typer.Option(help="Id of a tensor that this one resembles: only the difference is stored.")
     ] = None,
-    lossy: Annotated[str | None, typer.Option(help="Round float32 values: bf16 or int8.", metavar="bf16|int8")] = None,
+    lossy: Annotated[
+        str | None,
+        typer.Option(
+            help="Round float32 values: bf16 (each by at most 1/256 of itself) or int8 (by at most 1/254 of the "
+            "largest of 4,096 neighbours).",
+            metavar="bf16|int8",
+        ),
+    ] = None,
     cold: Annotated[bool, typer.Option("--cold", help="Pack smaller, at a quarter of the speed.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -44,10 +53,13 @@ def put(
         processor = TensorStreamProcessor(_folder(), limits)
         try:
             rounding = ROUNDED[lossy] if lossy else None
-            return [
-                (name, await processor.put(tensor, reference=reference, lossy=rounding))
-                for name, tensor in interchange.read(file)
-            ]
+            facts, done = [], 0
+            with bar(f"packing {file.name}", silent=as_json) as progress:
+                for name, tensor in interchange.read(file):
+                    facts.append((name, await processor.put(tensor, reference=reference, lossy=rounding)))
+                    done += tensor.size_bytes
+                    progress(done, file.stat().st_size)
+            return facts
         finally:
             await processor.close()
 
@@ -68,6 +80,7 @@ def get(
     """Write a stored tensor to a file, bit for bit as it was stored."""
 
     async def work() -> dict[str, Any]:
+        interchange.check_target(out)
         processor = TensorStreamProcessor(_folder())
         try:
             tensor = await processor.get(tensor_id)
@@ -93,17 +106,33 @@ def stat(
     async def work() -> dict[str, Any]:
         processor = TensorStreamProcessor(_folder())
         packed = PackedFiles(_folder() / "packed")
-        wanted = [tensor_id] if tensor_id else list(packed.ids())
         levels = await processor.stat()
         await processor.close()
-        return {"tensors": [packed.facts(one) for one in wanted], "mapped": levels["mapped"]}
+        if tensor_id:
+            return {"tensors": [packed.facts(tensor_id)], "damaged": {}, "mapped": levels["mapped"]}
+        return {**_facts_of_all(packed), "mapped": levels["mapped"]}
 
     told = _run(work())
     if as_json:
-        session.print_json({"tensors": [facts_json(facts) for facts in told["tensors"]], "mapped": told["mapped"]})
+        session.print_json({**told, "tensors": [facts_json(facts) for facts in told["tensors"]]})
         return
     session.print_table(COLUMNS, [_row(facts) for facts in told["tensors"]], "no tensors are stored")
+    for problem in told["damaged"].values():
+        session.print_line(problem)
     session.print_line(f"mapped: {told['mapped']['files']} files, {told['mapped']['used_bytes']} bytes")
+
+
+def _facts_of_all(packed: PackedFiles) -> dict[str, Any]:
+    """What is known of each tensor, and what is wrong with those that cannot be read."""
+    tensors, damaged = [], {}
+    for tensor_id in packed.ids():
+        try:
+            tensors.append(packed.facts(tensor_id))
+        except TensorNotFound:  # removed meanwhile
+            continue
+        except TensorLayerError as error:
+            damaged[tensor_id] = str(error)
+    return {"tensors": tensors, "damaged": damaged}
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -113,8 +142,12 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         raise Failed(str(error), exit_code=ExitCode.NOT_FOUND, code=error.code, next_step="aos tensor stat") from error
     except TensorRefused as error:
         raise Failed(str(error), exit_code=ExitCode.USAGE, code=error.code) from error
+    except TensorDamaged as error:
+        raise Failed(str(error), code=error.code, next_step="put it again: aos tensor put FILE") from error
     except TensorLayerError as error:
         raise Failed(str(error), code=error.code) from error
+    except OSError as error:
+        raise Failed(f"{error.filename or 'a file'}: {error.strerror or error}", code="file_trouble") from error
 
 
 def _folder() -> Path:

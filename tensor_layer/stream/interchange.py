@@ -3,10 +3,12 @@
 Names travel along. Pickles are refused wherever they could hide: .npy files of objects, .pt and .pkl files.
 """
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from schemas.base import new_id
 from schemas.tensor import DType
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream.tensor import STORED_AS, Tensor, from_numpy, size_of, to_torch
 
 SUFFIXES = (".safetensors", ".arrow", ".npy")
+PICKLED = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".npz")
 _SAFE: Mapping[str, DType] = {
     "F32": "float32",
     "F16": "float16",
@@ -43,21 +47,41 @@ def read(path: Path) -> Iterator[tuple[str, Tensor]]:
     readers = {".safetensors": _read_safetensors, ".arrow": _read_arrow, ".npy": _read_npy}
     reader = readers.get(path.suffix)
     if reader is None:
-        raise TensorRefused(f"{path.name}: {path.suffix or 'no suffix'} is not read; accepted: {', '.join(SUFFIXES)}")
+        why = " (it may hold a pickle, which is a program)" if path.suffix in PICKLED else ""
+        raise TensorRefused(
+            f"{path.name}: {path.suffix or 'no suffix'} is not read{why}; accepted: {', '.join(SUFFIXES)}"
+        )
     if not path.is_file():
         raise TensorRefused(f"{path} is no file")
     return reader(path)
 
 
 def write(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Write named tensors in the format of the file's suffix. Raises TensorRefused."""
+    """Write named tensors in the format of the file's suffix; the file appears whole. Raises TensorRefused."""
+    check_target(path)
     writers = {".safetensors": _write_safetensors, ".arrow": _write_arrow, ".npy": _write_npy}
-    writer = writers.get(path.suffix)
-    if writer is None:
+    whole = path.resolve()  # what a link points to is written, not the link
+    unfinished = whole.with_name(f".{new_id()}{path.suffix}")
+    try:
+        writers[path.suffix](unfinished, tensors)
+        unfinished.replace(whole)
+    except (OSError, SafetensorError) as error:
+        raise TensorRefused(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+
+
+def check_target(path: Path) -> None:
+    """Whether tensors can be written there, before any are fetched. Raises TensorRefused."""
+    if path.suffix not in SUFFIXES:
         raise TensorRefused(
             f"{path.name}: {path.suffix or 'no suffix'} is not written; accepted: {', '.join(SUFFIXES)}"
         )
-    writer(path, tensors)
+    if not path.resolve().parent.is_dir():
+        raise TensorRefused(f"{path} cannot be written: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise TensorRefused(f"{path} cannot be written: it is no ordinary file")
 
 
 def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
@@ -111,15 +135,20 @@ def to_arrow(tensors: Iterable[tuple[str, Tensor]]) -> pa.Table:
 
 def from_arrow(table: pa.Table) -> Iterator[tuple[str, Tensor]]:
     """The tensors of such a table, views of its memory. Raises TensorRefused."""
-    if table.column_names != ["name", "dtype", "shape", "values"]:
-        raise TensorRefused(
-            f"an Arrow table of tensors has columns name, dtype, shape, values; not {table.column_names}"
-        )
+    try:
+        table.validate(full=True)  # without it pyarrow reads outside its memory where a damaged file says so
+        names = table.column_names
+    except (pa.ArrowException, ValueError) as error:
+        raise TensorRefused(f"the Arrow table is damaged: {error}") from error
+    if names != ["name", "dtype", "shape", "values"]:
+        raise TensorRefused(f"an Arrow table of tensors has columns name, dtype, shape, values; not {names}")
     told = zip(*(table.column(column).to_pylist() for column in range(3)), _arrow_bytes(table.column(3)), strict=True)
     for name, dtype, shape, values in told:
-        if dtype not in STORED_AS:
+        if not isinstance(dtype, str) or dtype not in STORED_AS:
             raise TensorRefused(f"{name} is {dtype}, which is not stored")
-        if shape is None or values.nbytes != size_of(dtype, shape):
+        if not isinstance(shape, list) or not all(isinstance(length, int) for length in shape):
+            raise TensorRefused(f"{name}: {shape} is no shape")
+        if values.nbytes != size_of(dtype, shape):
             raise TensorRefused(f"{name}: its values do not fill its shape {shape}")
         yield name, from_numpy(values.view(STORED_AS[dtype]).reshape(shape), dtype)
 
@@ -128,9 +157,9 @@ def _arrow_bytes(column: Any) -> Iterator[NDArray[np.uint8]]:  # noqa: ANN401 - 
     """Each value's bytes without a copy, which pyarrow's own scalars would make."""
     if column.type != pa.large_binary() or column.null_count:
         raise TensorRefused(f"values of tensors are large_binary and never null, not {column.type}")
-    for chunk in column.chunks:
+    for chunk in filter(len, column.chunks):
         _, places, content = chunk.buffers()
-        offsets = np.frombuffer(places, "<i8")[chunk.offset : chunk.offset + len(chunk) + 1]
+        offsets = np.frombuffer(places, "<i8", len(chunk) + 1, 8 * chunk.offset)
         everything = np.frombuffer(content, np.uint8) if content is not None else np.empty(0, np.uint8)
         for start, stop in itertools.pairwise(offsets):
             yield everything[start:stop]
@@ -144,7 +173,7 @@ def _as_arrow_bytes(tensor: Tensor) -> Any:  # noqa: ANN401 - pyarrow has no typ
 def _read_arrow(path: Path) -> Iterator[tuple[str, Tensor]]:
     try:
         table = pyarrow.ipc.open_file(pa.memory_map(str(path))).read_all()
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, ValueError, OSError) as error:
         raise TensorRefused(f"{path.name} is no readable Arrow file: {error}") from error
     yield from from_arrow(table)
 
@@ -156,11 +185,17 @@ def _write_arrow(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
 
 
 def _read_npy(path: Path) -> Iterator[tuple[str, Tensor]]:
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    try:  # np.load would look for archives and pickles too
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, EOFError, OSError, OverflowError, TypeError, TokenError) as error:
+        if "Python objects" in str(error):
+            raise TensorRefused(f"{path.name} holds Python objects: only a pickle could store them") from None
         raise TensorRefused(f"{path.name} is no plain .npy file: {error}") from error
-    yield path.stem, from_numpy(np.asarray(array))
+    try:
+        tensor = from_numpy(np.asarray(array))
+    except TensorRefused as error:
+        raise TensorRefused(f"{path.name}: {error}") from None
+    yield path.stem, tensor
 
 
 def _write_npy(path: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:

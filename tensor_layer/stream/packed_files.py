@@ -5,8 +5,10 @@ chain of deltas is at most ``CHAIN_MAX`` long, so that reading one tensor never 
 """
 
 import asyncio
+import contextlib
 import mmap
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,7 +25,10 @@ from tensor_layer.stream.tensor import Tensor
 from tensor_layer.stream.writer import Tally, pack
 
 CHAIN_MAX = 8
-_SUFFIX = ".aost"
+_SUFFIX, _UNFINISHED = ".aost", ".unfinished"
+ABANDONED_S = 3600.0
+"""A file that nobody has written to for so long has lost its writer."""
+
 CODEC_NAMES = {codec.code: codec.name for codec in CODECS}
 
 
@@ -65,7 +70,8 @@ class PackedFiles:
         Raises TensorRefused, TensorNotFound (the reference), BlobStoreUnavailable.
         """
         other = self.read(reference) if reference and self._chain(reference) < CHAIN_MAX else None
-        unfinished = self._folder / f"{new_id()}.unfinished"
+        self._sweep()
+        unfinished = self._folder / f"{new_id()}{_UNFINISHED}"
         try:
             with unfinished.open("xb") as file:
                 for piece in pack(tensor, budget=budget, reference=other, lossy=lossy, tally=Tally()):
@@ -88,9 +94,10 @@ class PackedFiles:
         """What the file says of itself. Raises TensorNotFound, TensorDamaged."""
         opened = self._headers(tensor_id)
         counts: dict[str, int] = {}
-        for head in opened.frame_heads():
-            name = f"{frames.FORM_NAMES.get(head.form, '?')}{CODEC_NAMES.get(head.codec, '?')}"
-            counts[name] = counts.get(name, 0) + 1
+        with _named(tensor_id):
+            for head in opened.frame_heads():
+                name = f"{frames.FORM_NAMES.get(head.form, '?')}{CODEC_NAMES.get(head.codec, '?')}"
+                counts[name] = counts.get(name, 0) + 1
         header, size = opened.header, self._path(tensor_id).stat().st_size
         return PackedFacts(
             tensor_id, header.dtype, header.shape, header.size_bytes, size, counts, header.reference, header.lossy
@@ -104,10 +111,14 @@ class PackedFiles:
         if depth < 0:
             raise TensorDamaged(f"the deltas before {tensor_id} go round in a circle")
         needed = self._headers(tensor_id).header.reference
-        reference = self._read(needed, depth - 1) if needed else None
-        tensor = _opened(self._path(tensor_id), reference).tensor()
-        if tensor.tensor_id != tensor_id:
-            raise TensorDamaged(f"the file of {tensor_id} holds another tensor")
+        try:
+            reference = self._read(needed, depth - 1) if needed else None
+        except TensorNotFound as error:
+            raise TensorNotFound(f"{tensor_id} is stored as the difference to another: {error}") from None
+        with _named(tensor_id):
+            tensor = _opened(self._path(tensor_id), reference).tensor()
+            if tensor.tensor_id != tensor_id:
+                raise TensorDamaged("it holds another tensor")
         return tensor
 
     def _chain(self, tensor_id: str) -> int:
@@ -117,7 +128,16 @@ class PackedFiles:
         return length
 
     def _headers(self, tensor_id: str) -> PackedTensor:
-        return _opened(self._path(tensor_id), None, heads_only=True)
+        with _named(tensor_id):
+            return _opened(self._path(tensor_id), None, heads_only=True)
+
+    def _sweep(self) -> None:
+        """Remove what writers that died have left."""
+        oldest = time.time() - ABANDONED_S
+        for path in self._folder.glob(f"*{_UNFINISHED}"):
+            with contextlib.suppress(FileNotFoundError):  # another process may sweep too, or have finished
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def _path(self, tensor_id: str) -> Path:
         if not is_token(tensor_id):
@@ -130,6 +150,14 @@ def facts_json(facts: PackedFacts) -> dict[str, Any]:
     return {**asdict(facts), "ratio": round(facts.raw_bytes / facts.packed_bytes, 4)}
 
 
+@contextlib.contextmanager
+def _named(tensor_id: str) -> Iterator[None]:
+    try:
+        yield
+    except TensorDamaged as error:
+        raise TensorDamaged(f"the packed file of {tensor_id} is damaged: {error}") from error
+
+
 def _opened(path: Path, reference: Tensor | None, *, heads_only: bool = False) -> PackedTensor:
     try:
         with path.open("rb") as file:
@@ -137,5 +165,5 @@ def _opened(path: Path, reference: Tensor | None, *, heads_only: bool = False) -
                 raise TensorDamaged("the file is empty")
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
-        raise TensorNotFound(f"no packed tensor {path.stem} here") from None
+        raise TensorNotFound(f"no tensor {path.stem} is stored here") from None
     return PackedTensor(InMemory(memoryview(mapping)), reference=reference, heads_only=heads_only)

@@ -139,10 +139,12 @@ def to_torch(tensor: Tensor) -> "torch.Tensor":
 def size_of(dtype: DType, shape: Sequence[int]) -> int:
     """How many bytes such a tensor takes. Raises TensorRefused for impossible shapes."""
     _check_axes(shape)
-    size = math.prod(shape) * np.dtype(STORED_AS[dtype]).itemsize
-    if size >= 2**63:
+    itemsize = np.dtype(STORED_AS[dtype]).itemsize
+    if (
+        math.prod(length or 1 for length in shape) * itemsize >= 2**63
+    ):  # numpy has no empty arrays of such shapes either
         raise TensorRefused(f"a {dtype} tensor of shape {tuple(shape)} does not exist")
-    return size
+    return math.prod(shape) * itemsize
 
 
 def _check_axes(shape: Sequence[int]) -> None:

@@ -18,15 +18,18 @@ import numpy as np
 with atheris.instrument_imports(include=["tensor_layer", "gateway", "python_multipart", "PIL"]):
     from gateway.errors import GatewayError
     from gateway.http.multipart import MultipartReader
+    from schemas.tensor import DType
     from tensor_layer.encoding.pictures import decode_picture
     from tensor_layer.encoding.sounds import decode_sound
     from tensor_layer.errors import TensorLayerError
     from tensor_layer.inspection.content import Damaged
     from tensor_layer.inspection.sniffing import sniff
+    from tensor_layer.stream.codecs import CODECS
     from tensor_layer.stream.reader import InMemory, PackedTensor, unpack
     from tensor_layer.stream.tensor import from_numpy
     from tensor_layer.stream.writer import pack_bytes
 
+DTYPES: tuple[DType, ...] = ("float32", "int64", "uint16", "int8", "bool", "float64")
 PACKED = pack_bytes(from_numpy(np.arange(3000, dtype=np.float32)), chunk_bytes=4096)
 
 
@@ -37,6 +40,19 @@ def frames(content: bytes) -> None:
         for read in (lambda packed: unpack([packed]), lambda packed: PackedTensor(InMemory(packed)).tensor()):
             with contextlib.suppress(TensorLayerError):
                 read(packed)
+
+
+def coded(content: bytes) -> None:
+    """A chunk whose sums somebody forged: noise, and a real one with a few bytes of it replaced."""
+    codec, dtype = CODECS[content[0] % len(CODECS)], DTYPES[content[1] % len(DTYPES)]
+    if not codec.takes(dtype):
+        return
+    words = from_numpy(np.arange(500).astype(dtype)).words()
+    real = bytes(codec.encode(words, dtype))
+    place = content[2] % max(len(real), 1)
+    for chunk in (content[3:], real[:place] + content[3:] + real[place + len(content) - 3 :]):
+        with contextlib.suppress(TensorLayerError):
+            codec.decode(memoryview(chunk), np.empty_like(words), dtype)
 
 
 def form(content: bytes) -> None:
@@ -64,12 +80,12 @@ def media(content: bytes) -> None:
             decode(content)
 
 
-TARGETS: tuple[Callable[[bytes], None], ...] = (frames, form, media)
+TARGETS: tuple[Callable[[bytes], None], ...] = (frames, form, media, coded)
 
 
 def one_input(content: bytes) -> None:
     """The first byte chooses the entrance."""
-    if content:
+    if len(content) > 3:
         TARGETS[content[0] % len(TARGETS)](content[1:])
 
 

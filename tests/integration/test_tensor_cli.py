@@ -71,6 +71,8 @@ def test_rounding_happens_only_when_asked_and_is_told(capsys: pytest.CaptureFixt
         (["tensor", "get", "0" * 64, "--out", "x.npy"], 4),
         (["tensor", "stat", "0" * 64], 4),
         (["tensor", "get", "../x", "--out", "x.npy"], 2),
+        (["tensor", "get", "0" * 64, "--out", "nowhere/x.npy"], 2),
+        (["tensor", "get", "0" * 64, "--out", "x.txt"], 2),
         (["tensor", "put", "missing.npy"], 2),
         (["tensor", "put", "objects.npy"], 2),
         (["tensor", "put", "plain.npy", "--lossy", "zip"], 2),
@@ -85,6 +87,32 @@ def test_refusals_say_why(capsys: pytest.CaptureFixture[str], words: list[str], 
 
     assert ended == code
     assert problem["title"]
+
+
+def test_a_damaged_tensor_is_named_and_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for name in ("kept", "spoilt"):
+        np.save(f"{name}.npy", RNG.standard_normal(200))
+    _, (kept,) = aos(capsys, "tensor", "put", "kept.npy")
+    _, (spoilt,) = aos(capsys, "tensor", "put", "spoilt.npy")
+    (tmp_path / "data" / "tensors" / "packed" / f"{spoilt['tensor_id']}.aost").write_bytes(b"AOST")
+
+    code, told = aos(capsys, "tensor", "stat")
+    failed, problem = aos(capsys, "tensor", "get", spoilt["tensor_id"], "--out", "x.npy")
+
+    assert (code, failed) == (0, 1)
+    assert [one["tensor_id"] for one in told["tensors"]] == [kept["tensor_id"]]
+    assert list(told["damaged"]) == [spoilt["tensor_id"]]
+    assert spoilt["tensor_id"] in problem["title"]
+    assert "put" in problem["next_step"]
+
+
+def test_a_data_folder_that_cannot_be_made_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AOS_DATA_DIR", "/proc/nowhere")
+
+    code, problem = aos(capsys, "tensor", "stat")
+
+    assert code == 1
+    assert "/proc/nowhere" in problem["title"]
 
 
 @pytest.mark.slow

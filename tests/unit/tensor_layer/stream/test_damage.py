@@ -95,8 +95,9 @@ def test_an_impossible_header_reserves_no_memory():
         unpack([Header(dtype="float64", shape=(1 << 40,), chunk_bytes=1 << 20).pack()])
 
 
-def test_a_header_with_a_shape_that_cannot_exist_is_damaged():
-    meta = b'{"dtype":"float32","shape":[-1],"chunk_bytes":4096}'
+@pytest.mark.parametrize("shape", ["[-1]", "[4611686018427387904,4]", "[0,4611686018427387904,4]"])
+def test_a_header_with_a_shape_that_cannot_exist_is_damaged(shape: str):
+    meta = f'{{"dtype":"float32","shape":{shape},"chunk_bytes":4096}}'.encode()
     body = struct.pack("<4sHH", b"AOST", frames.VERSION, len(meta)) + meta
 
     with pytest.raises(TensorDamaged, match="nothing sensible"):

@@ -1,12 +1,17 @@
 """Arrow, safetensors and .npy in and out, and the files that are refused."""
 
+import contextlib
+import os
 import pickle
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream.interchange import from_arrow, read, to_arrow, write
@@ -66,10 +71,35 @@ def test_pickles_are_refused(tmp_path: Path):
     np.save(tmp_path / "objects.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     (tmp_path / "pickle.npy").write_bytes(pickle.dumps(np.ones(3)))
     torch.save({"a": torch.ones(2)}, tmp_path / "model.pt")
+    torch.save({"a": torch.ones(2)}, tmp_path / "archive.npy")
 
-    for name in ("objects.npy", "pickle.npy", "model.pt"):
-        with pytest.raises(TensorRefused):
+    for name, why in (
+        ("objects.npy", "Python objects"),
+        ("pickle.npy", "no plain .npy"),
+        ("model.pt", "a pickle, which is a program"),
+        ("archive.npy", "no plain .npy"),
+    ):
+        with pytest.raises(TensorRefused, match=why) as refused:
             list(read(tmp_path / name))
+        assert "allow_pickle" not in str(refused.value)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".arrow"])
+@given(data=st.data())
+@settings(max_examples=200, deadline=None)
+def test_an_altered_file_gives_a_tensor_or_is_refused(suffix: str, data: st.DataObject):
+    """These formats have no sums: values may change unseen, but nothing else may happen."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"file{suffix}"
+        write(path, [("weights", NAMED["weights"])])
+        content = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 5))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))])
+
+        with contextlib.suppress(TensorRefused):
+            for _, tensor in read(path):
+                assert len(tensor.tensor_id) <= 64
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".arrow"])
@@ -100,3 +130,34 @@ def test_what_a_format_cannot_say_is_refused(tmp_path: Path):
         write(tmp_path / "file.txt", NAMED.items())
     with pytest.raises(TensorRefused, match="no file"):
         list(read(tmp_path / "missing.npy"))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".arrow"])
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, suffix: str):
+    out, plain = tmp_path / f"link{suffix}", tmp_path / f"plain{suffix}"
+    plain.write_bytes(b"before")
+    out.symlink_to(plain)
+
+    def breaks():
+        yield "weights", NAMED["weights"]
+        raise TensorRefused("its source is gone")
+
+    with pytest.raises(TensorRefused, match="gone"):
+        write(out, breaks())
+    assert plain.read_bytes() == b"before"
+    write(out, [("weights", NAMED["weights"])])
+
+    assert out.is_symlink()
+    assert [tensor.tensor_id for _, tensor in read(plain)] == [NAMED["weights"].tensor_id]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((out.name, plain.name))
+
+
+def test_where_nothing_can_be_written_is_told(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.npy")
+
+    with pytest.raises(TensorRefused, match="no ordinary file"):
+        write(tmp_path / "pipe.npy", [])
+    with pytest.raises(TensorRefused, match="there is no folder"):
+        write(tmp_path / "none" / "x.npy", [])
+    with pytest.raises(TensorRefused, match="cannot be written"):
+        write(Path("/proc/x.arrow"), [])

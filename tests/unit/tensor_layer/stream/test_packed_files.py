@@ -1,5 +1,6 @@
 """Packed files: checkpoints as deltas, bounded chains, damage, rounding under an id of its own."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_a_delta_whose_reference_is_gone_is_not_found(tmp_path: Path):
     second = files.write(checkpoint(1), reference=first.tensor_id)
     (tmp_path / f"{first.tensor_id}.aost").unlink()
 
-    with pytest.raises(TensorNotFound):
+    with pytest.raises(TensorNotFound, match=f"{second.tensor_id} .* difference .*{first.tensor_id}"):
         files.read(second.tensor_id)
     assert files.facts(second.tensor_id).reference == first.tensor_id
 
@@ -56,7 +57,7 @@ def test_a_cut_file_is_damaged(tmp_path: Path, length: int):
     path = tmp_path / f"{fact.tensor_id}.aost"
     path.write_bytes(path.read_bytes()[:length])
 
-    with pytest.raises(TensorDamaged):
+    with pytest.raises(TensorDamaged, match=fact.tensor_id):
         files.read(fact.tensor_id)
 
 
@@ -67,3 +68,16 @@ def test_a_file_under_another_name_is_damaged(tmp_path: Path):
 
     with pytest.raises(TensorDamaged, match="another tensor"):
         files.read("a" * 64)
+
+
+def test_what_a_killed_writer_left_goes_once_nobody_can_be_writing_it(tmp_path: Path):
+    files = PackedFiles(tmp_path)
+    dead, alive = tmp_path / "a.unfinished", tmp_path / "b.unfinished"
+    for path in (dead, alive):
+        path.write_bytes(b"AOST")
+    os.utime(dead, (0, 0))
+
+    files.write(checkpoint(0))
+
+    assert not dead.exists()
+    assert alive.exists()

@@ -81,4 +81,6 @@ def test_impossible_shapes_are_refused():
     with pytest.raises(TensorRefused):
         size_of("float32", (1 << 62, 4))
     with pytest.raises(TensorRefused):
+        size_of("float32", (1 << 62, 4, 0))
+    with pytest.raises(TensorRefused):
         size_of("float32", (1,) * 33)
