@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of what reads other people's bytes: tensor frames, pictures, sounds, upload forms.
+"""Coverage-guided fuzzing of what reads other people's bytes: tensor frames, pictures, sounds, forms, /v1/embeddings.
 
     pip install atheris
     python -m tests.fuzz.fuzz_decoders -max_total_time=60
@@ -7,6 +7,7 @@ Not run by pytest: the tests fuzz the same entrances with hypothesis. Any except
 """
 
 import asyncio
+import base64
 import contextlib
 import sys
 import warnings
@@ -14,9 +15,12 @@ from collections.abc import AsyncIterator, Callable
 
 import atheris
 import numpy as np
+import orjson
+from pydantic import ValidationError
 
 with atheris.instrument_imports(include=["tensor_layer", "gateway", "python_multipart", "PIL"]):
     from gateway.errors import GatewayError
+    from gateway.http.embeddings import EmbeddingRequest, parts_of
     from gateway.http.multipart import MultipartReader
     from schemas.tensor import DType
     from tensor_layer.encoding.pictures import decode_picture
@@ -72,6 +76,15 @@ def form(content: bytes) -> None:
         asyncio.run(read())
 
 
+def inputs(content: bytes) -> None:
+    """A body for /v1/embeddings: the bytes themselves, and the bytes as a data URL in one."""
+    url = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    for body in (content, orjson.dumps({"model": "aos", "input": [url]})):
+        with contextlib.suppress(GatewayError, ValidationError):
+            for part in parts_of(EmbeddingRequest.model_validate_json(body)):
+                media(part.inline_bytes() or b"")
+
+
 def media(content: bytes) -> None:
     """A file of any kind."""
     sniff(content)
@@ -80,7 +93,7 @@ def media(content: bytes) -> None:
             decode(content)
 
 
-TARGETS: tuple[Callable[[bytes], None], ...] = (frames, form, media, coded)
+TARGETS: tuple[Callable[[bytes], None], ...] = (frames, form, media, coded, inputs)
 
 
 def one_input(content: bytes) -> None:
