@@ -16,7 +16,7 @@ from schemas.parts import Modality, Part, text_part
 from tensor_layer.encoding.evaluation.contents import picture_part, sentence, sound_part
 from tensor_layer.encoding.evaluation.plain import PlainLibrary, Spent
 from tensor_layer.encoding.registry import SHIPPED
-from tensor_layer.ports import PartEncoder, TextEncoder, Vector
+from tensor_layer.ports import EncoderCard, PartEncoder, TextEncoder, Vector
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tensor_layer.wiring import EncoderChoice, Encoders, local_encoders, perceiver
 
@@ -33,7 +33,7 @@ async def measure(choice: EncoderChoice, samples: int, seed: int) -> dict[str, A
     blobs = ObstoreBlobs.from_url("memory://")
     encoders = local_encoders(blobs, choice)
     figures: dict[str, Any] = {"threads": choice.threads, "seed": seed, "samples": samples}
-    figures["text"] = await _text(encoders.text, samples, seed)
+    figures["text"] = _about(encoders.text_card) | await _text(encoders.text, samples, seed)
     if choice.text == SHIPPED:
         figures["text"] |= await _against_plain(encoders.text, samples, seed)
     for modality, make in ((Modality.IMAGE, picture_part), (Modality.AUDIO, sound_part)):
@@ -44,13 +44,19 @@ async def measure(choice: EncoderChoice, samples: int, seed: int) -> dict[str, A
     return figures
 
 
+def _about(card: EncoderCard | None) -> dict[str, Any]:
+    if card is None:
+        return {}
+    return {"encoder": card.version.model_dump(), "device": card.device, "dtype": card.dtype, "licence": card.licence}
+
+
 async def _text(encoder: TextEncoder, samples: int, seed: int) -> dict[str, Any]:
     first = 1_000_000 * (seed + 1)
 
     async def encode(number: int) -> Vector:
         return await encoder.encode([sentence(first + number)])
 
-    return {"encoder": encoder.version.model_dump(), **await _figures(encode, samples)}
+    return await _figures(encode, samples)
 
 
 async def _against_plain(encoder: TextEncoder, samples: int, seed: int) -> dict[str, Any]:
@@ -90,9 +96,7 @@ async def _sense(encoder: PartEncoder, make: Callable[[int], Part], samples: int
     async def encode(number: int) -> Vector:
         return await encoder.encode([parts[number]])
 
-    card = encoder.card
-    about = {"encoder": card.version.model_dump(), "device": card.device, "dtype": card.dtype, "licence": card.licence}
-    return about | await _figures(encode, samples)
+    return _about(encoder.card) | await _figures(encode, samples)
 
 
 async def _figures(encode: Encode, samples: int) -> dict[str, Any]:

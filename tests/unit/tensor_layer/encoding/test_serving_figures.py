@@ -12,6 +12,7 @@ async def test_figures_of_a_text_and_an_image_encoder_are_measured_and_the_missi
     figures = await serving.measure(choice, samples=1, seed=0)
 
     assert figures["text"]["encoder"]["name"] == "all-MiniLM-L6-v2"
+    assert (figures["text"]["device"], figures["text"]["dtype"]) == ("cpu", "float32")
     assert figures["image"]["encoder"]["dimension"] == 24
     assert figures["audio"] is None
     assert figures["text"]["batching_times_sentence_transformers"] > 0
