@@ -15,7 +15,7 @@ from agents.outcome_feed import OutcomeFeed
 from schemas import subjects
 from schemas.card import AgentCard, NatsEndpoint, Skill
 from schemas.experience import ExperienceRecord
-from schemas.parts import Modality
+from schemas.parts import BlobRef, Modality
 from schemas.policy import Lineage, dumps
 from schemas.policy_state import PolicyExperiment, PolicyState
 from schemas.task import TaskState
@@ -64,6 +64,27 @@ class Desk:
 
     async def put(self, key: str, value: bytes) -> None:
         await (await self.js.key_value(subjects.BUCKET_POLICY)).put(key, value)
+
+
+class HeldBlobs:
+    """An object store that answers only once it is let go."""
+
+    def __init__(self, blobs: ObstoreBlobs) -> None:
+        self._blobs = blobs
+        self.asked, self.released = asyncio.Event(), asyncio.Event()
+
+    async def get(self, ref: BlobRef) -> bytes:
+        self.asked.set()
+        await self.released.wait()
+        return await self._blobs.get(ref)
+
+
+def taught(task_id: str) -> ExperienceRecord:
+    """Agent b succeeded."""
+    return ExperienceRecord(
+        record_id=task_id, task_id=task_id, tenant="default", state=TaskState.SUCCEEDED, success=True, chosen=("b",),
+        vector=base64.b64encode(towards(3).tobytes()).decode(), latency_ms=5, cost=0,
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -157,14 +178,55 @@ async def test_outcomes_count_before_the_next_version(feed, desk, js):
     await until(lambda: in_force(feed) == "one")
     before = feed.ranker("default", feed.lot("default", None)).live.judge(towards(3), ("b",), SHOWN).chances[0]
     edition = feed.lot("default", None).edition
-    record = ExperienceRecord(
-        record_id="r", task_id="t", tenant="default", state=TaskState.SUCCEEDED, success=True, chosen=("b",),
-        vector=base64.b64encode(towards(3).tobytes()).decode(), latency_ms=5, cost=0,
-    )  # fmt: skip
-    await js.publish(subjects.experience("default"), record.model_dump_json().encode())
+    await js.publish(subjects.experience("default"), taught("t").model_dump_json().encode())
     await until(lambda: feed.lot("default", None).edition > edition)
     live = feed.ranker("default", feed.lot("default", None)).live
     assert live.judge(towards(3), ("b",), SHOWN).chances[0] > before
+
+
+async def test_a_version_catches_up_with_what_was_heard_before_and_while_it_was_loaded(js, desk):
+    held = HeldBlobs(desk.blobs)
+    feed = PolicyFeed(js, held, lambda _tenant: {"a": card("a"), "b": card("b")}, encode)
+    await feed.start()
+    try:
+        await desk.publish("one")
+        await desk.say(active="one")
+        await held.asked.wait()
+        feed.learn([taught("before"), taught("one-3")])
+        held.released.set()
+        await until(lambda: in_force(feed) == "one")
+        live = feed.ranker("default", feed.lot("default", None)).live
+        assert live.past.task_ids == [*(f"one-{number}" for number in range(10)), "before"]
+        held.asked.clear()
+        held.released.clear()
+        await desk.publish("two")
+        await desk.say(active="two")
+        await held.asked.wait()
+        feed.learn([taught("meanwhile")])
+        held.released.set()
+        await until(lambda: in_force(feed) == "two")
+        live = feed.ranker("default", feed.lot("default", None)).live
+        assert live.past.task_ids[10:] == ["before", "one-3", "meanwhile"]
+        assert live.events == 13
+    finally:
+        await feed.stop()
+
+
+async def test_what_is_learned_in_a_hurry_makes_remembered_plans_outdated_once(js, desk):
+    feed = PolicyFeed(js, desk.blobs, lambda _tenant: {"a": card("a")}, encode, news_every_s=86_400)
+    await feed.start()
+    try:
+        await desk.publish("one")
+        await desk.say(active="one")
+        await until(lambda: in_force(feed) == "one")
+        edition = feed.lot("default", None).edition
+        assert feed.lot("default", None).edition == edition
+        for number in range(10):
+            feed.learn([taught(f"t{number}")])
+            assert feed.lot("default", None).edition == edition + 1
+        assert feed.ranker("default", feed.lot("default", None)).live.events == 20
+    finally:
+        await feed.stop()
 
 
 async def test_an_experiment_sends_its_share_of_tasks_to_the_candidate_always_the_same_ones(feed, desk):

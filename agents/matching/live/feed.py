@@ -47,7 +47,9 @@ Encode = Callable[[Sequence[str]], Awaitable[Vector]]
 class PolicyFeed:
     """ports.Policies for every tenant. For one event loop."""
 
-    def __init__(self, js: JetStreamContext, blobs: Blobs, cards: Cards, encode: Encode) -> None:
+    def __init__(
+        self, js: JetStreamContext, blobs: Blobs, cards: Cards, encode: Encode, news_every_s: float = NEWS_EVERY_S
+    ) -> None:
         self._js = js
         self._cards = cards
         self._encode = encode
@@ -58,8 +60,9 @@ class PolicyFeed:
         self._problems: dict[tuple[str, str], str] = {}
         self._recent: dict[str, deque[Outcome]] = {}
         self._edition = 0
+        self._news_every_s = news_every_s
         self._news = False
-        self._news_at = 0.0
+        self._news_at = float("-inf")
         self._dimension = 0
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -197,7 +200,7 @@ class PolicyFeed:
         self._news = True
 
     def _edition_now(self) -> int:
-        if self._news and time.monotonic() - self._news_at >= NEWS_EVERY_S:
+        if self._news and time.monotonic() - self._news_at >= self._news_every_s:
             self._edition += 1
             self._news, self._news_at = False, time.monotonic()
         return self._edition
