@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from agents.registry.skill_index_log import latest, read_records
+from agents.registry.skill_index_scan import widen
 from agents.registry.skill_index_shard import Shard
 
 _PR_SET_PDEATHSIG = 1
@@ -23,8 +24,9 @@ def build(log: Path, end: int, folder: Path, dimension: int) -> None:
     shard.index_payload()
     for one in latest(lambda: read_records(log, dimension, end=end)):
         shard.write(one.points, dead=False, mark=one.mark)
-    shard.optimize()
+    points = shard.optimize()
     shard.close()
+    widen(folder, points)
 
 
 def _die_with_parent() -> None:

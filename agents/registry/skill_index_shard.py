@@ -14,6 +14,7 @@ from agents.ports import IndexFilter, SkillPoint
 from agents.registry.skill_index_effort import TRIED_LEAST, Effort, Way, effort
 from agents.registry.skill_index_filters import Terms, terms_of
 from agents.registry.skill_index_log import Replacement
+from agents.registry.skill_index_scan import SCANNED_POINTS, scanned_below
 from agents.registry.skill_points import (
     ANSWERED,
     DEAD,
@@ -32,9 +33,6 @@ WRITE_CHUNK = 32
 """Points converted while holding the interpreter, so that even a thread never holds it for more than 2 ms."""
 
 EDGES, EDGES_TRIED = 16, 64
-SCANNED_POINTS = 20_000
-"""A filter that leaves fewer is answered by comparing each of them, by their int8 copies: 0.2 µs each."""
-
 OVERSAMPLING = 2.0
 """Of the graph's candidates, compared by int8 copies, twice as many as asked for are compared again in full. Measured
 at 100,000 points: recall@10 0.983 without, 0.9998 with, and 1.0 for three times the build with floats alone."""
@@ -48,6 +46,7 @@ class Shard:
         self.folder = folder
         self._size = engine.info().points_count
         """Points when it was opened: a graph has no others."""
+        self._scanned_below = scanned_below(folder)
 
     @classmethod
     def create(cls, folder: Path, dimension: int) -> "Shard":
@@ -136,10 +135,11 @@ class Shard:
         """Those very points with their BM25 scores; those without a word in common are missing."""
         return self._search(_worded(words), _these(ids), len(ids), None)
 
-    def optimize(self) -> None:
-        """Build the graph. Holds the interpreter until it is done."""
+    def optimize(self) -> int:
+        """Build the graph, and say over how many points. Holds the interpreter until it is done."""
         self._engine.optimize()
         self._engine.flush()
+        return self._engine.info().points_count
 
     def flush(self) -> None:
         """All of it to the files."""
@@ -151,7 +151,7 @@ class Shard:
 
     def _effort(self, where: IndexFilter, allowed: edge.Filter, limit: int) -> Effort:
         count = self._estimate(allowed) if self._size > SCANNED_POINTS else 0
-        if count < 0.75 * SCANNED_POINTS:  # the engine, whose estimate may be another, will compare each
+        if count < 0.75 * self._scanned_below:  # the engine, whose estimate may be another, will compare each
             return Effort(Way.WALK, TRIED_LEAST)
         edged = min(self._estimate(edge.Filter(must=[_equals(*term)])) for term in terms_of(where).equal)
         return effort(self._size, count, edged, limit)

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 
 from agents.matching.evaluation.index_exact import nearest
-from agents.matching.evaluation.index_made import EVERYONE, NARROWINGS, SKILLS_PER_AGENT, Made, make, points_of
+from agents.matching.evaluation.index_made import (
+    EVERYONE,
+    NARROWINGS,
+    SKILLS_PER_AGENT,
+    Made,
+    Narrowing,
+    make,
+    points_of,
+)
 from agents.ports import IndexFilter, SkillPoint
 from agents.registry import skill_index_shard
+from agents.registry.skill_index_scan import SCANNED_SHARE, scanned_below, widen
 from agents.registry.skill_index_shard import Shard
 from schemas.parts import Modality
 
@@ -27,7 +36,7 @@ def made() -> Made:
 
 
 @contextmanager
-def graphed(points: Iterable[Sequence[SkillPoint]], dimension: int) -> Iterator[Shard]:
+def graphed(points: Iterable[Sequence[SkillPoint]], dimension: int, widened: int = 0) -> Iterator[Shard]:
     with (
         pytest.MonkeyPatch.context() as patch,
         TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder,
@@ -39,6 +48,8 @@ def graphed(points: Iterable[Sequence[SkillPoint]], dimension: int) -> Iterator[
             growing.write(some, dead=False, mark="")
         growing.optimize()
         growing.close()
+        assert scanned_below(growing.folder) <= SCANNED_POINTS
+        widen(growing.folder, widened)
         grown = Shard.load(growing.folder)
         yield grown
         grown.close()
@@ -46,21 +57,34 @@ def graphed(points: Iterable[Sequence[SkillPoint]], dimension: int) -> Iterator[
 
 @pytest.fixture(scope="module")
 def shard(made: Made) -> Iterator[Shard]:
-    agents = range(SKILLS // SKILLS_PER_AGENT)
-    with graphed((points_of(made, agent) for agent in agents), made.vectors.shape[1]) as grown:
+    with graphed(all_points(made), made.vectors.shape[1]) as grown:
         yield grown
+
+
+def all_points(made: Made) -> Iterator[Sequence[SkillPoint]]:
+    return (points_of(made, agent) for agent in range(SKILLS // SKILLS_PER_AGENT))
 
 
 @pytest.mark.parametrize("name", ["everyone", *NARROWINGS])
 def test_a_filter_of_any_width_finds_nearly_all_of_the_nearest(shard: Shard, made: Made, name: str):
-    narrowing = NARROWINGS.get(name, EVERYONE)
+    assert recall(shard, made, NARROWINGS.get(name, EVERYONE)) >= 0.95
+
+
+def test_where_copies_are_compared_narrow_filters_lose_nobody(made: Made):
+    with graphed(all_points(made), made.vectors.shape[1], widened=SKILLS) as grown:
+        assert scanned_below(grown.folder) == SCANNED_SHARE * SKILLS
+        assert [recall(grown, made, NARROWINGS[name]) for name in ("ninth", "tenth", "twentieth")] == [1.0] * 3
+        assert recall(grown, made, EVERYONE) >= 0.95
+
+
+def recall(shard: Shard, made: Made, narrowing: Narrowing) -> float:
     [exact] = nearest(made.vectors, made.questions, [narrowing.allowed(SKILLS)], FOUND)
     found = 0
     for question, rows in zip(made.questions, exact, strict=True):
         answer = shard.nearest(question.tolist(), narrowing.where, FOUND)
         assert len(answer) == FOUND
         found += len({payload["skill"] for payload, _ in answer} & {f"s{row}" for row in rows})
-    assert found / exact.size >= 0.95
+    return found / exact.size
 
 
 def test_where_all_that_is_near_is_forbidden_the_nearest_of_the_far_are_found():
