@@ -134,15 +134,18 @@ class TieredStore:
             return cold_files(connection, tenant) if version >= len(sqlite_schema.MIGRATIONS) else []
 
     async def _read(self, file: ColdFile, query: ExperienceQuery) -> list[ExperienceRecord]:
-        """The file's records that are asked for, oldest first."""
-        if file.problem is not None:
-            logger.warning("cold file %s is passed over: %s", file.key, file.problem)
-            return []
+        """The file's records that are asked for, oldest first. One that was set aside counts again once restored."""
         try:
             found = await asyncio.to_thread(self._records, file, query.task_id)
         except ColdFileDamaged as damage:
+            if file.problem is not None:
+                logger.warning("cold file %s is passed over: %s", file.key, file.problem)
+                return []
             await asyncio.to_thread(self._note, file, str(damage))
             raise
+        if file.problem is not None:
+            logger.warning("cold file %s is whole again", file.key)
+            await asyncio.to_thread(self._note, file, None)
         return [record for record in found if matches(record, query)]
 
     def _records(self, file: ColdFile, task_id: str | None) -> list[ExperienceRecord]:
@@ -152,7 +155,7 @@ class TieredStore:
         read = (sqlite_rows.read(row, self._guard).record for row in wanted)
         return [record for record in read if record is not None]
 
-    def _note(self, file: ColdFile, problem: str) -> None:
+    def _note(self, file: ColdFile, problem: str | None) -> None:
         with closing(sqlite_schema.open_for_writing(self._path)) as connection:
             connection.execute("UPDATE cold_file SET problem = ? WHERE key = ?", (problem, file.key))
 

@@ -53,6 +53,10 @@ def show(
     tenant: Tenant = None,
 ) -> None:
     """One version: weights, lineage, what became of each agent. With --out, its file for `aos policy put`."""
+    if policy == BUILT_IN:
+        raise Failed(
+            f"{BUILT_IN} is built in: the agent with the nearest skill; it has learned nothing that could show"
+        )
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> tuple[PolicySnapshot, bytes]:
@@ -63,8 +67,11 @@ def show(
 
     snapshot, content = session.run(work())
     if out is not None:
-        out.write_bytes(content)
-        session.print_line(f"{policy} in {out} ({len(content)} bytes)")
+        try:
+            out.write_bytes(content)
+        except OSError as error:
+            raise Failed(f"cannot write {out}: {error.strerror}") from error
+        say({"path": str(out), "bytes": len(content)}, f"{policy} in {out} ({len(content)} bytes)", as_json)
     elif as_json:
         session.print_json(snapshot.model_dump(mode="json"))
     else:

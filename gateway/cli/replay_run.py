@@ -1,6 +1,8 @@
 """``aos replay run``: tasks of a window done again under another policy, by recorded or by live agents."""
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +10,7 @@ import typer
 from evolution.ports import ExperienceQuery
 from gateway.cli import session
 from gateway.cli.bench_screen import say
+from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
 from gateway.cli.replay_sources import check_fixed_agents, policies_and_store
 from gateway.cli.session import Json, Tenant
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from evolution.replay.rerunning import Rerun, RerunReport, Totals
     from evolution.replay.walking import Outcome, StepChange
     from gateway.replay.shadow import ShadowReport
+    from schemas.card import AgentCard
     from schemas.experience import ExperienceRecord
     from schemas.task import StepOutcome
 
@@ -45,6 +49,10 @@ def run(
         float,
         typer.Option(help="Recorded answers to tasks of that cosine count too; 1 is the same words.", min=0.0, max=1.0),
     ] = 1.0,
+    cards: Annotated[
+        Path | None,
+        typer.Option("--cards", help="For live agents: the folder that `aos up --agents` was given.", file_okay=False),
+    ] = None,
     limit: Annotated[int, typer.Option(help="Most tasks, the newest ones.", min=1)] = 1000,
     as_json: Json = False,
     tenant: Tenant = None,
@@ -55,7 +63,7 @@ def run(
     said to be unknown. live: in a shadow lane without effects: only agents with the tag side_effects:none are asked,
     and nothing is stored or learned.
     """
-    settings = session.settings_from({"tenant": tenant}).settings
+    settings = session.settings_from({"tenant": tenant, "agents.cards_dir": cards}).settings
     asked = span(window)
     query = ExperienceQuery(tenant=settings.tenant, since=asked.since, until=asked.until, limit=limit)
 
@@ -107,6 +115,8 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
         revisions = await KvRegistry(js).list_cards(settings.tenant)
         cards = {revision.card.id: revision.card for revision in revisions}
         folders = (settings.agents.cards_dir.absolute(),) if settings.agents.cards_dir else ()
+        if not folders:
+            _check_reachable(cards, {one.agent_id for record in records for one in record.candidates})
         directory = connectors(
             nc,
             blobs,
@@ -119,6 +129,20 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
             return await ShadowLane(directory, cards, asker).run(records, policy)
         finally:
             await directory.close()
+
+
+def _check_reachable(cards: "Mapping[str, AgentCard]", candidates: Collection[str]) -> None:
+    """Raises Failed for agents in files of an unknown folder: that they cannot be asked is no policy's fault."""
+    from gateway.replay.shadow import HARMLESS
+
+    asked = (card for name, card in sorted(cards.items()) if name in candidates and HARMLESS in card.tags)
+    lost = [card.id for card in asked if card.endpoint.kind == "python" and ".py" in card.endpoint.target]
+    if lost:
+        raise Failed(
+            f"nobody said in which folder the Python files of {', '.join(lost)} lie",
+            exit_code=ExitCode.USAGE,
+            next_step="add --cards FOLDER, the one that `aos up --agents` was given, or set AOS_AGENTS__CARDS_DIR",
+        )
 
 
 def _show(found: "ShadowReport", policy: str) -> None:

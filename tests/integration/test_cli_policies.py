@@ -13,6 +13,7 @@ from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.cli.main import main
 from gateway.replay.shadow import HARMLESS
 from schemas import subjects
+from schemas.card import PythonEndpoint
 from schemas.invocation import Invocation, InvocationReply
 from schemas.parts import text_part
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
@@ -213,6 +214,18 @@ async def test_live_agents_without_effects_do_the_tasks_again_and_the_others_are
     assert f"the tag {HARMLESS}" in said
     assert "is not registered any more" in (await aos(*command, "always:solver"))[1]
     assert len(asked) == 5
+
+
+async def test_files_that_cannot_be_written_or_asked_are_said(aos, bucket, js, week):
+    code, _, err = await aos("policy", "show", "calm", "--out", "/dev/full")
+    assert (code, err) == (1, "aos: cannot write /dev/full: No space left on device\n")
+    assert "is built in" in (await aos("policy", "show", "cosine-1"))[2]
+    card = a_card("poet", HARMLESS).model_copy(update={"endpoint": PythonEndpoint(target="poet.py:run")})
+    await KvRegistry(js).register(card)
+    code, _, err = await aos("replay", "run", "--agents", "live", "--window", "7d")
+    assert code == 2
+    assert "Python files of poet lie" in err
+    assert "--cards" in err
 
 
 async def test_pruning_says_what_would_go_and_then_does_it(aos, bucket):

@@ -143,6 +143,10 @@ async def test_a_truncated_file_is_said_set_aside_and_passed_over(store, path, c
     assert aside.read_bytes() == content[: len(content) // 2]
     assert [record.record_id for record in await scanned(store)] == ["kept", "hot"]
     assert "passed over" in caplog.text
+    first.write_bytes(content)
+    for _ in range(2):
+        assert [record.record_id for record in await scanned(store)] == ["lost", "kept", "hot"]
+    assert caplog.text.count("whole again") == 1
 
 
 async def test_a_missing_file_is_said(store, path, cold, tmp_path):
