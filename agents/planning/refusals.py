@@ -32,5 +32,5 @@ def too_poor(network: Network, promise: Promise, threshold: float) -> str:
         f"No network is good enough. The best found ({agents}) promises {quality.middle:.2f} "
         f"({quality.low:.2f} to {quality.high:.2f}, from {known}); the tenant asks for {threshold:.2f}. "
         "Register an agent that does it better, word the task nearer to what an agent offers, or lower the threshold "
-        "(AOS_AGENTS__QUALITY_THRESHOLD)."
+        "(aos policy prefer --threshold; for all tenants AOS_AGENTS__QUALITY_THRESHOLD)."
     )

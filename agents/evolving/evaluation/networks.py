@@ -128,7 +128,7 @@ def _figures(trials: Sequence[Trial], done: Sequence[Comparison]) -> dict[str, o
     regret = [one.best - trial.worth for one, trial in zip(done, trials, strict=True)]
     return {
         "worth": round(float(np.mean([trial.worth for trial in trials])), 6),
-        "regret": round(float(np.mean(regret)), 6),
+        "regret": round(float(np.mean(regret)), 6) + 0.0,  # never -0.0
         "optimum_share": _share([one <= SAME for one in regret]),
         "evaluations_used": round(float(np.mean([trial.evaluations for trial in trials]))),
         "ms": _percentiles([trial.wall_ms for trial in trials]),
