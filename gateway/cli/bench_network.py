@@ -54,6 +54,7 @@ def graph(
     from agents.evolving.evaluation import graph_bench
     from agents.evolving.evaluation.graph_rows import read_graphs
     from agents.evolving.prediction.graphs import TooLittleExperience
+    from agents.evolving.prediction.texts import Tasks
 
     agents = read(lambda: read_catalogue(catalogue))
     past = read(lambda: read_graphs(experience, agents))
@@ -61,8 +62,8 @@ def graph(
 
     async def work() -> dict[str, object]:
         encoder = vectors()
-        texts = [f"{name}: {words}" for name, words in zip(agents.names, agents.descriptions, strict=True)]
-        cards = await encoder.encode(texts, bar("agents"))
+        texts = tuple(f"{name}: {words}" for name, words in zip(agents.names, agents.descriptions, strict=True))
+        cards = Tasks(texts, await encoder.encode(texts, bar("agents")))
         past_vectors = await encoder.encode(past.queries, bar("experience"))
         asked_vectors = await encoder.encode(asked.queries, bar("tasks"))
         say("learning and predicting …")

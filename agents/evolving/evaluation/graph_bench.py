@@ -35,7 +35,7 @@ class Measured:
         }
 
 
-def measure(cards: Vector, experience: GraphRows, past: Vector, tasks: GraphRows, asked: Vector) -> Measured:
+def measure(cards: Tasks, experience: GraphRows, past: Vector, tasks: GraphRows, asked: Vector) -> Measured:
     """Learn from the experience, predict the tasks. Vectors are (rows, dimension) float32, unit-norm.
 
     Raises TooLittleExperience.

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from agents.evolving.prediction.cards import Cards
 from agents.evolving.prediction.handovers import Handovers
 from agents.evolving.prediction.members import FOLDS, Members, Ranked
 from agents.evolving.prediction.passages import Passages
@@ -17,7 +18,6 @@ from agents.evolving.prediction.past import Pair, PastGraph
 from agents.evolving.prediction.regressions import Regressions
 from agents.evolving.prediction.texts import Likeness, Tasks
 from agents.evolving.space import Floats, Ints
-from tensor_layer.ports import Vector
 
 PAST_MAX = 4000
 """Kernel matrices grow with the square: of more past tasks the last ones are used."""
@@ -43,10 +43,10 @@ class Calibration:
 class GraphPredictor:
     """Learns at construction; ``predict`` may then be called from any thread. Deterministic.
 
-    ``cards`` is (agents, dimension) float32, rows unit-norm: the agents' descriptions. Raises TooLittleExperience.
+    ``cards`` are the agents' names and descriptions, in the catalogue's order. Raises TooLittleExperience.
     """
 
-    def __init__(self, cards: Vector, past: Tasks, graphs: Sequence[PastGraph]) -> None:
+    def __init__(self, cards: Tasks, past: Tasks, graphs: Sequence[PastGraph]) -> None:
         if len(graphs) < LEARNABLE:
             raise TooLittleExperience(
                 f"{len(graphs)} past tasks have a graph; at least {LEARNABLE} are needed to learn."
@@ -54,12 +54,12 @@ class GraphPredictor:
         past, graphs = past.only(range(len(past))[-PAST_MAX:]), graphs[-PAST_MAX:]
         members = _membership(graphs, len(cards))
         folds = np.arange(len(graphs)) % FOLDS
-        self._cards = cards
+        self._cards = Cards(cards, past)
         self._likeness = Likeness(past)
         self._regressions = Regressions(self._likeness.past, graphs, members)
         self._passages = Passages(past.texts, graphs, members, folds)
         read = self._passages.past
-        self._members = Members(self._likeness.past, self._regressions, _cosine(past, cards), read, members)
+        self._members = Members(self._likeness.past, self._regressions, self._cards.of(past), read, members)
         held_out = self._members.held_out(folds)
         alone = self._likeness.past.without_self()
         self._handovers = Handovers(graphs, self._regressions, alone, read, held_out, folds)
@@ -72,7 +72,7 @@ class GraphPredictor:
         alike = self._likeness.of(tasks)
         said = self._regressions.told(alike)
         read = self._passages.read(tasks.texts)
-        ranked = self._members.ranked(said, alike, _cosine(tasks, self._cards), read)
+        ranked = self._members.ranked(said, alike, self._cards.of(tasks), read)
         pairs = self._handovers.chances(said, alike, read, ranked)
         cut = self.calibration
         return [
@@ -140,7 +140,3 @@ def _membership(graphs: Sequence[PastGraph], agents: int) -> Floats:
     for row, graph in enumerate(graphs):
         members[row, list(graph.agents)] = 1.0
     return members
-
-
-def _cosine(tasks: Tasks, cards: Vector) -> Floats:
-    return (tasks.vectors @ cards.T).astype(np.float64)

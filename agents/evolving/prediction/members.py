@@ -4,13 +4,14 @@ Two stages: kernel ridge regressions, passages of the words, nearest past tasks 
 say their part; gradient boosting over what they say, and over who usually works with whom, gives one chance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from agents.evolving.prediction.boosting import Boosted, held_out
+from agents.evolving.prediction.passages import of_agents
 from agents.evolving.prediction.regressions import Regressions, Said
 from agents.evolving.prediction.texts import Alike, voted
 from agents.evolving.space import Floats, Ints
@@ -33,7 +34,9 @@ class Ranked:
 class Members:
     """The chance of each agent to be in a task's network. ``members`` is (past tasks, agents) of 0 and 1."""
 
-    def __init__(self, past: Alike, regressions: Regressions, cards: Floats, passages: Floats, members: Floats) -> None:
+    def __init__(
+        self, past: Alike, regressions: Regressions, cards: Sequence[Floats], passages: Floats, members: Floats
+    ) -> None:
         self._members = members
         self._ends = regressions.links.pairs
         self._count = members.sum(axis=0)
@@ -46,10 +49,10 @@ class Members:
         """The past tasks, each answered by a second stage that was trained without its fold."""
         return _sorted(self._agents, held_out(self._features, self._right, folds))
 
-    def ranked(self, said: Mapping[str, Said], alike: Alike, cards: Floats, passages: Floats) -> Ranked:
-        """New tasks. ``cards`` is (tasks, agents): the cosine of the task to the agent's own description.
+    def ranked(self, said: Mapping[str, Said], alike: Alike, cards: Sequence[Floats], passages: Floats) -> Ranked:
+        """New tasks. ``cards`` are (tasks, agents): how alike the task is to the agent's own description.
 
-        ``passages`` is (tasks, agents, said): where and how clearly each agent is spoken of.
+        ``passages`` is (tasks, agents, readers, READ): where and how clearly each agent is spoken of.
         """
         features, agents = self._laid_out(said, alike, cards, passages)
         return _sorted(agents, self._model.chance(features))
@@ -67,7 +70,9 @@ class Members:
             for end in (0, 1)
         ]
 
-    def _laid_out(self, said: Mapping[str, Said], alike: Alike, cards: Floats, passages: Floats) -> tuple[Floats, Ints]:
+    def _laid_out(
+        self, said: Mapping[str, Said], alike: Alike, cards: Sequence[Floats], passages: Floats
+    ) -> tuple[Floats, Ints]:
         """(tasks, candidates, features) and (tasks, candidates): the broadest opinions choose the candidates."""
         first = (said["radial"].agents + said["all"].agents) / 2.0
         agents = np.argsort(-first, axis=1, kind="stable")[:, :CANDIDATES]
@@ -76,7 +81,7 @@ class Members:
         company = likely @ self._together - likely * np.diag(self._together)
         strangers = likely @ (self._together < 0.01)
         ends = [end for name in LINKING for end in self._as_ends(said[name].links)]
-        opinions = [*(one.agents for one in said.values()), *ends, *self._neighbours(alike), cards]
+        opinions = [*(one.agents for one in said.values()), *ends, *self._neighbours(alike), *cards]
         leader, second = agents[:, :1], agents[:, 1:2] if agents.shape[1] > 1 else agents[:, :1]
         best = -np.sort(-first, axis=1)[:, :4]
         columns = [
@@ -89,7 +94,7 @@ class Members:
             self._together[agents, leader],
             self._together[second, agents],
         ]
-        return np.concatenate([np.stack(columns, axis=-1), passages[rows, agents]], axis=-1), agents
+        return np.concatenate([np.stack(columns, axis=-1), of_agents(passages[rows, agents])], axis=-1), agents
 
 
 def _sorted(agents: Ints, chance: Floats) -> Ranked:

@@ -24,14 +24,17 @@ STEPS_MAX = 8000
 """The work grows with the cube: of more steps the last ones are used."""
 FEW = 50
 ALL = -1
-READ, PLACE = 3, 2
-"""What a reader says of an agent: at its clearest passage, by all words, where that passage is (0 first, 1 last)."""
-NOTHING = (0.0, 0.0, 0.5)
+READ, PLACE = 6, 2
+"""What a reader says of an agent: at its clearest passage, by all words, where that passage is (0 first, 1 last), by
+how much it leads the other agents there, the share of words that speak for it most, and its share of what is said."""
+NOTHING = (0.0, 0.0, 0.5, 0.0, 0.0, 0.0)
 """Read where no word is known."""
+SUPPOSED = 1
+"""The place of the reader that learned from what agents are only supposed to have been asked."""
 
 
 class Passages:
-    """Learns at construction. ``past``, (past tasks, agents, readers x READ), is read without a task's own fold."""
+    """Learns at construction. ``past``, (past tasks, agents, readers, READ), is read without a task's own fold."""
 
     def __init__(self, texts: Sequence[str], graphs: Sequence[PastGraph], members: Floats, folds: Ints) -> None:
         first = _Reader(texts, members, folds)
@@ -41,13 +44,15 @@ class Passages:
             for row, (text, graph) in enumerate(zip(texts, graphs, strict=True))
         ]
         steps = [graph.steps for graph in graphs]
-        later = [_of_steps(asked, members.shape[1], folds) for asked in (supposed, steps) if any(asked)]
+        later = [_of_steps(supposed, members.shape[1], folds)]
+        if any(steps):
+            later.append(_of_steps(steps, members.shape[1], folds))
         self._readers = [first, *later]
-        self.past = np.concatenate([read, *(reader.read(texts, folds) for reader in later)], axis=2)
+        self.past = np.stack([read, *(reader.read(texts, folds) for reader in later)], axis=2)
 
     def read(self, texts: Sequence[str]) -> Floats:
-        """(texts, agents, readers x READ) of new tasks."""
-        return np.concatenate([reader.read(texts, None) for reader in self._readers], axis=2)
+        """(texts, agents, readers, READ) of new tasks."""
+        return np.stack([reader.read(texts, None) for reader in self._readers], axis=2)
 
 
 class _Reader:
@@ -88,7 +93,7 @@ class _Reader:
     def _of_text(self, text: str, weights: Floats) -> Floats:
         """(agents, READ)."""
         words = self._split(text.lower())
-        said = np.zeros((len(words), self._agents), dtype=np.float32)
+        said = np.zeros((len(words), self._agents))
         for place, word in enumerate(words):
             known = self._terms.vocabulary_.get(word)
             if known is not None:
@@ -99,9 +104,21 @@ class _Reader:
         if not said.any():
             return np.tile(NOTHING, (self._agents, 1))
         places = np.arange(len(words))
-        around = np.exp(-(((places[:, None] - places) / REACH_WORDS) ** 2) / 2.0).astype(np.float32) @ said
-        whole = said.sum(axis=0) / np.sqrt(len(words))
-        return np.stack([around.max(axis=0), whole, around.argmax(axis=0) / len(words)], axis=-1)
+        around = np.exp(-(((places[:, None] - places) / REACH_WORDS) ** 2) / 2.0) @ said
+        return _spoken(around, said.sum(axis=0) / np.sqrt(len(words)))
+
+
+def _spoken(around: Floats, whole: Floats) -> Floats:
+    """(agents, READ) of what is said around each word, (words, agents), and by all words, (agents,)."""
+    words, agents = around.shape
+    places, clearest = around.argmax(axis=0), around.max(axis=0)
+    leaders, first = around.argmax(axis=1), around.max(axis=1)
+    second = np.partition(around, -2, axis=1)[:, -2] if agents > 1 else np.zeros(words)
+    rival = np.where(leaders[places] == np.arange(agents), second[places], first[places])
+    odds = np.exp((around - first[:, None]) / max(float(around.std()), 1e-6))
+    share = (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0)
+    led = np.bincount(leaders, minlength=agents) / words
+    return np.stack([clearest, whole, places / words, clearest - rival, led, share], axis=-1)
 
 
 def _of_steps(steps: Sequence[Sequence[Step]], agents: int, folds: Ints) -> _Reader:
@@ -119,9 +136,20 @@ def _supposed(text: str, agents: Sequence[int], read: Floats) -> list[Step]:
     return [(agent, " ".join(words[max(0, at - ASKED_WORDS) : at + ASKED_WORDS + 1])) for agent, at in middles]
 
 
+def of_agents(read: Floats) -> Floats:
+    """(tasks, k, features) of what was read of k agents, (tasks, k, readers, READ).
+
+    Without the supposed passages: those of one fold are found by models that know the others, so held-out folds flatter
+    them, for rare agents most. What they say of links was worth more than that (docs/networks.md).
+    """
+    trusted = np.delete(read, SUPPOSED, axis=2)
+    return trusted.reshape(*trusted.shape[:2], -1)
+
+
 def of_pairs(read: Floats) -> Floats:
-    """(tasks, k, k, features) of what was read of k agents, (tasks, k, readers x READ): both ends, which is earlier."""
-    source, target = (np.expand_dims(read, axis) for axis in (2, 1))
-    shape = (len(read), read.shape[1], read.shape[1], read.shape[2])
-    ends = [np.broadcast_to(end, shape) for end in (source, target)]
-    return np.concatenate([*ends, (source - target)[..., PLACE::READ]], axis=-1)
+    """(tasks, k, k, features) of what was read of k agents, (tasks, k, readers, READ): both ends, which is earlier."""
+    plain = read[..., : PLACE + 1]
+    source, target = (np.expand_dims(plain, axis) for axis in (2, 1))
+    shape = (len(read), read.shape[1], *plain.shape[1:])
+    ends = [np.broadcast_to(end, shape).reshape(*shape[:3], -1) for end in (source, target)]
+    return np.concatenate([*ends, (source - target)[..., PLACE]], axis=-1)

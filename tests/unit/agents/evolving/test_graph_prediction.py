@@ -9,8 +9,9 @@ import pytest
 
 from agents.evolving.evaluation.graph_bench import measure
 from agents.evolving.evaluation.graph_rows import GraphRows, read_graphs, within
+from agents.evolving.prediction.cards import Cards
 from agents.evolving.prediction.graphs import GraphPredictor, TooLittleExperience, cut_out, f1
-from agents.evolving.prediction.passages import PLACE, READ, Passages, of_pairs
+from agents.evolving.prediction.passages import PLACE, Passages, of_agents, of_pairs
 from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.reconsidered import Reconsidered
 from agents.evolving.prediction.regressions import PairIndex, Regression
@@ -28,6 +29,9 @@ def vectors(texts):
     return bags / np.linalg.norm(bags, axis=1, keepdims=True)
 
 
+CARDS = Tasks(CATALOGUE.descriptions, vectors(CATALOGUE.descriptions))
+
+
 def made_up(count, seed):
     rng = np.random.default_rng(seed)
     queries, graphs = [], []
@@ -41,7 +45,7 @@ def made_up(count, seed):
 @pytest.fixture(scope="module")
 def measured():
     past, new = made_up(160, 1), made_up(60, 2)
-    return measure(vectors(CATALOGUE.descriptions), past, vectors(past.queries), new, vectors(new.queries))
+    return measure(CARDS, past, vectors(past.queries), new, vectors(new.queries))
 
 
 def test_agents_named_in_the_words_are_found(measured):
@@ -57,10 +61,7 @@ def test_learning_twice_gives_the_same_graphs():
     past, new = made_up(24, 3), made_up(10, 4)
     tasks = Tasks(new.queries, vectors(new.queries))
     one, other = (
-        GraphPredictor(
-            vectors(CATALOGUE.descriptions), Tasks(past.queries, vectors(past.queries)), past.graphs
-        ).predict(tasks)
-        for _ in range(2)
+        GraphPredictor(CARDS, Tasks(past.queries, vectors(past.queries)), past.graphs).predict(tasks) for _ in range(2)
     )
     assert one == other
 
@@ -68,13 +69,13 @@ def test_learning_twice_gives_the_same_graphs():
 def test_too_little_experience_is_refused_with_the_number_that_is_needed():
     past = made_up(3, 0)
     with pytest.raises(TooLittleExperience, match="3 past tasks have a graph; at least 10"):
-        GraphPredictor(vectors(WORDS), Tasks(past.queries, vectors(past.queries)), past.graphs)
+        GraphPredictor(CARDS, Tasks(past.queries, vectors(past.queries)), past.graphs)
 
 
 def test_experience_of_one_single_graph_is_learned_as_it_is():
     graph = PastGraph((0, 1), ((0, 1),))
     past = Tasks(tuple(f"scan and translate {n}" for n in range(12)), vectors(["scan translate"] * 12))
-    predictor = GraphPredictor(vectors(WORDS), past, [graph] * 12)
+    predictor = GraphPredictor(CARDS, past, [graph] * 12)
     assert predictor.predict(past.only([0])) == [graph]
 
 
@@ -116,29 +117,60 @@ def test_agents_are_spoken_of_where_their_words_stand():
     past = ["scan the paper and speak it", "translate the paper", "speak it", "scan the paper", "translate it"]
     read = read_by(past).read(["please kindly now speak of all those many things here and then scan them"])[0]
     scan, speak = read[WORDS.index("scan")], read[WORDS.index("speak")]
-    assert speak[PLACE] < 0.4 < 0.6 < scan[PLACE]
-    assert min(scan[0], speak[0]) > read[WORDS.index("translate")][0]
+    assert speak[0, PLACE] < 0.4 < 0.6 < scan[0, PLACE]
+    assert min(scan[0, 0], speak[0, 0]) > read[WORDS.index("translate"), 0, 0]
 
 
 def test_what_agents_were_asked_in_their_steps_says_more_than_whole_tasks():
     past = ["scan and speak"] * 12
     steps = [(WORDS.index("scan"), "take a picture"), (WORDS.index("speak"), "read it aloud")]
     read = read_by(past, steps).read(["read it aloud, then take a picture"])[0]
-    assert not read[:, 0].any()
-    scan, speak = read[WORDS.index("scan")][-READ:], read[WORDS.index("speak")][-READ:]
+    assert not read[:, 0, 0].any()
+    scan, speak = read[WORDS.index("scan"), -1], read[WORDS.index("speak"), -1]
     assert speak[PLACE] < scan[PLACE]
-    assert min(scan[0], speak[0]) > read[WORDS.index("chart")][-READ]
+    assert min(scan[0], speak[0]) > read[WORDS.index("chart"), -1, 0]
 
 
 def test_a_past_task_is_read_without_its_own_fold():
     alone = read_by(["scan it", "speak it", "scan it", "translate it"])
-    assert alone.past[1, WORDS.index("speak"), 0] <= 0.0
-    assert alone.read(["speak it"])[0, WORDS.index("speak"), 0] > 0.1
+    assert alone.past[1, WORDS.index("speak"), 0, 0] <= 0.0
+    assert alone.read(["speak it"])[0, WORDS.index("speak"), 0, 0] > 0.1
 
 
 def test_texts_without_known_words_are_read_as_nothing():
     read = read_by(["scan it", "speak it"]).read(["?!"])[0]
-    assert read.tolist() == [[0.0, 0.0, 0.5] * 2] * len(WORDS)
+    assert read.tolist() == [[[0.0, 0.0, 0.5, 0.0, 0.0, 0.0]] * 2] * len(WORDS)
+
+
+def test_who_leads_where_it_is_spoken_of_and_in_how_many_words_is_read():
+    past = ["scan it", "speak it", "translate it", "scan it", "translate it", "speak it"]
+    read = read_by(past).read(["scan the long paper that I hold here in my own two hands and speak"])[0, :, 0]
+    lead, led, share = read[:, 3], read[:, 4], read[:, 5]
+    scan, speak, chart = (WORDS.index(word) for word in ("scan", "speak", "chart"))
+    assert min(lead[scan], lead[speak]) > 0.0 > lead[chart]
+    assert led[[scan, speak]].sum() > 0.9
+    assert share.sum() == pytest.approx(1.0)
+    assert min(share[scan], share[speak]) > share[chart]
+
+
+def test_agents_are_judged_without_their_supposed_passages():
+    read = np.arange(36.0).reshape(1, 2, 3, 6)
+    assert of_agents(read)[0].tolist() == [[*range(6), *range(12, 18)], [*range(18, 24), *range(30, 36)]]
+
+
+def test_tasks_are_compared_with_cards_by_meaning_and_by_words():
+    cards = Tasks(("file_write: writes to disk", "chart: draws"), vectors(["scan", "chart"]))
+    past = Tasks(("write the file", "draw it"), vectors(["scan", "chart"]))
+    meaning, words = Cards(cards, past).of(Tasks(("file this", "!?"), vectors(["scan", "chart"])))
+    assert meaning[0, 0] > meaning[0, 1]
+    assert words[0, 0] > 0.3
+    assert not words[0, 1]
+    assert not words[1].any()
+
+
+def test_cards_without_words_are_compared_by_meaning_alone():
+    silent = Tasks(("?", "!"), vectors(["scan", "chart"]))
+    assert not Cards(silent, silent).of(silent)[1].any()
 
 
 def test_a_pair_is_looked_at_again_beside_the_tasks_other_pairs():
@@ -155,13 +187,13 @@ def test_a_pair_is_looked_at_again_beside_the_tasks_other_pairs():
 
 
 def test_pairs_see_both_ends_and_which_is_spoken_of_earlier():
-    read = np.array([[[1.0, 2.0, 0.2], [3.0, 4.0, 0.9]]])
+    read = np.array([[[[1.0, 2.0, 0.2, 8.0, 8.0, 8.0]], [[3.0, 4.0, 0.9, 8.0, 8.0, 8.0]]]])
     assert of_pairs(read)[0, 0, 1].tolist() == pytest.approx([1.0, 2.0, 0.2, 3.0, 4.0, 0.9, -0.7])
 
 
 def test_past_tasks_without_any_handover_give_graphs_without_one():
     past = Tasks(tuple(f"scan document {n}" for n in range(12)), vectors(["scan"] * 12))
-    predictor = GraphPredictor(vectors(WORDS), past, [PastGraph((0,), ())] * 12)
+    predictor = GraphPredictor(CARDS, past, [PastGraph((0,), ())] * 12)
     assert predictor.predict(past.only([0])) == [PastGraph((0,), ())]
 
 
