@@ -11,7 +11,7 @@ from evolution.ports import ExperienceQuery
 from gateway.cli import experience_export, session
 from gateway.cli.bar import bar
 from gateway.cli.experience_export import Agent, AllTenants, tenant_of
-from gateway.cli.experience_source import stored
+from gateway.cli.experience_source import WHERE, stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import Window, span
@@ -89,6 +89,7 @@ def compact(as_json: Json = False) -> None:
 
     settings = session.settings_from({}).settings
     with bar("moving to the cold tier", silent=as_json) as progress, _reported():
+        experience_desk.must_exist(settings)
         done = experience_desk.compact(settings, lambda moved: progress(moved, 0))
     if as_json:
         session.print_json({name: getattr(done, name) for name in done.__slots__})
@@ -114,6 +115,7 @@ def forget(
         raise Failed("say what to forget: either --task or --subject", exit_code=ExitCode.USAGE)
     settings = session.settings_from({"tenant": tenant}).settings
     with _reported():
+        experience_desk.must_exist(settings)
         gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject)
     quoting = session.run(_forget_patterns(settings, gone.tasks))
     if as_json:
@@ -176,7 +178,10 @@ def _reported() -> Iterator[None]:
     except EvolutionError as error:
         unreachable = isinstance(error, ExperienceStoreUnavailable | ColdTierUnavailable)
         raise Failed(
-            str(error), exit_code=ExitCode.UNREACHABLE if unreachable else ExitCode.FAILED, code=error.code
+            str(error),
+            exit_code=ExitCode.UNREACHABLE if unreachable else ExitCode.FAILED,
+            code=error.code,
+            next_step=WHERE if error.code == ExperienceStoreUnavailable.code else "",
         ) from error
 
 

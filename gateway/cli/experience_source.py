@@ -11,6 +11,8 @@ from gateway.cli.policy_source import failed
 from gateway.experience_store import store_settings
 from gateway.settings import Settings
 
+WHERE = "run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL"
+
 
 @asynccontextmanager
 async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
@@ -23,7 +25,7 @@ async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
             str(error),
             exit_code=ExitCode.UNREACHABLE,
             code=error.code,
-            next_step="run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL",
+            next_step=WHERE,
         ) from error
     except EvolutionError as error:
         raise failed(error) from error

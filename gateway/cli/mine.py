@@ -10,6 +10,7 @@ from evolution.rules.keeping import Patterns, Rules
 from evolution.rules.making import rule_of
 from gateway.cli import session
 from gateway.cli.bar import bar
+from gateway.cli.experience_source import WHERE
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, who
 from gateway.cli.session import Json, Tenant
@@ -161,7 +162,7 @@ def failed(error: EvolutionError) -> Failed:
     next_step = ""
     if error.code == "experience_store_unavailable":
         codes[type(error)] = ExitCode.UNREACHABLE
-        next_step = "run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL"
+        next_step = WHERE
     return Failed(str(error), exit_code=codes.get(type(error), ExitCode.FAILED), code=error.code, next_step=next_step)
 
 

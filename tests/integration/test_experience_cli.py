@@ -127,6 +127,11 @@ def test_without_a_store_or_a_bus_the_next_step_is_said(data, capsys):
     code, problem = aos(capsys, "mine", "--dry-run")
     assert (code, problem["code"]) == (3, "experience_store_unavailable")
     assert "AOS_DATA_DIR" in problem["next_step"]
+    for command in (("compact",), ("forget", "--subject", "ann"), ("summary",), ("export",), ("tail",)):
+        code, problem = aos(capsys, "experience", *command)
+        assert (code, problem["code"]) == (3, "experience_store_unavailable"), command
+        assert "AOS_DATA_DIR" in problem["next_step"]
+    assert not (data / "experience" / "experience.db").exists()
     for command in (("mine", "list"), ("rules", "list"), ("mine", "apply", "abc")):
         assert aos(capsys, *command)[0] == 3
 
