@@ -100,7 +100,7 @@ class TaskGroups:
         self._levels = [_Level(each, table.copy()) for each, table in zip(centres, tables, strict=True)]
 
     def find(self, past: PastTasks, agents: int, events: int) -> None:
-        """Find groups when they are due: half a second with 20,000 past tasks. A count made anew costs a tenth."""
+        """Find groups when they are due: 0.3 s with 20,000 past tasks. A count made anew costs a third of that."""
         if past.count >= FIRST_AT and events >= self._found_at + max(FIRST_AT, min(self._found_at, ANEW_AT)):
             self._found_at = events
             recent = past.vectors[-ANEW_AT:]
@@ -164,8 +164,11 @@ def _middles(vectors: Floats, count: int) -> Floats:
     middles = vectors[np.random.default_rng(0).permutation(len(vectors))[: max(1, count)]].copy()
     for _ in range(PASSES):
         nearest = (vectors @ middles.T).argmax(axis=1)
+        order = np.argsort(nearest, kind="stable")
+        who = nearest[order]
+        firsts = np.flatnonzero(np.diff(who, prepend=-1))
         sums = np.zeros_like(middles)
-        np.add.at(sums, nearest, vectors)
+        sums[who[firsts]] = np.add.reduceat(vectors[order], firsts, axis=0)
         lengths = np.linalg.norm(sums, axis=1)
         full = lengths > 1e-6
         middles[full] = sums[full] / lengths[full, None]
