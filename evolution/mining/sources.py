@@ -19,6 +19,7 @@ from evolution.errors import ColdFileDamaged, ExperienceStoreUnavailable
 from evolution.mining.columns import Steps, steps_of
 from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
+from evolution.store.sqlite_advice import advice
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_rows import from_parquet
 from evolution.tiers.compaction import cold_files
@@ -131,7 +132,9 @@ class SqliteSource:
             try:
                 yield connection
             except sqlite3.Error as error:
-                raise ExperienceStoreUnavailable(f"experience store {self._path} cannot be mined: {error}") from error
+                raise ExperienceStoreUnavailable(
+                    f"experience store {self._path} cannot be mined: {advice(error)}"
+                ) from error
 
     def _files(self, tenant: str, after: int, since_us: int) -> list[ColdFile]:
         if self._cold is None:

@@ -19,6 +19,7 @@ from evolution.ports import ExperienceQuery
 from evolution.privacy.guard import OPEN, Guard
 from evolution.store import sqlite_rows, sqlite_schema
 from evolution.store.group_commit import GroupCommit
+from evolution.store.sqlite_advice import advice
 from schemas.experience import ExperienceRecord, Feedback
 
 READERS = 4
@@ -202,26 +203,9 @@ class SqliteExperienceStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise ExperienceStoreUnavailable(f"experience store {self._path}: {_advice(error)}") from error
+            raise ExperienceStoreUnavailable(f"experience store {self._path}: {advice(error)}") from error
         except OSError as error:
             raise ExperienceStoreUnavailable(f"experience store {self._path} cannot be opened: {error}") from error
-
-
-_ADVICE = {
-    sqlite3.SQLITE_BUSY: "locked by another process for over 5 s. Find it with `fuser`, or stop the second writer",
-    sqlite3.SQLITE_LOCKED: "locked by another process for over 5 s. Find it with `fuser`, or stop the second writer",
-    sqlite3.SQLITE_FULL: "its disk or its quota is full. Free space or raise the quota; records wait in the stream",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged. Move it away (a new one is made) and keep it for `sqlite3 .recover`",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database. Move it away; a new one is made",
-    sqlite3.SQLITE_READONLY: "the file cannot be written. Check its owner and mode",
-    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened. Check its folder's owner and mode",
-    sqlite3.SQLITE_IOERR: "the disk answers with an error",
-}
-
-
-def _advice(error: sqlite3.Error) -> str:
-    primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    return f"{_ADVICE.get(primary, 'it failed')} ({error})"
 
 
 def _prepare(items: Sequence[Item], guard: Guard) -> "list[_Prepared] | ExperienceRefused":
