@@ -3,7 +3,7 @@
 The receiver looks the reference up by id in its own folder: a message can never name a path. Called by `processor`.
 """
 
-from schemas.parts import INLINE_LIMIT_BYTES, BlobRef
+from schemas.parts import INLINE_LIMIT_BYTES
 from schemas.percept import EncoderVersion
 from schemas.tensor import TensorMessage
 from tensor_layer.errors import TensorDamaged, TensorNotFound
@@ -21,14 +21,11 @@ def offer(tensor: Tensor, files: MappedFiles, *, encoder: EncoderVersion | None 
 
     Raises TensorRefused, BlobStoreUnavailable when the folder has no room.
     """
-    message = TensorMessage(tensor_id=tensor.tensor_id, dtype=tensor.dtype, shape=tensor.shape, encoder=encoder)
     if tensor.size_bytes <= INLINE_LIMIT_BYTES:
         frame = pack_bytes(tensor)
         if len(frame) <= INLINE_LIMIT_BYTES:
-            return message.model_copy(update={"codec": PACKED, "frame": frame})
-    files.put(tensor)
-    ref = BlobRef(digest=f"sha256:{tensor.content_digest}", size_bytes=tensor.size_bytes)
-    return message.model_copy(update={"codec": MAPPED, "ref": ref})
+            return refer(tensor, encoder=encoder).model_copy(update={"codec": PACKED, "frame": frame})
+    return refer(files.put(tensor), encoder=encoder)
 
 
 def offer_once(tensor: Tensor, files: MappedFiles, *, encoder: EncoderVersion | None = None) -> TensorMessage:

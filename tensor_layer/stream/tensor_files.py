@@ -29,6 +29,9 @@ VALUES_AT = 4096
 BLOCK_BYTES = 4 << 20
 """Written at once. Blocks of 256 KiB cost a third more: the kernel fills larger pages from larger writes."""
 
+VERSION = 2
+"""1 named values by SHA-256."""
+
 _HEAD = struct.Struct("<4sHH")
 _CHECK = struct.Struct("<Q")
 
@@ -52,7 +55,7 @@ class FileHead:
     def pack(self) -> bytes:
         """VALUES_AT bytes."""
         meta = json.dumps(asdict(self)).encode()
-        head = _HEAD.pack(b"AOSM", 1, len(meta)) + meta
+        head = _HEAD.pack(b"AOSM", VERSION, len(meta)) + meta
         return (head + _CHECK.pack(xxhash.xxh3_64_intdigest(head))).ljust(VALUES_AT, b"\0")
 
 
@@ -119,7 +122,7 @@ def _write_all(descriptor: int, content: bytes | memoryview, offset: int) -> Non
 def _unpack_head(head: bytes) -> FileHead:
     magic, version, length = _HEAD.unpack_from(head)
     end = _HEAD.size + length
-    if magic != b"AOSM" or version != 1 or end + _CHECK.size > len(head):
+    if magic != b"AOSM" or version != VERSION or end + _CHECK.size > len(head):
         raise TensorDamaged("the file has no head")
     if _CHECK.unpack_from(head, end)[0] != xxhash.xxh3_64_intdigest(head[:end]):
         raise TensorDamaged("the file's head is altered")

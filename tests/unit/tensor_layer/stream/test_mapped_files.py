@@ -11,7 +11,7 @@ import pytest
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream.cache import TensorCache
 from tensor_layer.stream.mapped_files import VALUES_AT, MappedFiles
-from tensor_layer.stream.tensor import Tensor, from_numpy, to_torch
+from tensor_layer.stream.tensor import CONTENT_ID, Tensor, from_numpy, to_torch
 
 PAGE = 4096
 
@@ -89,6 +89,13 @@ def test_the_folder_stays_within_its_bound(tmp_path: Path):
         assert sum(path.stat().st_size for path in tmp_path.glob("*.tensor")) <= bound
 
     assert len(files.ids()) == 5
+
+
+def test_a_name_for_one_handover_is_not_taken_for_one_of_content(tmp_path: Path):
+    files, tensor = MappedFiles(tmp_path, 1 << 20), numbers(1)
+
+    assert files.put(tensor).tensor_id.startswith(CONTENT_ID)
+    assert not files.put_once(tensor).tensor_id.startswith(CONTENT_ID)
 
 
 def test_a_mapped_tensor_outlives_its_eviction(tmp_path: Path):

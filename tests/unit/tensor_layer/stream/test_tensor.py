@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from schemas.base import is_token
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream.tensor import from_numpy, from_torch, size_of, to_torch
 
@@ -34,6 +35,13 @@ def test_the_same_values_have_the_same_id_whatever_their_byte_order_and_layout()
     ids = {from_numpy(a).tensor_id for a in (array, array.astype(">f4"), np.asfortranarray(array), array[::-1][::-1])}
 
     assert len(ids) == 1
+
+
+def test_an_id_says_its_algorithm_and_is_the_same_on_every_machine():
+    tensor = from_numpy(np.zeros(3))
+
+    assert tensor.tensor_id == "blake3-frxr6dahzjoa26rs7xu5jmsrl7gokzcibl45lqbjty2mpmn4va4a"
+    assert is_token(tensor.tensor_id)
 
 
 def test_another_shape_or_dtype_is_another_tensor():
