@@ -56,11 +56,13 @@ class Evidence:
 class Near:
     """Past tasks like a new one, in the order in which they happened: rows, and how much less alike than near ones.
 
-    ``gaps`` (rows,) is 0 for a near task, else by how much its cosine is below theirs.
+    ``gaps`` (rows,) is 0 for a near task, else by how much its cosine is below theirs. ``likest`` is the cosine of the
+    one most alike, 0 without any: what is near may be far, however little lies nearer.
     """
 
     rows: Rows
     gaps: Floats
+    likest: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,14 +161,15 @@ class PastTasks:
             rows = np.arange(self.count)
         place = max(0, len(rows) - NEAREST)
         reference = float(np.partition(cosines, place)[place]) if len(rows) else 1.0
-        return Near(rows, np.maximum(max(reference, NEAR_COSINE_MIN) - cosines, 0.0))
+        likest = float(cosines.max()) if len(rows) else 0.0
+        return Near(rows, np.maximum(max(reference, NEAR_COSINE_MIN) - cosines, 0.0), likest)
 
     def without(self, near: Near, task_id: str) -> tuple[Near, Steps]:
         """The past tasks near it that are others than this one, and its own steps."""
         own = np.array([self.task_ids[row] == task_id for row in near.rows], dtype=bool)
         rows = near.rows[own]
         steps = Steps(self._agents[rows].astype(np.int64), self._outcomes[rows])
-        return Near(near.rows[~own], near.gaps[~own]), steps
+        return Near(near.rows[~own], near.gaps[~own], near.likest), steps
 
     def evidence(self, near: Near, kernel: Kernel, agents: int) -> Evidence:
         """Of each of so many agents, from its tasks like the new one."""

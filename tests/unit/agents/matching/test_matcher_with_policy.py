@@ -115,6 +115,23 @@ async def test_nobody_near_and_nobody_proven_is_nobody(world):
     assert report.doubt is not None
 
 
+async def test_success_at_other_tasks_is_no_reason_to_try_what_nobody_claims(world):
+    await world.add("busy", 89)
+    world.policies.teach("busy", 70, 1.0, times=60)
+    report = await match(world)
+    assert report.abstained
+    assert (report.threshold, report.candidates[0].score) == (0.25, pytest.approx(np.cos(np.radians(89)), abs=1e-5))
+    assert report.doubt > 0.9
+    assert not (await match(world, 60)).abstained
+
+
+async def test_who_succeeded_at_tasks_like_it_is_chosen_however_far_the_card(world):
+    await world.add("far", 89)
+    assert (await match(world)).abstained
+    world.policies.teach("far", 20, 1.0, times=20)
+    assert not (await match(world)).abstained
+
+
 async def test_failures_alone_never_make_a_task_refused(world):
     await world.add("near", 5)
     world.policies.teach("near", 0, 0.0, times=30)
