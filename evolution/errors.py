@@ -2,6 +2,7 @@
 
 EvolutionError
 ├── ExperienceStoreUnavailable   locked, unreachable or full; records wait in the stream
+│   ├── StoreMissing             no embedded store is there (yet)
 │   └── KeysUnusable             the key file cannot be read or written, or holds what is no key
 ├── ExperienceRefused            a record that can never be stored; it goes to the dead-letter stream
 ├── ExportFailed                 the export's file cannot be written
@@ -39,6 +40,10 @@ class ExperienceStoreUnavailable(EvolutionError):
     """The store does not take records now. They wait, durably, in the experience stream."""
 
     code = "experience_store_unavailable"
+
+
+class StoreMissing(ExperienceStoreUnavailable):
+    """No embedded store is there: nothing ran here yet, or this is the wrong folder."""
 
 
 class ExperienceRefused(EvolutionError):

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from evolution.errors import EvolutionError, ExperienceStoreUnavailable, KeysUnusable, NotEmbedded
+from evolution.errors import EvolutionError, KeysUnusable, NotEmbedded, StoreMissing
 from evolution.mining.digest import DigestFolder
 from evolution.privacy.keys import KeyRing
 from evolution.store.moments import microseconds
@@ -54,12 +54,12 @@ def compact(settings: Settings, progress: Callable[[int], None] = lambda _moved:
 
 
 def must_exist(settings: Settings) -> None:
-    """Raises ExperienceStoreUnavailable where no store is: a person who looks in the wrong folder has to know it,
+    """Raises StoreMissing where no store is: a person who looks in the wrong folder has to know it,
 
     above all one who wants something forgotten.
     """
     if settings.influx.url is None and not settings.experience_file.exists():
-        raise ExperienceStoreUnavailable(f"there is no experience store at {settings.experience_file} yet")
+        raise StoreMissing(f"there is no experience store at {settings.experience_file} yet")
 
 
 def forget(settings: Settings, tenant: str, *, task: str | None = None, subject: str | None = None) -> Forgotten:

@@ -14,7 +14,7 @@ _ADVICE = {
 }
 
 
-def advice(error: sqlite3.Error) -> str:
-    """What to do about it, and what SQLite said."""
+def advice(error: Exception) -> str:
+    """What to do about it, and what SQLite (or the system) said."""
     primary = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     return f"{_ADVICE.get(primary, 'it failed')} ({error})"

@@ -3,7 +3,7 @@
 import sqlite3
 from pathlib import Path
 
-from evolution.errors import ExperienceStoreUnavailable
+from evolution.errors import ExperienceStoreUnavailable, StoreMissing
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -99,9 +99,9 @@ def open_for_writing(path: Path, max_bytes: int | None = None) -> sqlite3.Connec
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises ExperienceStoreUnavailable when there is no store yet."""
+    """A connection that cannot write. Raises StoreMissing when there is no store yet."""
     if not path.exists():
-        raise ExperienceStoreUnavailable(
+        raise StoreMissing(
             f"there is no experience store at {path} yet. It appears when the evolution role has started"
         )
     connection = _connect(path)

@@ -20,6 +20,7 @@ from typing import Any
 
 from evolution.errors import ColdTierUnavailable, ExperienceStoreUnavailable
 from evolution.store import sqlite_schema
+from evolution.store.sqlite_advice import advice
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_rows import COLUMNS, Row, to_parquet
 
@@ -95,7 +96,7 @@ def opened(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys=0")
         connection.execute("PRAGMA secure_delete=1")
     except (sqlite3.Error, OSError) as error:
-        raise ExperienceStoreUnavailable(f"experience store {path}: {error}") from error
+        raise ExperienceStoreUnavailable(f"experience store {path}: {advice(error)}") from error
     return connection
 
 
@@ -105,7 +106,7 @@ def query(connection: sqlite3.Connection, sql: str, *values: Any) -> list[Row]: 
     try:
         return connection.execute(sql, by_name).fetchall()
     except sqlite3.Error as error:
-        raise ExperienceStoreUnavailable(f"the experience store does not answer: {error}") from error
+        raise ExperienceStoreUnavailable(f"the experience store does not answer: {advice(error)}") from error
 
 
 def transaction(connection: sqlite3.Connection, *steps: tuple[str, Sequence[Row]]) -> None:
@@ -118,7 +119,7 @@ def transaction(connection: sqlite3.Connection, *steps: tuple[str, Sequence[Row]
     except sqlite3.Error as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        raise ExperienceStoreUnavailable(f"the experience store cannot be changed: {error}") from error
+        raise ExperienceStoreUnavailable(f"the experience store cannot be changed: {advice(error)}") from error
 
 
 def removal(rows: Sequence[Row]) -> tuple[tuple[str, Sequence[Row]], ...]:

@@ -20,6 +20,7 @@ from evolution.store.moments import microseconds
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_rows import from_parquet
 from evolution.tiers.compaction import DAY_US, cold_files
+from evolution.tiers.compaction import query as query_rows
 from schemas.experience import ExperienceRecord, Feedback
 
 logger = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class TieredStore:
 
     def _listed(self, tenant: str | None) -> list[ColdFile]:
         with closing(sqlite_schema.open_for_reading(self._path)) as connection:
-            [(version,)] = connection.execute("PRAGMA user_version").fetchall()
+            [(version,)] = query_rows(connection, "PRAGMA user_version")
             # A file of an older release that nobody has written to yet has no cold tier.
             return cold_files(connection, tenant) if version >= len(sqlite_schema.MIGRATIONS) else []
 

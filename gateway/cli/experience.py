@@ -11,7 +11,7 @@ from evolution.ports import ExperienceQuery
 from gateway.cli import experience_export, session
 from gateway.cli.bar import bar
 from gateway.cli.experience_export import Agent, AllTenants, tenant_of
-from gateway.cli.experience_source import WHERE, stored
+from gateway.cli.experience_source import stored, where
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import Window, span
@@ -181,7 +181,7 @@ def _reported() -> Iterator[None]:
             str(error),
             exit_code=ExitCode.UNREACHABLE if unreachable else ExitCode.FAILED,
             code=error.code,
-            next_step=WHERE if error.code == ExperienceStoreUnavailable.code else "",
+            next_step=where(error),
         ) from error
 
 

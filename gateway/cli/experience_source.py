@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from evolution.errors import EvolutionError, ExperienceStoreUnavailable
+from evolution.errors import EvolutionError, ExperienceStoreUnavailable, StoreMissing
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
@@ -11,7 +11,12 @@ from gateway.cli.policy_source import failed
 from gateway.experience_store import store_settings
 from gateway.settings import Settings
 
-WHERE = "run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL"
+_WHERE = "run this where the gateway keeps its data: --data of `aos up`, AOS_DATA_DIR, or AOS_INFLUX_URL"
+
+
+def where(error: EvolutionError) -> str:
+    """The next step when no store was found; other errors say theirs themselves."""
+    return _WHERE if isinstance(error, StoreMissing) else ""
 
 
 @asynccontextmanager
@@ -25,7 +30,7 @@ async def stored(settings: Settings) -> AsyncIterator[ExperienceStore]:
             str(error),
             exit_code=ExitCode.UNREACHABLE,
             code=error.code,
-            next_step=WHERE,
+            next_step=where(error),
         ) from error
     except EvolutionError as error:
         raise failed(error) from error

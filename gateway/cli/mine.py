@@ -10,7 +10,7 @@ from evolution.rules.keeping import Patterns, Rules
 from evolution.rules.making import rule_of
 from gateway.cli import session
 from gateway.cli.bar import bar
-from gateway.cli.experience_source import WHERE
+from gateway.cli.experience_source import where
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, who
 from gateway.cli.session import Json, Tenant
@@ -159,11 +159,10 @@ def failed(error: EvolutionError) -> Failed:
         PatternNotFound: ExitCode.NOT_FOUND,
         RulesUnavailable: ExitCode.UNREACHABLE,
     }
-    next_step = ""
     if error.code == "experience_store_unavailable":
         codes[type(error)] = ExitCode.UNREACHABLE
-        next_step = WHERE
-    return Failed(str(error), exit_code=codes.get(type(error), ExitCode.FAILED), code=error.code, next_step=next_step)
+    exit_code = codes.get(type(error), ExitCode.FAILED)
+    return Failed(str(error), exit_code=exit_code, code=error.code, next_step=where(error))
 
 
 async def _keep(settings: Settings, patterns: tuple[SynthesizedPattern, ...]) -> None:

@@ -136,6 +136,16 @@ def test_without_a_store_or_a_bus_the_next_step_is_said(data, capsys):
         assert aos(capsys, *command)[0] == 3
 
 
+def test_a_file_that_is_no_store_is_said_by_every_command(data, capsys):
+    (data / "experience").mkdir(parents=True)
+    (data / "experience" / "experience.db").write_text("not a database at all, this one")
+    commands = [("experience", word) for word in ("export", "compact", "summary", "tail")]
+    for command in (*commands, ("mine", "--dry-run"), ("replay", "list")):
+        code, problem = aos(capsys, *command)
+        assert (code, problem["code"]) == (3, "experience_store_unavailable"), command
+        assert "Move it away" in problem["title"], command
+
+
 def test_the_similarity_graph_is_a_file_that_tools_read(history, capsys, tmp_path):
     import networkx
 
