@@ -123,6 +123,8 @@ def kind_of(value: object) -> str:
         return "missing"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, int | float) and abs(value) > NUMBER_MOST:
+        return "too large a number"
     return _KINDS[type(value)] if value or not isinstance(value, str) else "empty"
 
 
