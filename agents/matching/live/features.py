@@ -69,6 +69,7 @@ def lay_out(before: Known, numbers: NDArray[np.int64], shown: Shown) -> Laid:
     past, standings, near = before.past, before.standings, before.near
     known = len(standings)
     table = np.vstack([standings.table, np.zeros((1, 4), dtype=np.float32)])[numbers]
+    table[:, :2] *= np.append(standings.kept, np.float32(0.0))[numbers, None]
     usual = usual_success(standings)
     levels = [past.evidence(near, kernel, known) for kernel in (ALIKE, KINDRED, WIDE)]
     proofs = [_of(level, numbers) for level in levels]

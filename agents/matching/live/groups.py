@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.matching.live.past import NO_STEPS, PastTasks, Steps
+from agents.matching.live.standings import half_life
 
 Floats = NDArray[np.float32]
 
@@ -91,7 +92,7 @@ class TaskGroups:
     def restore(self, centres: tuple[Floats, ...], past: PastTasks, agents: int) -> None:
         """Groups counted from the past."""
         self._levels = [_Level(each, np.zeros((2, agents, len(each)), dtype=np.float32)) for each in centres]
-        self._recount(past)
+        self._recount(past, agents)
 
     def resume(self, centres: tuple[Floats, ...], counts: Floats) -> None:
         """Groups of a snapshot with their ``counts``."""
@@ -108,55 +109,69 @@ class TaskGroups:
                 tuple(_middles(recent, min(size, len(recent) // ROWS_FOR_ONE)) for size in SIZES), past, agents
             )
         elif self.outdated:
-            self._recount(past)
+            self._recount(past, agents)
 
-    def add(self, vector: Floats, agent: int, outcome: float) -> None:
-        """One more step. ``vector`` (dimension,) unit-norm. About 50 µs."""
+    def add(self, vector: Floats, agent: int, outcome: float, kept: float = 1.0) -> None:
+        """One more step. ``vector`` (dimension,) unit-norm. ``kept`` of what it did before counts. About 50 µs."""
         for level in self._levels:
             level.know(agent + 1)
             share = level.members(vector[None])[0]
-            counts = level.table[:, agent] * np.exp(-share / MEMORY)
+            counts = level.table[:, agent] * kept * np.exp(-share / MEMORY)
             level.table[:, agent] = counts + np.outer((1.0 - outcome, outcome), share)
 
-    def add_all(self, vectors: Floats, agents: NDArray[np.int32], outcomes: Floats) -> None:
-        """Many steps, oldest first, as if each were added by itself. (steps, dimension) and (steps,) twice."""
+    def add_all(
+        self, vectors: Floats, agents: NDArray[np.int32], outcomes: Floats, known: int, kept: Floats | None = None
+    ) -> None:
+        """Many steps, oldest first, as if each were added by itself. (steps, dimension) and (steps,) twice.
+
+        ``kept`` (known,) of what each of the ``known`` agents did before counts as these steps begin.
+        """
         if not len(agents):
             return
         order = np.argsort(agents, kind="stable")
-        who, kept = agents[order], outcomes[order]
+        who, done = agents[order], outcomes[order]
         lasts = np.append(np.flatnonzero(np.diff(who)), len(who) - 1)
         runs = np.diff(np.append(-1, lasts))
+        # How many steps of others came before each: while they did theirs the agent was passed over.
+        others = order - np.arange(len(who)) + np.repeat(lasts - runs + 1, runs)
+        faded = np.exp2((others - np.repeat(others[lasts], runs)) / half_life(known))
+        before = np.exp2(-others[lasts] / half_life(known)) * (1.0 if kept is None else kept[who[lasts]])
         for level in self._levels:
             level.know(int(who[-1]) + 1)
             shares = level.members(vectors)[order]
             sums = shares.cumsum(axis=0, dtype=np.float64)
             ends = sums[lasts]
             weights = shares * np.exp((sums - np.repeat(ends, runs, axis=0)) / MEMORY)
-            level.table[:, who[lasts]] *= np.exp(-np.diff(ends, axis=0, prepend=0.0) / MEMORY)
-            for side, counted in enumerate((1.0 - kept, kept)):
-                level.table[side, who[lasts]] += np.add.reduceat(weights * counted[:, None], lasts - runs + 1, axis=0)
+            level.table[:, who[lasts]] *= before[:, None] * np.exp(-np.diff(ends, axis=0, prepend=0.0) / MEMORY)
+            for side, counted in enumerate((1.0 - done, done)):
+                counts = weights * (faded * counted)[:, None]
+                level.table[side, who[lasts]] += np.add.reduceat(counts, lasts - runs + 1, axis=0)
 
-    def evidence(self, vector: Floats, agents: int, usual: float, own: Steps = NO_STEPS) -> GroupEvidence:
+    def evidence(
+        self, vector: Floats, agents: int, usual: float, own: Steps = NO_STEPS, kept: Floats | None = None
+    ) -> GroupEvidence:
         """Of each of so many agents at a task like this. ``usual`` is the share of all steps that succeed.
 
-        ``own`` are steps of this very task that must not count: they are taken off as if they were the latest.
+        ``kept`` (agents,) of what each did still counts. ``own`` are steps of this very task that must not count: they
+        are taken off as if they were the latest.
         """
         chances, votes = np.full(agents, usual), np.zeros(agents)
+        still = np.ones(agents) if kept is None else kept
         for at, level in enumerate(self._levels):
             level.know(agents)
             share = level.members(vector[None])[0]
             taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
-            failed, done = np.maximum(level.table[:, :agents] @ share - share @ share * taken, 0.0)
+            failed, done = np.maximum(level.table[:, :agents] @ share - share @ share * taken, 0.0) * still
             chances = (done + BACK_OFF * chances) / (done + failed + BACK_OFF)
             if at == 0:
                 votes = level.table[1, :agents] @ (share / (1.0 + level.table[1].sum(axis=0)))
         return GroupEvidence(chances.astype(np.float32), votes.astype(np.float32))
 
-    def _recount(self, past: PastTasks) -> None:
+    def _recount(self, past: PastTasks, agents: int) -> None:
         self.outdated = False
         for level in self._levels:
             level.table[:] = 0.0
-        self.add_all(past.vectors, past.agents, past.outcomes)
+        self.add_all(past.vectors, past.agents, past.outcomes, agents)
 
 
 def _middles(vectors: Floats, count: int) -> Floats:

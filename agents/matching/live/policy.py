@@ -75,7 +75,9 @@ class LivePolicy:
         near, own = self.near(vector), NO_STEPS
         if apart_from is not None:
             near, own = self.past.without(near, apart_from)
-        groups = self.groups.evidence(vector, len(self.standings), usual_success(self.standings), own)
+        groups = self.groups.evidence(
+            vector, len(self.standings), usual_success(self.standings), own, self.standings.kept
+        )
         laid = lay_out(Known(self.past, self.standings, near, groups), known, shown)
         return Judged(chances(laid.rows, self.weights), laid)
 
@@ -108,8 +110,8 @@ class LivePolicy:
     def learn(self, outcome: Outcome) -> None:
         """Counts from the next question on. Some 50 µs."""
         number = self.standings.met(outcome.agent_id)
+        self.groups.add(outcome.vector, number, outcome.success, float(self.standings.kept[number]))
         self.standings.add(number, outcome.success, outcome.latency_ms, outcome.cost)
-        self.groups.add(outcome.vector, number, outcome.success)
         self.past.add(outcome.task_id, outcome.vector, number, outcome.success)
         self.events += 1
 
@@ -118,12 +120,13 @@ class LivePolicy:
         if not outcomes:
             return
         numbers = [self.standings.met(one.agent_id) for one in outcomes]
+        kept = self.standings.kept
         for number, one in zip(numbers, outcomes, strict=True):
             self.standings.add(number, one.success, one.latency_ms, one.cost)
         vectors = np.stack([one.vector for one in outcomes])
         agents = np.array(numbers, dtype=np.int32)
         successes = np.array([one.success for one in outcomes], dtype=np.float32)
-        self.groups.add_all(vectors, agents, successes)
+        self.groups.add_all(vectors, agents, successes, len(self.standings), kept)
         self.past.extend([one.task_id for one in outcomes], vectors, agents, successes)
         self.events += len(outcomes)
 

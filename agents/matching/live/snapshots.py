@@ -84,6 +84,7 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
     policy.events = snapshot.events
     if OUTCOMES in parts:
         _remember(policy, parts, dimension)
+        standings.remember(policy.past.agents)
     if GROUPS in parts:
         _group(policy, parts, dimension)
     return policy

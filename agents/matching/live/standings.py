@@ -1,7 +1,7 @@
 """What became of each agent's steps, whatever they were about: its reputation, speed and price. Called by ``policy``.
 
-Counts fade with the agent's own later steps, so that they follow an agent that changes and never punish one for being
-asked seldom.
+Counts fade with the agent's own later steps, so that they follow an agent that changes; and while it is passed over, so
+that whoever failed long ago is as good as new and is tried again.
 """
 
 import numpy as np
@@ -11,8 +11,15 @@ Floats = NDArray[np.float32]
 
 MEMORY_STEPS = 30.0
 """After so many later steps of the agent an outcome counts e-fold less."""
+PASSED_OVER_ROUNDS, PASSED_OVER_MIN = 14, 400
+"""What an agent did counts half when it was passed over for so many rounds, of as many outcomes as there are agents."""
 FIRST_AGENTS = 32
 _COLUMNS = 4  # successes, failures, latency in ms, cost
+
+
+def half_life(agents: int) -> float:
+    """Outcomes of others after which what an agent did counts half, in a fleet of so many."""
+    return float(max(PASSED_OVER_MIN, PASSED_OVER_ROUNDS * agents))
 
 
 class Standings:
@@ -21,6 +28,8 @@ class Standings:
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
         self._table = np.zeros((FIRST_AGENTS, _COLUMNS), dtype=np.float32)
+        self._last = np.zeros(FIRST_AGENTS, dtype=np.int64)
+        self._now = 0
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -32,8 +41,15 @@ class Standings:
 
     @property
     def table(self) -> Floats:
-        """(agents, 4) successes and failures, faded, and the usual latency in ms and cost of a step."""
+        """(agents, 4) successes and failures, faded to its last step, the usual latency in ms and cost of a step."""
         return self._table[: len(self._numbers)]
+
+    @property
+    def kept(self) -> Floats:
+        """(agents,) the share of what each did that still counts, by how long it was passed over."""
+        passed = self._last[: len(self._numbers)] - self._now
+        kept: Floats = np.exp2(passed / half_life(len(self._numbers))).astype(np.float32)
+        return kept
 
     def number(self, agent_id: str) -> int | None:
         """The agent's number, None when it was never met."""
@@ -44,16 +60,25 @@ class Standings:
         number = self._numbers.setdefault(agent_id, len(self._numbers))
         if number == len(self._table):
             self._table = np.vstack([self._table, np.zeros_like(self._table)])
+            self._last = np.append(self._last, np.zeros_like(self._last))
         return number
 
     def put(self, agent_id: str, row: tuple[float, float, float, float]) -> None:
         """As a snapshot says."""
         self._table[self.met(agent_id)] = row
 
+    def remember(self, agents: NDArray[np.int32]) -> None:
+        """When each did its last step: (steps,) their numbers, oldest first, as a snapshot's past has them."""
+        self._now += len(agents)
+        self._last[agents] = np.arange(self._now - len(agents), self._now) + 1
+
     def add(self, number: int, outcome: float, latency_ms: float, cost: float) -> None:
         """One step that was done, ``outcome`` from 0 to 1."""
         row = self._table[number]
         fade = np.exp(-1.0 / MEMORY_STEPS)
+        row[:2] *= np.exp2((self._last[number] - self._now) / half_life(len(self._numbers)))
+        self._now += 1
+        self._last[number] = self._now
         known = row[0] + row[1]
         row[:2] *= fade
         row[0] += outcome

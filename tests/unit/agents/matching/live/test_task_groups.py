@@ -5,6 +5,7 @@ import pytest
 
 from agents.matching.live.groups import FIRST_AT, GroupEvidence, TaskGroups
 from agents.matching.live.past import PastTasks, Steps
+from agents.matching.live.standings import Standings, half_life
 
 DIMENSION, KINDS, USUAL = 32, 4, 0.5
 
@@ -31,7 +32,9 @@ def found(past: PastTasks) -> TaskGroups:
 
 
 def tell(groups: TaskGroups, past: PastTasks, vector: np.ndarray, agent: int, outcome: float) -> None:
-    groups.add(vector, agent, outcome)
+    own = np.flatnonzero(past.agents == agent)
+    others = past.count - 1 - int(own[-1]) if len(own) else 0
+    groups.add(vector, agent, outcome, float(np.exp2(-others / half_life(1))))
     past.add(f"x{past.count}", vector, agent, outcome)
 
 
@@ -125,13 +128,18 @@ def test_what_people_say_counts_from_the_next_look_on():
 def test_many_steps_at_once_count_as_one_by_one():
     rng = np.random.default_rng(5)
     past = past_of(FIRST_AT, rng)
-    one_by_one, at_once = found(past), found(past)
+    one_by_one, at_once, standings = found(past), found(past), Standings()
+    for agent in range(KINDS + 2):
+        standings.met(str(agent))
+    standings.remember(past.agents)
+    kept = standings.kept
     vectors = np.stack([task(number % KINDS, rng) for number in range(200)])
     agents = rng.integers(0, KINDS + 2, 200).astype(np.int32)
     outcomes = rng.integers(0, 2, 200).astype(np.float32)
     for vector, agent, outcome in zip(vectors, agents, outcomes, strict=True):
-        one_by_one.add(vector, int(agent), float(outcome))
-    at_once.add_all(vectors, agents, outcomes)
+        one_by_one.add(vector, int(agent), float(outcome), float(standings.kept[agent]))
+        standings.add(int(agent), float(outcome), 20.0, 0.0)
+    at_once.add_all(vectors, agents, outcomes, KINDS + 2, kept)
     assert np.allclose(at_once.counts, one_by_one.counts, atol=1e-4)
-    at_once.add_all(vectors[:0], agents[:0], outcomes[:0])
+    at_once.add_all(vectors[:0], agents[:0], outcomes[:0], KINDS + 2)
     assert np.allclose(at_once.counts, one_by_one.counts, atol=1e-4)
