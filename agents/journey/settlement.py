@@ -152,6 +152,8 @@ def experience_of(record: TaskRecord, task: TaskSubmitted, perceived: Perceived 
     result = record.result or TaskResult()
     chosen = tuple(node.agent_id for node in record.plan.network.nodes) if record.plan else ()
     vector = perceived.vector if perceived else None
+    # The record of a task that was refused before it was planned holds no percept, and its vector needs its encoder.
+    percept = record.percept or (perceived.percept if perceived else None)
     return ExperienceRecord(
         record_id=_round(record),
         task_id=record.task_id,
@@ -160,9 +162,9 @@ def experience_of(record: TaskRecord, task: TaskSubmitted, perceived: Perceived 
         state=record.state,
         success=record.state is TaskState.SUCCEEDED,
         instruction=task.instruction()[:_INSTRUCTION_CHARACTERS],
-        modalities=record.percept.modalities if record.percept else (),
+        modalities=percept.modalities if percept else (),
         vector=base64.b64encode(vector.astype("<f4").tobytes()).decode() if vector is not None else None,
-        vector_version=record.percept.encoder.version if record.percept and record.percept.encoder else None,
+        vector_version=percept.encoder.version if percept and percept.encoder else None,
         candidates=record.candidates,
         chosen=chosen,
         propensity=_propensity(record, chosen),

@@ -176,7 +176,7 @@ def _groups(what: str, rows: Sequence[GroupRow]) -> str:
 
 def _changes(changes: Sequence[PolicyState]) -> str:
     if not changes:
-        return '<p class="note">No policy was ever changed.</p>'
+        return '<p class="note">No change of policy is known.</p>'
     rows = [
         (f"{one.changed_at:%Y-%m-%d %H:%M}", what, one.actor, one.reason or "")
         for one, what in list(zip(changes, told(changes), strict=True))[-15:]
