@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from evolution.errors import EvolutionError, KeysUnusable, NotEmbedded, StoreMissing
+from evolution.errors import EvolutionError, KeysUnusable, NotEmbedded
 from evolution.mining.digest import DigestFolder
 from evolution.privacy.keys import KeyRing
+from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
 from evolution.tiers import compaction, forgetting
 from evolution.tiers.cold_files import ColdFiles
@@ -58,8 +59,8 @@ def must_exist(settings: Settings) -> None:
 
     above all one who wants something forgotten.
     """
-    if settings.influx.url is None and not settings.experience_file.exists():
-        raise StoreMissing(f"there is no experience store at {settings.experience_file} yet")
+    if settings.influx.url is None:
+        sqlite_schema.must_exist(settings.experience_file)
 
 
 def forget(settings: Settings, tenant: str, *, task: str | None = None, subject: str | None = None) -> Forgotten:

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from schemas.base import Message, Token
-from schemas.parts import BlobRef, Modality, Part
+from schemas.parts import Modality, Part
 from schemas.percept import EncoderVersion
 
 DType = Literal[
@@ -26,8 +26,9 @@ DType = Literal[
 
 
 class TensorMessage(Message):
-    """One tensor: its shape and type, and its bytes (C order, little-endian) in a frame or by reference.
+    """One tensor: its shape and type, and its bytes (C order, little-endian) in a frame, or where they lie.
 
+    Without a frame ``tensor_id`` is the reference: with codec ``mapped`` it names a file of this machine.
     In JSON the frame is base64 (URL-safe alphabet); protobuf carries it as it is.
     """
 
@@ -38,7 +39,6 @@ class TensorMessage(Message):
     shape: tuple[int, ...]
     codec: str = "raw"
     frame: bytes | None = None
-    ref: BlobRef | None = None
     encoder: EncoderVersion | None = None
 
 

@@ -125,7 +125,7 @@ def _write_ref(ref: BlobRef | None) -> aos_pb2.BlobRef | None:
     return aos_pb2.BlobRef(digest=ref.digest, size_bytes=ref.size_bytes, url=ref.url) if ref else None
 
 
-def _ref(written: aos_pb2.Part | aos_pb2.TensorMessage) -> Fields:
+def _ref(written: aos_pb2.Part) -> Fields:
     if not written.HasField("ref"):
         return {}
     ref = written.ref
@@ -140,14 +140,13 @@ def _write_tensor(tensor: TensorMessage) -> aos_pb2.TensorMessage:
         shape=tensor.shape,
         codec=tensor.codec,
         frame=tensor.frame,
-        ref=_write_ref(tensor.ref),
         encoder=aos_pb2.EncoderVersion(**encoder.model_dump()) if encoder else None,
     )
 
 
 def _read_tensor(written: aos_pb2.TensorMessage) -> Fields:
     fields: Fields = {"tensor_id": written.tensor_id, "dtype": written.dtype, "shape": tuple(written.shape)}
-    fields |= _present(written, ("codec", "frame")) | _ref(written)
+    fields |= _present(written, ("codec", "frame"))
     if written.HasField("encoder"):
         version = written.encoder
         fields["encoder"] = {name: getattr(version, name) for name in EncoderVersion.model_fields}

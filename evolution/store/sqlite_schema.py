@@ -100,13 +100,18 @@ def open_for_writing(path: Path, max_bytes: int | None = None) -> sqlite3.Connec
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Raises StoreMissing when there is no store yet."""
+    must_exist(path)
+    connection = _connect(path)
+    connection.execute("PRAGMA query_only=1")
+    return connection
+
+
+def must_exist(path: Path) -> None:
+    """Raises StoreMissing when there is no store yet."""
     if not path.exists():
         raise StoreMissing(
             f"there is no experience store at {path} yet. It appears when the evolution role has started"
         )
-    connection = _connect(path)
-    connection.execute("PRAGMA query_only=1")
-    return connection
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

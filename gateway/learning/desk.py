@@ -1,14 +1,12 @@
 """Puts learning together for the evolution role, as the settings say."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 
 from evolution.policies.bucket import PolicyBucket
 from evolution.ports import ExperienceStore
 from gateway.learning.publishing import Publisher
 from gateway.learning.school import School, Terms
 from gateway.roles.foundation import Bus, open_blobs
-from gateway.roles.yielding import give_way_within
 from gateway.settings import Settings
 
 
@@ -18,6 +16,5 @@ async def learn_policies(settings: Settings, bus: Bus, store: ExperienceStore, s
     if not learning.enabled:
         return
     terms = Terms(learning.every_outcomes, learning.every_s, learning.least_outcomes, learning.least_s)
-    with ThreadPoolExecutor(1, "learning", initializer=give_way_within) as thread:
-        publisher = Publisher(PolicyBucket(bus.js), open_blobs(settings), learning.review_beyond, thread)
-        await School(bus.nc, store, publisher, terms, thread).run(stop)
+    publisher = Publisher(PolicyBucket(bus.js), open_blobs(settings), learning.review_beyond)
+    await School(bus.nc, store, publisher, terms).run(stop)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from concurrent.futures import Executor
 from importlib.metadata import version
 
 from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
@@ -24,22 +23,20 @@ PROMOTION_TRIES = 5
 class Publisher:
     """Publishes versions of any tenant. Raises PolicyBucketUnavailable, BlobStoreUnavailable; then nothing changed."""
 
-    def __init__(self, bucket: PolicyBucket, blobs: Blobs, review_beyond: float, thread: Executor) -> None:
+    def __init__(self, bucket: PolicyBucket, blobs: Blobs, review_beyond: float) -> None:
         self._bucket = bucket
         self._blobs = blobs
         self._review_beyond = review_beyond
-        self._thread = thread
         self._in_force: dict[str, str] = {}
         self._code = f"aos-gateway {version('aos-gateway')}"
 
     async def publish(self, tenant: str, pupil: Pupil) -> PolicySnapshot:
         """A new version of what the pupil knows, in force when nothing speaks against it."""
         parent = active_name((await self._bucket.state(tenant)).state)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, pupil.learner.fit)
-        parts = await loop.run_in_executor(self._thread, artefacts_of, pupil.learner.policy)
+        await asyncio.to_thread(pupil.learner.fit)
+        parts = await asyncio.to_thread(artefacts_of, pupil.learner.policy)
         refs = {name: await self._blobs.put_bytes(content) for name, content in parts.items()}
-        lineage = await loop.run_in_executor(self._thread, pupil.lineage, self._code)
+        lineage = await asyncio.to_thread(pupil.lineage, self._code)
         title = Title(_new_name(), None if parent == BUILT_IN else parent, pupil.encoder, lineage)
         snapshot = snapshot_of(pupil.learner.policy, title, {name: ref.digest for name, ref in refs.items()})
         await self._bucket.put(tenant, dumps(snapshot))

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -50,14 +49,11 @@ class Terms:
 class School:
     """Every tenant's pupil. Failures are logged and tried again: recording must go on whatever is wrong here."""
 
-    def __init__(
-        self, nc: Client, store: ExperienceStore, publisher: Publisher, terms: Terms, thread: Executor
-    ) -> None:
+    def __init__(self, nc: Client, store: ExperienceStore, publisher: Publisher, terms: Terms) -> None:
         self._nc = nc
         self._store = store
         self._publisher = publisher
         self._terms = terms
-        self._thread = thread
         self._pupils: dict[str, Pupil] = {}
         self._published_at: dict[str, float] = {}
         self._records: list[ExperienceRecord] = []
@@ -101,7 +97,7 @@ class School:
     async def _study(self) -> None:
         while self._records:
             lot, self._records = self._records[:STUDY_AT_ONCE], self._records[STUDY_AT_ONCE:]
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._teach, lot)
+            await asyncio.to_thread(self._teach, lot)
         said, self._feedback = self._feedback, []
         for feedback in said:
             if feedback.tenant in self._pupils:

@@ -1,4 +1,4 @@
-"""Lets a process give way to those that serve tasks, and its learning to its recording. Called by the evolution role.
+"""Lets a process give way to those that serve tasks. Called by the evolution role.
 
 Where Linux shares cores out by session (sched(7), "The autogroup feature"), a nice value counts only among the
 processes of one session, and `aos up` gives every process a session of its own: there the session gives way as well.
@@ -10,9 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 
 AUTOGROUP = Path("/proc/self/autogroup")
-NICEST = 19
-BEHIND = 10
-"""So much nicer is who learns than who records: what is recorded late piles up in a stream that has an end."""
 
 
 def give_way(niceness: int) -> None:
@@ -30,11 +27,6 @@ def give_way(niceness: int) -> None:
     if os.getsid(0) == os.getpid():  # another's session holds other processes too, a person's shell for one
         with suppress(OSError):
             AUTOGROUP.write_text(str(niceness))
-
-
-def give_way_within() -> None:
-    """From now on, for this thread: to the others of its process as well."""
-    _be_nice(min(NICEST, os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + BEHIND))
 
 
 def _be_nice(niceness: int) -> None:

@@ -159,8 +159,7 @@ class Learning(Section):
         default=5,
         ge=0,
         le=19,
-        description="how far the evolution role gives way where cores are short: 0 not at all, 19 to everything else; "
-        "who learns gives way further than who records",
+        description="how far the evolution role gives way where cores are short: 0 not at all, 19 to everything else",
     )
     review_beyond: float = Field(
         default=0.5, ge=0, le=1, description="share of recent choices that may change without a person's review"

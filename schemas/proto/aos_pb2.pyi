@@ -131,22 +131,20 @@ class EncoderVersion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., dimension: _Optional[int] = ...) -> None: ...
 
 class TensorMessage(_message.Message):
-    __slots__ = ("tensor_id", "dtype", "shape", "codec", "frame", "ref", "encoder")
+    __slots__ = ("tensor_id", "dtype", "shape", "codec", "frame", "encoder")
     TENSOR_ID_FIELD_NUMBER: _ClassVar[int]
     DTYPE_FIELD_NUMBER: _ClassVar[int]
     SHAPE_FIELD_NUMBER: _ClassVar[int]
     CODEC_FIELD_NUMBER: _ClassVar[int]
     FRAME_FIELD_NUMBER: _ClassVar[int]
-    REF_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     tensor_id: str
     dtype: str
     shape: _containers.RepeatedScalarFieldContainer[int]
     codec: str
     frame: bytes
-    ref: BlobRef
     encoder: EncoderVersion
-    def __init__(self, tensor_id: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., codec: _Optional[str] = ..., frame: _Optional[bytes] = ..., ref: _Optional[_Union[BlobRef, _Mapping]] = ..., encoder: _Optional[_Union[EncoderVersion, _Mapping]] = ...) -> None: ...
+    def __init__(self, tensor_id: _Optional[str] = ..., dtype: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., codec: _Optional[str] = ..., frame: _Optional[bytes] = ..., encoder: _Optional[_Union[EncoderVersion, _Mapping]] = ...) -> None: ...
 
 class ControlMessage(_message.Message):
     __slots__ = ("task_id", "tenant", "action", "node", "reason", "actor", "at")

@@ -14,15 +14,15 @@ from tensor_layer.errors import TensorDamaged
 from tensor_layer.stream import huffman, narrow
 from tensor_layer.stream.tensor import Words
 
-TRIED = 8 * 1024
 WORTH_IT = 0.98
-"""A plane of which 8 KiB do not shrink by 2 % stays as it is."""
+"""A plane that does not shrink by 2 % stays as it is."""
 
 
 def encode(words: Words, dtype: DType) -> bytes:
     """The words, coded."""
     head, values = narrow.narrowed(words, dtype, steps_of_full_width=True)
-    planes = [_coded(np.right_shift(values, 8 * place).astype(np.uint8)) for place in range(values.dtype.itemsize)]
+    places = (np.right_shift(values, 8 * place).astype(np.uint8) for place in range(values.dtype.itemsize))
+    planes = [huffman.squeeze_if_worth_it(place, WORTH_IT) for place in places]
     return b"".join((head, struct.pack(f"<{len(planes)}I", *map(len, planes)), *planes))
 
 
@@ -40,18 +40,5 @@ def _join(coded: memoryview, into: Words) -> None:
         raise TensorDamaged("a chunk of columns is not as long as it says")
     into.fill(0)
     for place, (start, end) in enumerate(pairwise(ends)):
-        plane = _plane(coded[start:end], into.size).astype(into.dtype)
+        plane = huffman.expand_if_coded(coded[start:end], into.size).astype(into.dtype)
         np.bitwise_or(into, np.left_shift(plane, 8 * place, out=plane), out=into)
-
-
-def _coded(plane: Words) -> bytes | memoryview:
-    tried = plane[:TRIED]
-    if len(huffman.squeeze(tried)) <= WORTH_IT * tried.size:
-        squeezed = huffman.squeeze(plane)
-        if len(squeezed) < plane.size:
-            return squeezed
-    return plane.data
-
-
-def _plane(coded: memoryview, count: int) -> Words:
-    return np.frombuffer(coded, np.uint8) if coded.nbytes == count else huffman.expand(coded, count)

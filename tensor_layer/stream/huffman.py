@@ -1,6 +1,6 @@
 """zstd on plain bytes, for the codecs that have taken words apart: as a mere Huffman coder, or looking for repeats.
 
-Called by `exponents`, `planes`, `sparse`, `bits` and `codecs`.
+Called by `exponents`, `planes`, `columns`, `sparse`, `bits` and `codecs`.
 """
 
 from threading import local
@@ -29,6 +29,10 @@ REPEATS = zstandard.ZstdCompressionParameters(
 """A window of a whole chunk, so that what repeats from afar is met. Text comes out a tenth smaller than at level 1."""
 
 
+TRIED = 8 * 1024
+"""Of a plane that may be noise so many bytes are coded to see whether they shrink."""
+
+
 class _Kept(local):
     """zstd's working memory, one set a thread: making it anew takes as long as coding 8 KiB."""
 
@@ -46,6 +50,16 @@ def squeeze(content: Words) -> bytes:
     return _kept.letters.compress(content.data)
 
 
+def squeeze_if_worth_it(plane: Words, share: float = 1.0) -> bytes | memoryview:
+    """The bytes Huffman-coded where the first of them take less than that share; else as they are, one a byte."""
+    tried = plane[:TRIED]
+    if len(squeeze(tried)) < share * tried.size:
+        squeezed = squeeze(plane)
+        if len(squeezed) < plane.size:
+            return squeezed
+    return plane.data
+
+
 def squeeze_repeats(content: Words) -> bytes:
     """The same, with what repeats within the last MiB left out."""
     return _kept.repeats.compress(content.data)
@@ -59,3 +73,8 @@ def expand(coded: memoryview, count: int) -> Words:
         return np.frombuffer(_kept.decompressor.decompress(coded, max_output_size=count), np.uint8)
     except (zstandard.ZstdError, MemoryError) as error:
         raise TensorDamaged(f"a plane does not decode: {error}") from error
+
+
+def expand_if_coded(coded: memoryview, count: int) -> Words:
+    """(count,) uint8 of `squeeze_if_worth_it`. Raises TensorDamaged as ``expand``."""
+    return np.frombuffer(coded, np.uint8) if coded.nbytes == count else expand(coded, count)

@@ -15,9 +15,6 @@ from tensor_layer.stream.tensor import Words
 
 _HEAD = struct.Struct("<II")
 
-TRIED = 8 * 1024
-"""Of a second plane so many bytes are coded to see whether they shrink: in trained weights they do not."""
-
 _BELOW = {16: (), 32: ("<u2",), 64: ("<u2", "<u4")}
 """How the bits below the upper 16 are stored, most significant first."""
 
@@ -27,7 +24,7 @@ def encode(words: Words, _: DType) -> bytes:
     bits = words.dtype.itemsize * 8
     upper = words if bits == 16 else np.right_shift(words, bits - 16).astype("<u2")
     first = exponents.encode(np.right_shift(upper, 7).astype(np.uint8))
-    second = _second(upper).data if bits == 16 else _worth_it(_second(upper))
+    second = _second(upper).data if bits == 16 else huffman.squeeze_if_worth_it(_second(upper))
     below = [np.right_shift(words, 32).astype("<u2")] if bits == 64 else []
     below += [words.astype(kind) for kind in _BELOW[bits][-1:]]
     return b"".join((_HEAD.pack(len(first), len(second)), first, second, *(part.data for part in below)))
@@ -44,7 +41,11 @@ def decode(coded: memoryview, into: Words, _: DType) -> None:
     if at + count * (bits - 16) // 8 != coded.nbytes:
         raise TensorDamaged("a planes chunk is not as long as it says")
     upper = into if bits == 16 else np.empty(count, "<u2")
-    _join(exponents.decode(coded[_HEAD.size : second_at], count), _plane(coded[second_at:at], count), upper)
+    _join(
+        exponents.decode(coded[_HEAD.size : second_at], count),
+        huffman.expand_if_coded(coded[second_at:at], count),
+        upper,
+    )
     if bits == 16:
         return
     into[:] = upper
@@ -70,17 +71,3 @@ def _join(first: Words, second: Words, into: Words) -> None:
     np.bitwise_or(into, np.bitwise_and(second, 0x7F), out=into)
     sign = np.bitwise_and(second, 0x80).astype("<u2")
     np.bitwise_or(into, np.left_shift(sign, 8, out=sign), out=into)
-
-
-def _worth_it(plane: Words) -> bytes | memoryview:
-    """The plane coded, or as it is: then it has one byte a word."""
-    tried = plane[:TRIED]
-    if len(huffman.squeeze(tried)) < tried.size:
-        squeezed = huffman.squeeze(plane)
-        if len(squeezed) < plane.size:
-            return squeezed
-    return plane.data
-
-
-def _plane(coded: memoryview, count: int) -> Words:
-    return np.frombuffer(coded, np.uint8) if coded.nbytes == count else huffman.expand(coded, count)

@@ -40,12 +40,12 @@ SAME_QUALITY = 0.02
 REST = 4.0
 """After a search so many times its length of rest: one worker keeps a refiner busy for a fifth of the time at most."""
 RETRY_S, RETRY_MOST_S = 2.0, 60.0
-"""Where no refiner answers, the wish stays and is asked again after so long, and then twice as long each time."""
+"""Where no refiner is there, the wish stays and is asked again after so long, and then twice as long each time."""
 
 Ask = Callable[[RefineRequest], Awaitable[RefineReply | None]]
+"""What a refiner found; None when there is none that could have heard."""
 Preferred = Callable[[str], Preference]
 """What a tenant puts first."""
-"""A better network, or None when no refiner answers."""
 
 
 def over_the_bus(nc: Client) -> Ask:
@@ -55,9 +55,13 @@ def over_the_bus(nc: Client) -> Ask:
         try:
             message = await nc.request(subjects.REFINE, request.model_dump_json().encode(), timeout=REPLY_TIMEOUT_S)
             return RefineReply.model_validate_json(message.data)
-        except (nats.errors.Error, OSError, ValidationError) as error:
-            logger.info("no refiner betters the network of kind %s just now: %r", request.kind, error)
+        except nats.errors.NoRespondersError:
+            logger.info("no refiner is there to better the network of kind %s", request.kind)
             return None
+        except (nats.errors.Error, OSError, ValidationError) as error:
+            # Heard, perhaps: a search is dear, so it is not asked for again before the kind is met again.
+            logger.info("no refiner betters the network of kind %s just now: %r", request.kind, error)
+            return RefineReply(kind=request.kind, problem=repr(error)[:2000])
 
     return ask
 
@@ -107,16 +111,16 @@ class Background:
             await self._better_next()
 
     async def _better_next(self) -> bool:
-        """Whether a refiner answered; else the wish waits on, unless the kind has a newer one."""
+        """Whether the wish was heard; else it waits on, unless the kind has a newer one."""
         kind, wish = self._wishes.popitem(last=False)
         try:
-            answered = await self._better(wish)
+            heard = await self._better(wish)
         except Exception:
             logger.exception("the network of kind %s could not be bettered", wish.template.kind)
-            answered = True
-        if not answered:
+            heard = True
+        if not heard:
             self._wishes.setdefault(kind, wish)
-        return answered
+        return heard
 
     async def _work(self) -> None:
         retry_s = RETRY_S
@@ -133,7 +137,7 @@ class Background:
                     retry_s = min(2.0 * retry_s, RETRY_MOST_S)
 
     async def _better(self, wish: _Wish) -> bool:
-        """False when it could not even be asked for."""
+        """False when nobody was there to ask."""
         template, woven = wish.template, wish.woven
         past, cards = self._pasts.of(template.tenant).steps, self._fleet.cards(template.tenant)
         if any(offer.agent_id not in cards for offer in woven.offers.values()):

@@ -63,7 +63,6 @@ tensors = st.builds(
     shape=st.lists(st.integers(0, 2**62), max_size=5).map(tuple),
     codec=words,
     frame=st.none() | st.binary(max_size=64),
-    ref=st.none() | refs,
     encoder=st.none() | encoders,
 )
 controls = st.builds(
