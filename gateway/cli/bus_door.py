@@ -14,6 +14,7 @@ from nats.js.errors import APIError
 
 from gateway.bus.connection import connect
 from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.which_bus import compare, without_password
 from gateway.settings import Settings
 from schemas import subjects
 from schemas.base import id_from_key, new_id
@@ -31,6 +32,7 @@ async def publish(
     except (nats.errors.Error, OSError) as error:
         raise _unreachable(settings, error) from error
     try:
+        await compare(settings, client.jetstream(timeout=10), changes=True)
         await client.jetstream(timeout=10).publish(
             subjects.submit(task.tenant, task.priority),
             task.model_dump_json(exclude_defaults=True).encode(),
@@ -66,7 +68,7 @@ def _compose(tenant: str, draft: Mapping[str, Any], attachments: Sequence[Path],
 
 def _unreachable(settings: Settings, error: Exception) -> Failed:
     return Failed(
-        f"the bus at {settings.nats_url} does not answer",
+        f"the bus at {without_password(settings.nats_url)} does not answer",
         exit_code=ExitCode.UNREACHABLE,
         code="unreachable",
         detail=str(error) or type(error).__name__,

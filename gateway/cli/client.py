@@ -148,7 +148,7 @@ class GatewayClient:
 def client(tenant: str | None, url: str | None) -> GatewayClient:
     """A client of the gateway that a command's options, or else the settings, name."""
     settings = settings_from({"tenant": tenant, "url": url}).settings
-    return GatewayClient(settings.url, settings.tenant)
+    return GatewayClient(settings.gateway_url, settings.tenant)
 
 
 def failure_of(status: int, body: str) -> Failed:

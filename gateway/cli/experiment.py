@@ -12,6 +12,7 @@ from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_options import Name, Reason, Reviewed, say_state
 from gateway.cli.policy_source import failed, opened, who
 from gateway.cli.session import Json, Tenant
+from gateway.cli.which_bus import place
 from schemas.base import is_token, new_id
 from schemas.policy_state import PolicyExperiment, PolicyState
 
@@ -43,7 +44,7 @@ def start(
     trial = PolicyExperiment(name=called, candidate=candidate, share=share, salt=new_id(), automatic=automatic)
 
     async def work() -> PolicyState:
-        async with opened(settings) as (registry, _):
+        async with opened(settings, changes=True) as (registry, _):
             return await registry.start_experiment(settings.tenant, trial, who(reason))
 
     state = session.run(work())
@@ -73,6 +74,7 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
         return
     trial, success = found.experiment, found.verdict.success
     session.print_line(f"{trial.name}: {trial.candidate} against {found.control} since {trial.since:%Y-%m-%d %H:%M}")
+    session.print_line(f"on the bus {place(settings)}")
     rows = [row for stage in _stages_json(found) for row in _stage_rows(stage)]
     session.print_table(("share", "arm", "tasks", "success", "latency ms", "cost"), rows, "no tasks yet")
     if math.isinf(success.low):
@@ -96,7 +98,7 @@ def stop(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> PolicyState:
-        async with opened(settings) as (registry, _):
+        async with opened(settings, changes=True) as (registry, _):
             state = await registry.state(settings.tenant)
             if promote and state.experiment is not None:
                 candidate = state.experiment.candidate

@@ -40,7 +40,7 @@ class Following:
 
 async def over_http(settings: Settings, sent: Sent, how: Following) -> int:
     """Submit through the HTTP door. Returns the exit code."""
-    async with GatewayClient(settings.url, settings.tenant) as client:
+    async with GatewayClient(settings.gateway_url, settings.tenant) as client:
         accepted = await client.submit(sent.draft, sent.attachments, key=sent.key)
         return await _after(client, accepted["task_id"], accepted, how)
 
@@ -50,7 +50,7 @@ async def over_bus(settings: Settings, sent: Sent, how: Following) -> int:
     from gateway.cli import bus_door  # lazy: 0.15 s for nats-py, which the HTTP door does not need
 
     task = await bus_door.publish(settings, sent.draft, sent.attachments, sent.key)
-    async with GatewayClient(settings.url, settings.tenant) as client:
+    async with GatewayClient(settings.gateway_url, settings.tenant) as client:
         return await _after(client, task.task_id, {"task_id": task.task_id, "state": "queued"}, how)
 
 

@@ -115,7 +115,7 @@ def apply(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> RoutingRule:
-        async with bus_of(settings) as nc:
+        async with bus_of(settings, changes=True) as nc:
             js = nc.jetstream(timeout=BUS_TIMEOUT_S)
             rule = rule_of(await Patterns(js).one(settings.tenant, pattern), who("").actor, effect)
             await Rules(js).add(settings.tenant, rule)
@@ -169,7 +169,7 @@ async def _keep(settings: Settings, patterns: tuple[SynthesizedPattern, ...]) ->
     from gateway.mining_desk import automatic_rules
 
     try:
-        async with bus_of(settings) as nc:
+        async with bus_of(settings, changes=True) as nc:
             js = nc.jetstream(timeout=BUS_TIMEOUT_S)
             await Patterns(js).replace(settings.tenant, patterns)
             await Rules(js).follow(settings.tenant, patterns, automatic_rules(settings))

@@ -12,6 +12,7 @@ from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_options import Name, Reason, Reviewed, say, say_state
 from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
+from gateway.cli.which_bus import place
 from schemas.policy import PolicySnapshot
 from schemas.policy_state import PolicyState, Preference
 
@@ -43,6 +44,7 @@ def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
     session.print_table(("policy", "is", "parent", "made", "records", "metrics"), rows, "no policies")
     if froze is not None:
         session.print_line(f"\n{policy_views.frozen_by(froze)}")
+    session.print_line(f"\non the bus {place(settings)}")
 
 
 @app.command()
@@ -88,7 +90,7 @@ def put(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> PolicySnapshot:
-        async with opened(settings) as (registry, _):
+        async with opened(settings, changes=True) as (registry, _):
             return await registry.bucket.put(settings.tenant, file.read_bytes())
 
     snapshot = session.run(work())
@@ -133,7 +135,7 @@ def promote(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> PolicyState:
-        async with opened(settings) as (registry, _):
+        async with opened(settings, changes=True) as (registry, _):
             return await registry.promote(settings.tenant, policy, who(reason), reviewed=reviewed)
 
     state = session.run(work())
@@ -230,13 +232,14 @@ def history(as_json: Json = False, tenant: Tenant = None) -> None:
         for state, what in zip(found, told(found), strict=True)
     ]
     session.print_table(("at", "by", "what", "in force then", "why"), rows, "nothing was ever changed")
+    session.print_line(f"\non the bus {place(settings)}")
 
 
 def _change(done: str, tenant: str | None, as_json: bool, change: Any) -> None:  # noqa: ANN401 - a coroutine function
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> PolicyState:
-        async with opened(settings) as (registry, _):
+        async with opened(settings, changes=True) as (registry, _):
             state: PolicyState = await change(registry, settings.tenant)
             return state
 

@@ -37,7 +37,7 @@ def prune(
         if keep is not None:
             keeping = replace(keeping, newest=keep)
         try:
-            async with bus_of(settings) as nc:
+            async with bus_of(settings, changes=not dry_run) as nc:
                 js = nc.jetstream(timeout=BUS_TIMEOUT_S)
                 return await prune_policies(js, settings, settings.tenant, keeping, dry_run=dry_run)
         except EvolutionError as error:

@@ -37,13 +37,18 @@ NEXT_STEPS: dict[type[EvolutionError], str] = {
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> "AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]":
-    """The registry over the bus, and the experience store. Every EvolutionError becomes a Failed with a next step."""
+async def opened(
+    settings: Settings, *, changes: bool = False
+) -> "AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]":
+    """The registry over the bus, and the experience store. Every EvolutionError becomes a Failed with a next step.
+
+    ``changes`` as in ``bus_of``.
+    """
     from gateway.policy_desk import registry_over  # lazy: rankers bring scipy, 0.3 s that --help need not pay
 
     store = build_store(store_settings(settings, read_only=True))
     try:
-        async with bus_of(settings) as nc:
+        async with bus_of(settings, changes=changes) as nc:
             registry = registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings)
             try:
                 yield registry, store
@@ -57,10 +62,15 @@ async def opened(settings: Settings) -> "AsyncIterator[tuple[PolicyRegistry, Exp
 
 
 @asynccontextmanager
-async def bus_of(settings: Settings) -> AsyncIterator["Client"]:
-    """One connection for one command; streams and buckets are the roles' to create, not the command line's."""
+async def bus_of(settings: Settings, *, changes: bool = False) -> AsyncIterator["Client"]:
+    """One connection for one command; streams and buckets are the roles' to create, not the command line's.
+
+    With ``changes`` it is refused when the gateway that is set runs on another bus, and the bus is said at the end.
+    """
     import nats  # lazy, as above
     from nats.errors import Error
+
+    from gateway.cli.which_bus import compare, say_changed, without_password
 
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
@@ -73,13 +83,16 @@ async def bus_of(settings: Settings) -> AsyncIterator["Client"]:
             )
     except (Error, OSError) as error:
         raise Failed(
-            f"no bus answers at {settings.nats_url}: {error or type(error).__name__}",
+            f"no bus answers at {without_password(settings.nats_url)}: {str(error) or type(error).__name__}",
             exit_code=ExitCode.UNREACHABLE,
             code="bus_unavailable",
-            next_step="start one with `aos up`, or set AOS_NATS_URL",
+            next_step="start one with `aos up`, or set AOS_NATS_URL to the one that runs: AOS_URL is only the gateway",
         ) from error
     try:
+        await compare(settings, nc.jetstream(timeout=BUS_TIMEOUT_S), changes=changes)
         yield nc
+        if changes:
+            say_changed(settings)
     finally:
         await nc.close()
 

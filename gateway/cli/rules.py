@@ -10,6 +10,7 @@ from gateway.cli import session
 from gateway.cli.mine import failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
 from gateway.cli.session import Json, Tenant
+from gateway.cli.which_bus import place
 from schemas.routing_rule import RoutingRule, RoutingRules
 
 app = typer.Typer(help="Routing rules made of patterns: list them, take them back.")
@@ -34,6 +35,7 @@ def list_rules(as_json: Json = False, tenant: Tenant = None) -> None:
     session.print_table(
         ("rule", "effect", "agents", "for", "by", "since", "because"), [_row(rule) for rule in found.rules], "no rules"
     )
+    session.print_line(f"\non the bus {place(settings)}")
 
 
 @app.command()
@@ -46,7 +48,7 @@ def remove(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> RoutingRules:
-        async with bus_of(settings) as nc:
+        async with bus_of(settings, changes=True) as nc:
             return await Rules(nc.jetstream(timeout=BUS_TIMEOUT_S)).remove(settings.tenant, rule)
 
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,9 @@ import typer
 from agents.errors import CardInvalid
 from gateway.cli import session
 from gateway.cli.failure import Failed
-from gateway.errors import GatewayError
-from gateway.settings import Settings
+from gateway.cli.which_bus import without_password
+from gateway.errors import GatewayError, SettingsInvalid
+from gateway.settings import Settings, load
 from gateway.supervision.deployment import Deployment
 from gateway.supervision.supervisor import ChildState, ChildStatus
 
@@ -113,13 +115,28 @@ def _refuse(refusal: CardInvalid) -> None:
 
 
 def _welcome(settings: Settings, deployment: Deployment) -> list[str]:
-    elsewhere = "" if deployment.gateway_url == settings.url else f"AOS_URL={deployment.gateway_url} "
+    elsewhere = _elsewhere(settings, deployment)
     return [
         f"gateway   {deployment.gateway_url}   (API: {deployment.gateway_url}/docs)",
-        f"bus       {deployment.nats_url}",
+        f"bus       {without_password(deployment.nats_url)}",
         f"data      {settings.data_dir}",
         "",
-        f'try       {elsewhere}aos task submit "What is 12% of 85?" --wait',
-        f"          {elsewhere}aos agents list",
+        *([f"first     export {' '.join(elsewhere)}", ""] if elsewhere else []),
+        'try       aos task submit "What is 12% of 85?" --wait',
+        "          aos agents list",
         "stop      Ctrl-C",
     ]
+
+
+def _elsewhere(settings: Settings, deployment: Deployment) -> list[str]:
+    """What commands in another terminal must be told, because they would not find it by themselves."""
+    try:
+        usual = load({}).settings  # what a terminal without our environment and options reads in this folder
+    except SettingsInvalid:
+        usual = Settings()
+    wanted = {
+        "AOS_URL": (deployment.gateway_url, usual.gateway_url),
+        "AOS_NATS_URL": (without_password(deployment.nats_url), usual.nats_url),
+        "AOS_DATA_DIR": (str(settings.data_dir.absolute()), str(usual.data_dir.absolute())),
+    }
+    return [f"{name}={shlex.quote(here)}" for name, (here, there) in wanted.items() if here != there]

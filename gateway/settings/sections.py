@@ -311,7 +311,10 @@ class Settings(Section):
 
     data_dir: Path = Field(default=Path(".aos"), description="where everything embedded keeps its data")
     tenant: Token = Field(default="default", description="tenant whose tasks and agents the command line means")
-    url: Url = Field(default="http://127.0.0.1:8080", description="the gateway that the command line talks to")
+    url: Url | None = Field(
+        default=None,
+        description="the gateway that the command line talks to; unset, where `aos up` with these settings opens it",
+    )
     log_level: LogLevel = Field(default="info", description="how much the processes log")
     alive_file: Path | None = Field(
         default=None, description="file that a role touches every 5 s while it works, for health checks of containers"
@@ -332,8 +335,13 @@ class Settings(Section):
 
     @property
     def nats_url(self) -> str:
-        """The bus that roles connect to."""
-        return self.bus.url or "nats://127.0.0.1:4222"
+        """The bus that roles and commands connect to: unless set, the one that `aos up` would start."""
+        return self.bus.url or f"nats://127.0.0.1:{self.bus.embedded_port or 4222}"
+
+    @property
+    def gateway_url(self) -> str:
+        """The gateway that commands talk to: unless set, the one that `aos up` would open."""
+        return self.url or f"http://{self._local_host}:{self.http.port or 8080}"
 
     @property
     def nats_credentials(self) -> str | None:
@@ -343,8 +351,11 @@ class Settings(Section):
     @property
     def public_url(self) -> str:
         """Where remote agents reach the HTTP door."""
-        host = "127.0.0.1" if self.http.host in ("0.0.0.0", "::") else self.http.host  # noqa: S104 - compared, not bound
-        return self.http.public_url or f"http://{host}:{self.http.port}"
+        return self.http.public_url or f"http://{self._local_host}:{self.http.port}"
+
+    @property
+    def _local_host(self) -> str:
+        return "127.0.0.1" if self.http.host in ("0.0.0.0", "::") else self.http.host  # noqa: S104 - compared, not bound
 
     @property
     def blobs_dir(self) -> Path:

@@ -51,6 +51,16 @@ def test_a_field_has_a_systematic_variable_and_may_have_a_plain_one(variable: st
     assert loaded.source(("bus", "url")) == variable
 
 
+def test_commands_look_where_the_same_settings_would_start_a_stack():
+    ports = {"AOS_HTTP_PORT": "18080", "AOS_BUS__EMBEDDED_PORT": "14222"}
+    settings = load(ports | {"AOS_HTTP_HOST": "0.0.0.0"}).settings
+    assert (settings.gateway_url, settings.nats_url) == ("http://127.0.0.1:18080", "nats://127.0.0.1:14222")
+    chosen = load(ports | {"AOS_URL": "https://far.example", "AOS_NATS_URL": "tls://bus:1"}).settings
+    assert (chosen.gateway_url, chosen.nats_url) == ("https://far.example", "tls://bus:1")
+    unknown = load({"AOS_HTTP_PORT": "0", "AOS_BUS__EMBEDDED_PORT": "0"}).settings
+    assert (unknown.gateway_url, unknown.nats_url) == ("http://127.0.0.1:8080", "nats://127.0.0.1:4222")
+
+
 def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path):
     loaded = load(write(tmp_path, 'data_dir = "data"\n[agents]\ncards_dir = "cards"\n'))
     assert loaded.settings.data_dir == tmp_path / "data"
