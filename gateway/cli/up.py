@@ -53,7 +53,7 @@ def up(
 
 async def run_up(settings: Settings) -> None:
     """Start, say where everything is, and keep it running until SIGTERM or Ctrl-C; a second one kills."""
-    deployment = Deployment(settings, os.environ, on_change=_say, on_refused=_refuse)
+    deployment = Deployment(settings, os.environ, on_change=_say, on_refused=_refuse, on_moved=session.print_line)
     stop = asyncio.Event()
     _heed_signals(stop, deployment)
     session.print_line(f"starting; logs: {deployment.logs_dir}")

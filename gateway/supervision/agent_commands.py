@@ -27,12 +27,17 @@ def command_of(
         **_port(endpoint),
     }
     return ChildSpec(
-        name=f"{AGENT_PREFIX}{card.tenant}-{card.id}",
+        name=name_of(card),
         argv=_program(endpoint.command, folder.absolute()),
         stage=stage,
         cwd=folder.absolute(),
         env={**environ, **told, "PATH": _path(environ), "PYTHONUNBUFFERED": "1"},
     )
+
+
+def name_of(card: AgentCard) -> str:
+    """What the supervisor calls the card's process."""
+    return f"{AGENT_PREFIX}{card.tenant}-{card.id}"
 
 
 def _port(endpoint: NatsEndpoint | HttpEndpoint | OpenAIEndpoint) -> dict[str, str]:

@@ -47,6 +47,7 @@ class Deployment:
         environ: Mapping[str, str],
         on_change: Callable[[ChildStatus], None] | None = None,
         on_refused: Callable[[CardInvalid], None] | None = None,
+        on_moved: Callable[[str], None] = logger.warning,
     ) -> None:
         self._settings = settings
         self._data_dir = settings.data_dir.absolute()
@@ -61,6 +62,7 @@ class Deployment:
             on_change=on_change,
         )
         self._on_refused = on_refused or _log_refusal
+        self._on_moved = on_moved
         self._bus: Client | None = None
         self._folder: AgentFolder | None = None
         self._following: asyncio.Task[None] | None = None
@@ -135,7 +137,9 @@ class Deployment:
         js = self._bus.jetstream(timeout=JETSTREAM_TIMEOUT_S)
         await ensure(js, quotas_of(self._settings), self._bus.max_payload)
         memory = self._data_dir / "cards-registered.json"
-        self._folder = AgentFolder(folder, KvRegistry(js), self.supervisor, self._agent_spec, self._on_refused, memory)
+        self._folder = AgentFolder(
+            folder, KvRegistry(js), self.supervisor, self._agent_spec, self._on_refused, self._on_moved, memory
+        )
         self._following = asyncio.create_task(self._folder.run(), name="follow the agent cards")
         await self._until_registered(self._folder, self._following)
 

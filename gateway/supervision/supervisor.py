@@ -136,7 +136,8 @@ class Supervisor:
             decision = after_exit(self._policy, kept.crashes_at_s, time.monotonic())
             if isinstance(decision, GiveUp):
                 self._change(kept, ChildState.GIVEN_UP)
-                logger.error("%s crashed %d times in a row; see %s", kept.spec.name, decision.crashes, kept.log)
+                if self._on_change is None:
+                    logger.error("%s crashed %d times in a row; see %s", kept.spec.name, decision.crashes, kept.log)
                 return
             await self._wait_for_restart(kept, decision)
 
@@ -155,7 +156,8 @@ class Supervisor:
         return status
 
     async def _wait_for_restart(self, kept: _Kept, decision: Restart) -> None:
-        logger.warning("%s ended with %s; again in %.1f s", kept.spec.name, kept.last_exit, decision.delay_s)
+        if self._on_change is None:  # said twice it would look like two crashes
+            logger.warning("%s ended with %s; again in %.1f s", kept.spec.name, kept.last_exit, decision.delay_s)
         self._change(kept, ChildState.WAITING)
         await asyncio.sleep(decision.delay_s)
         kept.restarts += 1
