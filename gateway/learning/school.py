@@ -32,6 +32,9 @@ STUDY_AT_ONCE = 64
 """About 50 ms of one thread: the recorder beside it waits no longer."""
 LOOK_EVERY_S = 0.25
 RETRY_S = 5.0
+EARLY_GROWTH = 0.25
+"""The first versions come after so much more than the one before had learned from: how far cards are to be believed,
+and how far the past, fifty outcomes tell better than no outcomes do."""
 SEASONED_OUTCOMES = 2_000
 """With so many outcomes behind it, a policy has new versions less and less often."""
 
@@ -44,6 +47,15 @@ class Terms:
     every_s: float = 300.0
     least_outcomes: int = 50
     least_s: float = 10.0
+
+    def are_met(self, events: int, new: int, since_s: float) -> bool:
+        """Of a policy that learned from ``events`` outcomes, ``new`` of them since its version of so long ago."""
+        if new == 0 or events < self.least_outcomes:
+            return False
+        # A version costs workers and this process the more the more it remembers; what is newer they hear meanwhile.
+        least_s = min(self.least_s * max(1.0, events / SEASONED_OUTCOMES), self.every_s)
+        enough = min(self.every_outcomes, EARLY_GROWTH * (events - new))
+        return since_s >= (least_s if new >= enough else self.every_s)
 
 
 class School:
@@ -125,7 +137,8 @@ class School:
 
     async def _publish_due(self) -> None:
         for tenant, pupil in self._pupils.items():
-            if not self._is_due(tenant, pupil):
+            since_s = time.monotonic() - self._published_at.get(tenant, float("-inf"))
+            if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s):
                 continue
             self._published_at[tenant] = time.monotonic()
             try:
@@ -134,12 +147,3 @@ class School:
                 logger.warning("tenant %s gets no new policy: %s", tenant, error)
                 continue
             logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
-
-    def _is_due(self, tenant: str, pupil: Pupil) -> bool:
-        if pupil.new == 0 or pupil.learner.policy.events < self._terms.least_outcomes:
-            return False
-        since_s = time.monotonic() - self._published_at.get(tenant, 0.0)
-        # A version costs workers and this process the more the more it remembers; what is newer they hear meanwhile.
-        grown = max(1.0, pupil.learner.policy.events / SEASONED_OUTCOMES)
-        least_s = min(self._terms.least_s * grown, self._terms.every_s)
-        return since_s >= (least_s if pupil.new >= self._terms.every_outcomes else self._terms.every_s)

@@ -148,7 +148,9 @@ class Learning(Section):
     """How routing learns from outcomes."""
 
     enabled: bool = Field(default=True, description="the evolution role learns routing policies from experience")
-    every_outcomes: PositiveInt = Field(default=500, description="outcomes after which a new policy version is made")
+    every_outcomes: PositiveInt = Field(
+        default=500, description="outcomes after which a new policy version is made; the first ones come sooner"
+    )
     every_s: PositiveFloat = Field(default=300.0, description="seconds after which it is made of fewer, if any are new")
     least_s: PositiveFloat = Field(
         default=10.0,
