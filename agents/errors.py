@@ -15,6 +15,7 @@ AgentsError
 ├── BudgetExceeded
 ├── TaskCancelled
 ├── RecordTooLarge          the result has more parts than a record can hold
+├── WorkerStops             the worker ends before the task's next step; another one goes on
 ├── IndexUnavailable        the skill index's server does not answer
 ├── FilterContradiction     a search asks for what no skill can be
 └── BusUnavailable          the bus does not take or give messages; work is redelivered
@@ -164,6 +165,13 @@ class FilterContradiction(AgentsError):
     """A search's filters exclude each other: no skill could ever meet them."""
 
     code = "filter_contradiction"
+
+
+class WorkerStops(AgentsError):
+    """This worker is about to end and begins no other step. The work goes back to the queue."""
+
+    code = "worker_stops"
+    retryable = True
 
 
 class BusUnavailable(AgentsError):

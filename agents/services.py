@@ -6,12 +6,17 @@ from agents.answers import Answers
 from schemas import subjects
 from schemas.explain import ExplainRequest, Explanation, SearchReply, SearchRequest
 
+GOODBYE_S = 2.0
+"""How long questions under way hold up a worker that stops; doors ask another one."""
+
 
 class BusServices:
     """Answers on the bus, in the workers' queue group, over a connection of its own."""
 
     def __init__(self, nats_url: str, answers: Answers) -> None:
-        self._broker = NatsBroker(nats_url.split(","), max_reconnect_attempts=-1, logger=None)
+        self._broker = NatsBroker(
+            nats_url.split(","), max_reconnect_attempts=-1, logger=None, graceful_timeout=GOODBYE_S
+        )
         self._answers = answers
 
     async def start(self) -> None:

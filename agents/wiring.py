@@ -17,6 +17,7 @@ from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.journey.controls import Controls
 from agents.journey.dead import DeadLetters
 from agents.journey.dispatch import Dispatcher, DispatchLimits
+from agents.journey.handbacks import Handbacks
 from agents.journey.lanes import Lane, LaneLimits
 from agents.journey.records import TaskRecords
 from agents.journey.settlement import Settlement
@@ -34,6 +35,7 @@ from agents.registry.kv_registry import KvRegistry
 from agents.registry.skill_index_edge import EdgeSkillIndex
 from agents.running.runner import jetstream_runner
 from agents.services import BusServices
+from agents.stopping import HeedfulPlanner, Stopping
 from agents.worker import Service, Worker
 from schemas import subjects
 from schemas.percept import EncoderVersion
@@ -97,11 +99,11 @@ async def build_worker(
     rules = RuleBook(js)
     planner = PatientPlanner(RuledPlanner(planning.planner, rules), fleet)
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
-    teller, controls = Teller(nc, worker_id), Controls(nc)
+    teller, controls, stopping = Teller(nc, worker_id), Controls(nc), Stopping()
     traveller = Traveller(
         perceiver=perceiver,
-        planner=planner,
-        runner=jetstream_runner(nc, directory),
+        planner=HeedfulPlanner(planner, stopping),
+        runner=jetstream_runner(nc, directory, stopping=stopping),
         fleet=fleet,
         records=records,
         settlement=Settlement(
@@ -116,7 +118,9 @@ async def build_worker(
         controls=controls,
         worker_id=worker_id,
     )
-    dispatcher = Dispatcher(traveller, controls, DeadLetters(js), teller, options.dispatch)
+    dispatcher = Dispatcher(
+        traveller, controls, DeadLetters(js), teller, options.dispatch, stopping, Handbacks(records)
+    )
     lanes = [Lane(nc, js, priority, options.lanes, dispatcher.dispatch) for priority in Priority]
     services: Sequence[Service] = (
         _Known(fleet),
@@ -127,7 +131,7 @@ async def build_worker(
         OutcomeFeed(nc, (policies.learn, planning.learn)),
         BusServices(nats_url, Answers(perceiver, planner, matcher, fleet, policies.problem)),
     )
-    return Worker(lanes, controls, services, options.drain_s)
+    return Worker(lanes, controls, services, stopping, options.drain_s)
 
 
 def new_worker_id() -> str:

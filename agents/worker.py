@@ -10,6 +10,7 @@ from typing import Protocol
 
 from agents.journey.controls import Controls
 from agents.journey.lanes import Lane
+from agents.stopping import Stopping
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +30,22 @@ class Service(Protocol):
 class Worker:
     """Pulls tasks until told to stop, then drains."""
 
-    def __init__(self, lanes: Sequence[Lane], controls: Controls, services: Sequence[Service], drain_s: float) -> None:
+    def __init__(
+        self,
+        lanes: Sequence[Lane],
+        controls: Controls,
+        services: Sequence[Service],
+        stopping: Stopping,
+        drain_s: float,
+    ) -> None:
+        self._stopping = stopping
         self._lanes = lanes
         self._controls = controls
         self._services = services
         self._drain_s = drain_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, then end what is in flight and give the rest back."""
+        """Work until ``stop`` is set, then end the steps under way and give the rest back."""
         starting = asyncio.create_task(self._start())
         pulling: list[asyncio.Task[None]] = []
         try:
@@ -58,6 +67,7 @@ class Worker:
     async def _drain(self, pulling: Sequence[asyncio.Task[None]]) -> None:
         for lane in self._lanes:
             lane.stop()
+        self._stopping.wish()
         in_flight = sum(lane.in_flight for lane in self._lanes)
         logger.info("the worker drains %d tasks", in_flight)
         await asyncio.gather(*(lane.drain(self._drain_s) for lane in self._lanes))

@@ -143,6 +143,9 @@ class TaskRecord(Message):
     )
     worker_id: str | None = None
     deliveries: int = 0
+    given_back: int = Field(
+        default=0, description="deliveries that went back because a worker stopped in good order: no failed tries"
+    )
     submitted_at: Moment = Field(default_factory=now)
     updated_at: Moment = Field(default_factory=now)
     title: str = Field(default="", max_length=200, description="the first words of the task, for lists")

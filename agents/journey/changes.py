@@ -14,12 +14,13 @@ _PEOPLES_DOING = {ApprovalDenied.code: ControlAction.DENY, TaskCancelled.code: C
 
 def taken(held: Held | None, task: TaskSubmitted, worker_id: str, stream_seq: int, deliveries: int) -> Held:
     """The record as this worker will store it: running, owned by this message."""
-    present = held.record if held else _new_record(task)
+    present = held.record if held else new_record(task)
     mine = {"state": TaskState.RUNNING, "stream_seq": stream_seq, "worker_id": worker_id, "deliveries": deliveries}
     return Held(present.model_copy(update=mine), held.revision if held else 0)
 
 
-def _new_record(task: TaskSubmitted) -> TaskRecord:
+def new_record(task: TaskSubmitted) -> TaskRecord:
+    """Of a task that came straight over the bus and that nobody has taken yet."""
     return TaskRecord(
         task_id=task.task_id,
         tenant=task.tenant,

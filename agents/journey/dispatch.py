@@ -18,12 +18,14 @@ import orjson
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from agents.errors import AgentsError, BusUnavailable
+from agents.errors import AgentsError, BusUnavailable, WorkerStops
 from agents.journey.claim import Claim
 from agents.journey.controls import Controls
 from agents.journey.dead import DeadLetters, content_type_of
+from agents.journey.handbacks import Handbacks
 from agents.journey.telling import Teller
 from agents.journey.travel import Traveller
+from agents.stopping import Stopping
 from schemas import subjects
 from schemas.base import is_token
 from schemas.task import TaskEventKind, TaskSubmitted
@@ -52,8 +54,17 @@ class Dispatcher:
     """Handles one message at a time per call; never raises."""
 
     def __init__(
-        self, traveller: Traveller, controls: Controls, dead: DeadLetters, teller: Teller, limits: DispatchLimits
+        self,
+        traveller: Traveller,
+        controls: Controls,
+        dead: DeadLetters,
+        teller: Teller,
+        limits: DispatchLimits,
+        stopping: Stopping,
+        handbacks: Handbacks,
     ) -> None:
+        self._handbacks = handbacks
+        self._stopping = stopping
         self._traveller = traveller
         self._controls = controls
         self._dead = dead
@@ -97,6 +108,14 @@ class Dispatcher:
         self._controls.enter(task.tenant, task.task_id, stream_seq)
         try:
             await self._travel(task, stream_seq, deliveries)
+        except WorkerStops:
+            logger.info("task %s goes on at another worker", task.task_id)
+            await self._handbacks.add(task)
+            await _give_back(message)
+        except asyncio.CancelledError:  # its step outlasts the drain; the lane gives the message back
+            if self._stopping.wished:
+                await self._handbacks.add(task)
+            raise
         except (AgentsError, TensorLayerError, nats.errors.Error, OSError) as error:
             logger.warning("task %s is tried again: %s", task.task_id, error)
             await self._try_again(message, deliveries)
@@ -116,6 +135,7 @@ class Dispatcher:
                 return
             except BusUnavailable as error:
                 logger.warning("task %s waits for the bus: %s", task.task_id, error)
+            self._stopping.heed()
             await self._pause(task, self._limits.delay_s(failures))
 
     async def _pause(self, task: TaskSubmitted, seconds: float) -> None:
@@ -133,11 +153,17 @@ class Dispatcher:
             await message.nak(delay=self._limits.delay_s(deliveries))
 
     async def _give_up(self, message: Msg, task: TaskSubmitted, reason: str) -> None:
-        """Bury the message and end the task as failed, in this order: a task is never without a trace."""
+        """Bury the message and end the task as failed, in this order: a task is never without a trace.
+
+        It is done all the same when workers that stopped in good order account for the deliveries.
+        """
         deliveries = message.metadata.num_delivered or 0
         stream_seq = message.metadata.sequence.stream
         reason = f"given up after {deliveries - 1} deliveries: {reason}"
         try:
+            if deliveries - await self._handbacks.count(task) <= self._limits.max_deliveries:
+                await self._work(message, task)
+                return
             if await self._traveller.meaning(task, stream_seq) in (Claim.DROP, Claim.SETTLE_AGAIN):
                 await self._work(message, task)  # there is nothing left to do that could kill anybody
                 return
@@ -179,6 +205,11 @@ def _task_in(message: Msg) -> TaskSubmitted:
 async def _acknowledge(message: Msg) -> None:
     with suppress(nats.errors.Error, OSError, asyncio.TimeoutError):
         await message.ack()
+
+
+async def _give_back(message: Msg) -> None:
+    with suppress(nats.errors.Error, OSError):
+        await message.nak()
 
 
 def _claimed_id(payload: bytes) -> str | None:

@@ -50,6 +50,11 @@ class Gate:
             await self._sleep(pause_s)
         return permit
 
+    def wake(self) -> None:
+        """Let everybody in who waits for a place: for callers that look, once inside, whether they are still wanted."""
+        for _ in range(self._inside):
+            self._free.release()
+
     @contextmanager
     def judged(self, permit: Permit) -> Iterator[None]:
         """What happens inside decides what the circuit breaker thinks of the agent."""
@@ -89,6 +94,11 @@ class Gates:
             self._drop_idle()
         self._gates.move_to_end(key)
         return gate
+
+    def wake(self) -> None:
+        """As each gate's ``wake``."""
+        for gate in self._gates.values():
+            gate.wake()
 
     def _drop_idle(self) -> None:
         surplus = len(self._gates) - self._limit

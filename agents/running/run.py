@@ -1,5 +1,6 @@
 """What one run knows: its plan, the steps done, time and money left. Made by the runner, read and told by ``steps``."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -62,6 +63,9 @@ class Run:
         self._resumed = 0
         self._requests = 0
         self._reserved = 0.0
+        self._asked: set[str] = set()
+        self._still = asyncio.Event()
+        self._still.set()
 
     @property
     def cost(self) -> float:
@@ -125,11 +129,26 @@ class Run:
         goal = node.goal or (words[0].text if words else "") or ""
         return Step(step_id, node, card, skill, goal, inputs)
 
-    def count_request(self) -> None:
-        """One more request to an agent. Raises BudgetExceeded for a run that does not come to an end."""
+    def ask(self, step: Step) -> None:
+        """One more request to an agent; its step is under way until ``rest``.
+
+        Raises BudgetExceeded for a run that does not come to an end.
+        """
+        self._asked.add(step.node.id)
+        self._still.clear()
         self._requests += 1
         if self._requests > REQUESTS_MAX:
             raise BudgetExceeded(f"the run made {REQUESTS_MAX} requests to agents without coming to its end")
+
+    def rest(self, node_id: str) -> None:
+        """The node's step is not under way, or not any more."""
+        self._asked.discard(node_id)
+        if not self._asked:
+            self._still.set()
+
+    async def until_still(self) -> None:
+        """Wait until no step is under way."""
+        await self._still.wait()
 
     def reserve(self, step: Step) -> None:
         """Set the step's price aside. Raises BudgetExceeded when the task's budget does not allow it."""

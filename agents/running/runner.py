@@ -26,6 +26,7 @@ from agents.running.gates import Sleep
 from agents.running.run import Run
 from agents.running.step_saver import StepSaver
 from agents.running.steps import Steps
+from agents.stopping import Stopping
 from schemas.network import TASK, Plan
 from schemas.subjects import record_key
 
@@ -117,15 +118,20 @@ class _Performance:
 
 
 def jetstream_runner(
-    nc: Client, connector: Connector, *, dice: random.Random | None = None, patience_s: float = PATIENCE_S
+    nc: Client,
+    connector: Connector,
+    *,
+    dice: random.Random | None = None,
+    patience_s: float = PATIENCE_S,
+    stopping: Stopping | None = None,
 ) -> GraphRunner:
-    """The runner of a worker: checkpoints in JetStream, agents through ``connector``.
+    """The runner of a worker: checkpoints in JetStream, agents through ``connector``; heeds the wish to stop.
 
     A bus that stays away for more than ``patience_s`` ends runs with BusUnavailable; they resume when redelivered.
     """
     return GraphRunner(
         Graphs(lambda shape: StepSaver(nc, shape, patience_s=patience_s)),
-        Steps(connector, dice=dice),
+        Steps(connector, dice=dice, stopping=stopping),
         JetStreamSaver(nc, patience_s=patience_s),
     )
 

@@ -9,11 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agents.errors import AgentsError, BadReply, BudgetExceeded, DeadlineExceeded, StepFailed, StepTimedOut
+from agents.errors import (
+    AgentsError,
+    BadReply,
+    BudgetExceeded,
+    DeadlineExceeded,
+    StepFailed,
+    StepTimedOut,
+    WorkerStops,
+)
 from agents.ports import Connector
 from agents.running.gates import Gates, Sleep
 from agents.running.inputs import typed
 from agents.running.run import Run, Step, StepDone
+from agents.stopping import Stopping
 from schemas.base import now
 from schemas.invocation import Invocation, InvocationReply
 from schemas.network import Substitute
@@ -61,20 +70,35 @@ class Steps:
         backoff: Backoff | None = None,
         dice: random.Random | None = None,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Sleep = asyncio.sleep,
+        sleep: Sleep | None = None,
+        stopping: Stopping | None = None,
     ) -> None:
+        self._stopping = stopping or Stopping()
+        sleep = sleep or self._stopping.sleep
         self._connector = connector
         self._gates = gates or Gates(clock=clock, sleep=sleep)
         self._backoff = backoff or Backoff()
         self._dice = dice or random.Random()
         self._clock = clock
         self._sleep = sleep
+        self._stopping.wake(self._gates.wake)
 
     async def perform(self, run: Run, node_id: str) -> StepDone:
         """Do one node's step and tell its story; when its agent fails, its substitutes are asked in their order.
 
-        Raises StepFailed (of the first agent, when all fail), DeadlineExceeded, BudgetExceeded.
+        Raises StepFailed (of the first agent, when all fail), DeadlineExceeded, BudgetExceeded; WorkerStops for a step
+        that would have to be begun while the worker stops, once those beside it are done: they would be cancelled.
         """
+        try:
+            return await self._by_somebody(run, node_id)
+        except WorkerStops:
+            run.rest(node_id)
+            await run.until_still()
+            raise
+        finally:
+            run.rest(node_id)
+
+    async def _by_somebody(self, run: Run, node_id: str) -> StepDone:
         try:
             return await self._perform(run, node_id)
         except StepFailed as failure:
@@ -86,6 +110,7 @@ class Steps:
             raise
 
     async def _perform(self, run: Run, node_id: str, substitute: Substitute | None = None) -> StepDone:
+        self._stopping.heed()
         run.time_left_s()
         step = run.step(node_id, substitute)
         run.reserve(step)
@@ -93,6 +118,8 @@ class Steps:
         try:
             await run.tell(TaskEventKind.STEP_STARTED, step.facts(attempt=1))
             outputs = await self._answer(run, step, tally)
+        except WorkerStops:
+            raise  # no failure: nobody was asked, or will be asked again
         except AgentsError as error:
             outcome = _outcome(step, tally, self._clock() - started, str(error))
             run.fail(outcome)
@@ -128,6 +155,7 @@ class Steps:
         gate = self._gates.of(step.card)
         try:
             async with asyncio.timeout(run.time_left_s()) as deadline, gate.place():
+                self._stopping.heed()
                 permit = await gate.permit(min(step.card.timeouts.step_s, run.time_left_s()))
                 deadline.reschedule(None)
                 started = self._clock()
@@ -146,7 +174,7 @@ class Steps:
         return reply
 
     async def _invoke(self, run: Run, step: Step, attempt: int) -> InvocationReply:
-        run.count_request()
+        run.ask(step)
         timeout_s = min(step.card.timeouts.step_s, run.time_left_s())
         invocation = Invocation(
             step_id=step.step_id,

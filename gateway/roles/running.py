@@ -42,9 +42,10 @@ class Role(StrEnum):
 
 
 def run_role(role: Role, settings: Settings) -> None:
-    """Play the role until SIGTERM or SIGINT, then drain. A second signal ends it at once (KeyboardInterrupt).
+    """Play the role until SIGTERM or SIGINT, drain, and end the process. A second signal ends it at once.
 
-    Raises what the role raises when it cannot start: OSError and nats.errors.Error for a bus that does not answer.
+    Raises KeyboardInterrupt for that one, and what the role raises when it cannot start: OSError and nats.errors.Error
+    for a bus that does not answer.
     """
     configure_logging(role.value, settings.log_level)
     gc.set_threshold(*GC_THRESHOLDS)
@@ -54,6 +55,19 @@ def run_role(role: Role, settings: Settings) -> None:
     run: Run = importlib.import_module(f"gateway.roles.{role.value}").run
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(until_stopped(run, settings, role))
+        _leave()
+
+
+def _leave() -> None:
+    """End this process, whose work is done and stored, without waiting for threads that compute for nobody any more.
+
+    A policy that is being learned or taken over holds up an orderly exit for as long as that takes, and tearing down
+    torch and its kin takes seconds on a busy machine: past the drain, `aos up` would have to kill us.
+    """
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def until_stopped(run: Run, settings: Settings, role: Role) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from resuming_worker import EffectFile, request_for, silent
 
-from agents.errors import BusUnavailable
+from agents.errors import BusUnavailable, WorkerStops
 from agents.ports import RunOutcome
 from agents.running.runner import jetstream_runner
+from agents.stopping import Stopping
 from schemas import subjects
 
 CHAIN = ["task>a", "a>b", "b>c", "c>d"]
@@ -74,6 +75,28 @@ async def test_a_branch_that_was_done_is_not_done_again(arrows, hangs, done_befo
     assert sorted(agent.effects()) == sorted({node for arrow in arrows for node in arrow.split(">")} - {"task"})
     assert outcome.resumed_steps == len(done_before)
     assert "," in (outcome.outputs[0].text or "")
+
+
+@pytest.mark.parametrize(("arrows", "last"), [(CHAIN, "b"), (DIAMOND, "c")])
+async def test_a_worker_that_stops_keeps_the_steps_that_it_had_asked_for(arrows, last, nats_server, nc, js, tmp_path):
+    stopping = Stopping()
+
+    class Stopped(EffectFile):
+        async def invoke(self, card, invocation, timeout_s):
+            if card.id == last:
+                stopping.wish()
+            return await super().invoke(card, invocation, timeout_s)
+
+    runner = jetstream_runner(nc, Stopped(tmp_path / "effects"), stopping=stopping)
+    with pytest.raises(WorkerStops):
+        await runner.run(request_for("t1", arrows), silent)
+    agent = EffectFile(tmp_path / "effects")
+    done_before = agent.effects()
+    assert last in done_before
+    assert "d" not in done_before
+    outcome = await finish(nc, agent, arrows)
+    assert sorted(agent.effects()) == ["a", "b", "c", "d"]
+    assert outcome.resumed_steps == len(done_before)
 
 
 async def test_worker_and_server_killed_together_lose_nothing(nats_server, nc, js, tmp_path):
