@@ -7,11 +7,12 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gateway.cli.credentials import Door, admitted, influx_door, qdrant_door
+from gateway.cli.findings import Finding, Verdict
+from gateway.cli.which_bus import without_password
 from gateway.embedded.nats_server import find_binary
 from gateway.settings import Settings
 
@@ -36,25 +37,6 @@ DEBIAN_PROGRAMS = (
 )
 
 
-class Verdict(StrEnum):
-    """What a finding means."""
-
-    OK = "ok"
-    OPTIONAL = "optional"
-    WARNING = "warning"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. ``remedy`` says how to get what is missing."""
-
-    name: str
-    verdict: Verdict
-    found: str
-    remedy: str = ""
-
-
 async def examine(settings: Settings) -> list[Finding]:
     """Look at everything. Never raises for what it finds."""
     host, number = settings.http.host, settings.http.port
@@ -66,7 +48,14 @@ async def examine(settings: Settings) -> list[Finding]:
         port("http port", host, number, taken=await answers(host, number)),
     ]
     services = await asyncio.gather(*(service(name, url) for name, url in services_of(settings).items()))
+    doors = {"influxdb": influx_door(settings.influx), "qdrant": qdrant_door(settings.index)}
+    services = await asyncio.gather(*(_let_in(one, doors.get(one.name)) for one in services))
     return [*local, *services, *programs()]
+
+
+async def _let_in(reached: Finding, door: Door | None) -> Finding:
+    """Whoever takes connections may still not let us in."""
+    return await admitted(door) if door is not None and reached.verdict is Verdict.OK else reached
 
 
 def python(version: tuple[int, int, int]) -> Finding:
@@ -158,11 +147,11 @@ async def service(name: str, url: str | None) -> Finding:
         return Finding(
             name, Verdict.OPTIONAL, "not set; the embedded part is used", f"set {VARIABLES[name]} to use one"
         )
-    silent = [one for one in url.split(",") if not await _reachable(one)]
+    silent = [without_password(one) for one in url.split(",") if not await _reachable(one)]
     if silent:
         remedy = f"start it, or correct {VARIABLES[name]}; `docker-compose up {name}` runs one"
         return Finding(name, Verdict.MISSING, f"{', '.join(silent)} does not answer", remedy)
-    return Finding(name, Verdict.OK, url)
+    return Finding(name, Verdict.OK, without_password(url))
 
 
 async def _reachable(url: str) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import checkup
-from gateway.cli.checkup import Verdict
+from gateway.cli.findings import Verdict
 from gateway.embedded.nats_server import free_port
 from gateway.settings import Settings
 
