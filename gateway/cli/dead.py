@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session, views
+from gateway.cli import dead_views, session, views
 from gateway.cli.client import client
 from gateway.cli.session import Json, Tenant, Url
 
@@ -41,7 +41,7 @@ def list_dead(
 
 @app.command()
 def show(seq: Seq, as_json: Json = False, tenant: Tenant = None, url: Url = None) -> None:
-    """Show one dead letter with its reason and the original message."""
+    """Show one dead letter with its reason and the original message; --json has that whole, in base64."""
 
     async def work() -> Any:  # noqa: ANN401 - the door's JSON
         async with client(tenant, url) as gateway:
@@ -51,8 +51,8 @@ def show(seq: Seq, as_json: Json = False, tenant: Tenant = None, url: Url = None
     if as_json:
         session.print_json(letter)
         return
-    for name, value in letter.items():
-        session.print_line(f"{name:10} {value}")
+    for line in dead_views.letter_lines(letter):
+        session.print_line(line)
 
 
 @app.command()
