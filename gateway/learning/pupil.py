@@ -1,9 +1,11 @@
 """One tenant's learner, fed with records and with what people say. Called by ``school``, in a thread.
 
-The same records in the same order make the same policy: learning from scratch and step by step are one code.
+The same records in the same order make the same policy, but for rounding, in however many lots they are studied:
+learning from scratch and step by step are one code.
 """
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -46,17 +48,24 @@ class Pupil:
         self._errors: deque[float] = deque(maxlen=FORETOLD)
 
     def study(self, record: ExperienceRecord) -> None:
-        """In the order of arrival; a record that was studied already is passed over. At most about a millisecond."""
-        if record.record_id in self._known:
-            return
-        self._known[record.record_id] = None
-        if len(self._known) > RECORDS_KNOWN:
-            self._known.popitem(last=False)
-        lessons = lessons_of(record, self.dimension)
-        for lesson in lessons:
-            self._take_in(lesson, int(record.at.timestamp()))
+        """One by itself, as if alone in a lot. In a long past some milliseconds."""
+        self.study_all([record])
+
+    def study_all(self, records: Sequence[ExperienceRecord]) -> None:
+        """In the order of arrival; one that was studied already is passed over. Some 10 ms for 100 in a long past."""
+        lessons: list[Outcome] = []
+        judged: list[int] = []
+        for record in records:
+            if not self._is_news(record):
+                continue
+            taught = lessons_of(record, self.dimension)
+            second, places = int(record.at.timestamp()), range(len(lessons), len(lessons) + len(taught))
+            judged += [place for place in places if self._is_to_be_judged(second)]
+            lessons += taught
+            if taught:
+                self._note(record, len(taught))
         if lessons:
-            self._note(record, len(lessons))
+            self._take_in(lessons, judged)
 
     def heed(self, feedback: Feedback) -> None:
         """People's judgement replaces what a result looked like."""
@@ -91,15 +100,31 @@ class Pupil:
         self.learner.policy.foresee(np.stack(vectors))
         return sum(map(self._differs, open_ones, vectors)) / len(open_ones)
 
-    def _take_in(self, lesson: Outcome, second: int) -> None:
+    def _is_news(self, record: ExperienceRecord) -> bool:
+        if record.record_id in self._known:
+            return False
+        self._known[record.record_id] = None
+        if len(self._known) > RECORDS_KNOWN:
+            self._known.popitem(last=False)
+        return True
+
+    def _is_to_be_judged(self, second: int) -> bool:
         """By the record's own clock, so that the same records make the same policy however fast they are studied."""
         if second != self._second:
             self._second, self._judged = second, 0
-        if self._judged >= JUDGED_PER_S:
-            self.learner.policy.learn(lesson)
-            return
         self._judged += 1
-        self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
+        return self._judged <= JUDGED_PER_S
+
+    def _take_in(self, lessons: Sequence[Outcome], judged: Sequence[int]) -> None:
+        """Each as if by itself: whoever is judged is judged by all that came before."""
+        policy = self.learner.policy
+        policy.past.expect(np.stack([lesson.vector for lesson in lessons]), judged)
+        learned = 0
+        for place in judged:
+            policy.learn_all(lessons[learned:place])
+            lesson, learned = lessons[place], place + 1
+            self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
+        policy.learn_all(lessons[learned:])
 
     def _differs(self, record: ExperienceRecord, vector: NDArray[np.float32]) -> bool:
         ids = [candidate.agent_id for candidate in record.candidates]

@@ -71,6 +71,7 @@ class TaskGroups:
     def __init__(self) -> None:
         self.outdated = False
         self._levels: list[_Level] = []
+        self._asked: tuple[Floats, list[Floats]] | None = None
         self._found_at = 0
 
     def __bool__(self) -> bool:
@@ -92,6 +93,7 @@ class TaskGroups:
     def restore(self, centres: tuple[Floats, ...], past: PastTasks, agents: int) -> None:
         """Groups counted from the past."""
         self._levels = [_Level(each, np.zeros((2, agents, len(each)), dtype=np.float32)) for each in centres]
+        self._asked = None
         self._recount(past, agents)
 
     def resume(self, centres: tuple[Floats, ...], counts: Floats) -> None:
@@ -99,6 +101,7 @@ class TaskGroups:
         ends = np.cumsum([len(each) for each in centres])[:-1]
         tables = np.split(counts.astype(np.float32), ends, axis=2)
         self._levels = [_Level(each, table.copy()) for each, table in zip(centres, tables, strict=True)]
+        self._asked = None
 
     def find(self, past: PastTasks, agents: int, events: int) -> None:
         """Find groups when they are due: 0.3 s with 20,000 past tasks. A count made anew costs a third of that."""
@@ -113,9 +116,8 @@ class TaskGroups:
 
     def add(self, vector: Floats, agent: int, outcome: float, kept: float = 1.0) -> None:
         """One more step. ``vector`` (dimension,) unit-norm. ``kept`` of what it did before counts. About 50 µs."""
-        for level in self._levels:
+        for level, share in zip(self._levels, self._shares(vector), strict=True):
             level.know(agent + 1)
-            share = level.members(vector[None])[0]
             counts = level.table[:, agent] * kept * np.exp(-share / MEMORY)
             level.table[:, agent] = counts + np.outer((1.0 - outcome, outcome), share)
 
@@ -157,15 +159,23 @@ class TaskGroups:
         """
         chances, votes = np.full(agents, usual), np.zeros(agents)
         still = np.ones(agents) if kept is None else kept
-        for at, level in enumerate(self._levels):
+        for at, (level, share) in enumerate(zip(self._levels, self._shares(vector), strict=True)):
             level.know(agents)
-            share = level.members(vector[None])[0]
-            taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
-            failed, done = np.maximum(level.table[:, :agents] @ share - share @ share * taken, 0.0) * still
+            counts = (level.table[:, :agents] @ share).astype(np.float64)
+            if len(own.agents):
+                taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
+                counts = np.maximum(counts - share @ share * taken, 0.0)
+            failed, done = counts * still
             chances = (done + BACK_OFF * chances) / (done + failed + BACK_OFF)
             if at == 0:
                 votes = level.table[1, :agents] @ (share / (1.0 + level.table[1].sum(axis=0)))
         return GroupEvidence(chances.astype(np.float32), votes.astype(np.float32))
+
+    def _shares(self, vector: Floats) -> list[Floats]:
+        """Of each level's groups. Kept for the next question: whoever judges a task mostly adds it then."""
+        if self._asked is None or self._asked[0] is not vector:
+            self._asked = vector, [level.members(vector[None])[0] for level in self._levels]
+        return self._asked[1]
 
     def _recount(self, past: PastTasks, agents: int) -> None:
         self.outdated = False

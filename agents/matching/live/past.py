@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.live.foresight import Foresight
+from agents.matching.live.runs import Runs
+
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
@@ -87,6 +90,8 @@ class PastTasks:
         self._vectors = np.zeros((FIRST_ROWS, dimension), dtype=np.float32)
         self._agents = np.zeros(FIRST_ROWS, dtype=np.int32)
         self._outcomes = np.zeros(FIRST_ROWS, dtype=np.float32)
+        self._foresight: Foresight | None = None
+        self._runs: tuple[Near, Runs] | None = None
 
     @property
     def vectors(self) -> Floats:
@@ -110,6 +115,7 @@ class PastTasks:
         if self.count == len(self._agents):
             self._grow()
         row = self.count
+        self._grows_by(vector[None])
         self._vectors[row], self._agents[row], self._outcomes[row] = vector, agent, outcome
         self.task_ids.append(task_id)
         self.count += 1
@@ -134,6 +140,7 @@ class PastTasks:
             return
         end = self.count + len(task_ids)
         rows = slice(self.count, end)
+        self._grows_by(vectors)
         self._vectors[rows], self._agents[rows], self._outcomes[rows] = vectors, agents, outcomes
         self.task_ids += task_ids
         self.count = end
@@ -145,9 +152,21 @@ class PastTasks:
         self._outcomes[recent] = outcome
         return before
 
+    def expect(self, vectors: Floats, asked: Sequence[int]) -> None:
+        """(tasks, dimension) will be added, in this order, and those at the places ``asked`` asked about on the way.
+
+        ``near`` of these costs a tenth then, whatever was added until it is asked; what comes otherwise costs as ever.
+        """
+        last = min(self.capacity, self.count + len(vectors))
+        if last > len(self._agents):
+            self._grow(last)
+        self._vectors[self.count : last] = vectors[: last - self.count]
+        self._foresight = Foresight(vectors[list(asked)], self._vectors[:last]) if len(asked) else None
+
     def near(self, vector: Floats) -> Near:
         """The past tasks most alike. ``vector`` (dimension,) unit-norm."""
-        return self._nearest(self.vectors @ vector)
+        foreseen = self._foresight.cosines(vector, self.count) if self._foresight else None
+        return self._nearest(self.vectors @ vector if foreseen is None else foreseen)
 
     def near_all(self, vectors: Floats) -> list[Near]:
         """The same of many tasks, (tasks, dimension), together: the long past is read once for all."""
@@ -166,14 +185,16 @@ class PastTasks:
 
     def without(self, near: Near, task_id: str) -> tuple[Near, Steps]:
         """The past tasks near it that are others than this one, and its own steps."""
-        own = np.array([self.task_ids[row] == task_id for row in near.rows], dtype=bool)
+        own = np.array([self.task_ids[row] == task_id for row in near.rows.tolist()], dtype=bool)
+        if not own.any():
+            return near, NO_STEPS
         rows = near.rows[own]
         steps = Steps(self._agents[rows].astype(np.int64), self._outcomes[rows])
         return Near(near.rows[~own], near.gaps[~own], near.likest), steps
 
     def evidence(self, near: Near, kernel: Kernel, agents: int) -> Evidence:
         """Of each of so many agents, from its tasks like the new one."""
-        who, outcomes = self._agents[near.rows], self._outcomes[near.rows]
+        who, outcomes = self._runs_of(near).who, self._outcomes[near.rows]
         weights = self.weights(near, kernel)
         forgiven = np.exp2((near.rows - self.count) / FORGIVING_OUTCOMES)
         successes = np.bincount(who, weights=weights * outcomes, minlength=agents)
@@ -185,18 +206,23 @@ class PastTasks:
         if not len(near.rows):
             return np.zeros(0, dtype=np.float32)
         raw = np.exp(-kernel.sharpness * near.gaps)
-        who = self._agents[near.rows]
-        order = np.argsort(who, kind="stable")
-        ordered = who[order]
-        sums = np.cumsum(raw[order])
-        lasts = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
-        runs = np.diff(np.append(-1, lasts))
-        later = np.empty(len(raw), dtype=np.float32)
-        later[order] = np.repeat(sums[lasts], runs) - sums
-        aged: Floats = raw * np.exp(-later / kernel.memory)
+        aged: Floats = raw * np.exp(-self._runs_of(near).later(raw) / kernel.memory)
         return aged
 
+    def _runs_of(self, near: Near) -> Runs:
+        """Kept for the next question, which mostly is about the same tasks by another kernel."""
+        if self._runs is None or self._runs[0] is not near:
+            self._runs = near, Runs(self._agents[near.rows])
+        return self._runs[1]
+
+    def _grows_by(self, vectors: NDArray[Any]) -> None:
+        """Before rows are added: what was foreseen holds if they are the ones that lie there already."""
+        rows = slice(self.count, self.count + len(vectors))
+        if self._foresight is not None and not np.array_equal(self._vectors[rows], vectors):
+            self._foresight = None
+
     def _drop_oldest(self, rows: int) -> None:
+        self._foresight = self._runs = None
         for array in (self._vectors, self._agents, self._outcomes):
             array[: self.count - rows] = array[rows : self.count].copy()
         del self.task_ids[:rows]

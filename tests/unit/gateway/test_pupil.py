@@ -4,6 +4,7 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from gateway.learning.pupil import JUDGED_PER_S, Pupil
 from schemas.candidate import Candidate
@@ -78,3 +79,44 @@ def test_a_version_says_how_many_recent_choices_it_would_make_otherwise():
     pupil = studied(records)
     pupil.learner.fit()
     assert pupil.changed_choices() == 0.1
+
+
+def various(count: int) -> list[ExperienceRecord]:
+    """Three seconds of tasks of many kinds, 8 agents among whom one in four is good at each."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number in range(count):
+        vector = rng.normal(0, 0.3, DIMENSION).astype(np.float32)
+        vector[number % DIMENSION] += 1.0
+        unit = (vector / np.linalg.norm(vector)).astype("<f4")
+        agent = int(rng.integers(8))
+        update = {
+            "vector": base64.b64encode(unit.tobytes()).decode(),
+            "chosen": (f"a{agent}",),
+            "success": bool(rng.random() < (0.9 if agent % 4 == number % 4 else 0.2)),
+        }
+        found.append(record(number, NOON + timedelta(seconds=3 * number / count)).model_copy(update=update))
+    return found
+
+
+@pytest.mark.parametrize("lot", [7, 128, 900])
+def test_in_lots_or_one_by_one_the_same_is_learned(lot):
+    records = various(900)
+    alone, together = studied(records), Pupil(DIMENSION, "encoder")
+    for start in range(0, len(records), lot):
+        together.study_all(records[start : start + lot])
+    assert (together.records, together.new) == (alone.records, alone.new) == (900, 900)
+    assert rows(together) == rows(alone) == 3 * JUDGED_PER_S
+    np.testing.assert_allclose(list(together._errors), list(alone._errors), atol=1e-4)
+    np.testing.assert_allclose(together.learner.fit(), alone.learner.fit(), atol=1e-3)
+    ours, theirs = together.learner.policy, alone.learner.policy
+    assert ours.past.task_ids == theirs.past.task_ids
+    assert ours.past.vectors.tolist() == theirs.past.vectors.tolist()
+    np.testing.assert_allclose(ours.standings.table, theirs.standings.table, atol=1e-5)
+    np.testing.assert_allclose(ours.groups.counts, theirs.groups.counts, atol=1e-3)
+
+
+def test_a_record_that_comes_twice_in_one_lot_counts_once():
+    pupil = Pupil(DIMENSION, "encoder")
+    pupil.study_all([record(1, NOON), record(2, NOON), record(1, NOON)])
+    assert pupil.records == 2

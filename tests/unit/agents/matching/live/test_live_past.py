@@ -79,3 +79,14 @@ def test_what_people_say_replaces_what_a_result_looked_like():
     assert past.correct("t0", 0.0) == [(0, 1.0)]
     assert past.outcomes.tolist() == [0.0, 1.0]
     assert past.correct("nobody knows it", 0.0) == []
+
+
+def test_kept_answers_follow_what_is_corrected_and_what_comes_later():
+    past = past_of((0, 0, 1.0), (0, 1, 0.0), (0, 0, 1.0))
+    near = past.near(direction(0))
+    assert past.evidence(near, KERNEL, 2).failures[0] == 0.0
+    past.correct("t2", 0.0)
+    assert past.evidence(near, KERNEL, 2).failures[0] > 0.5
+    for number in range(5):
+        past.add(f"later{number}", direction(0), 1, 1.0)
+    assert past.evidence(past.near(direction(0)), KERNEL, 2).successes[1] > 2.0

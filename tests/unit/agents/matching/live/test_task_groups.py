@@ -143,3 +143,17 @@ def test_many_steps_at_once_count_as_one_by_one():
     assert np.allclose(at_once.counts, one_by_one.counts, atol=1e-4)
     at_once.add_all(vectors[:0], agents[:0], outcomes[:0], KINDS + 2)
     assert np.allclose(at_once.counts, one_by_one.counts, atol=1e-4)
+
+
+def test_the_same_task_is_judged_by_new_groups_once_there_are_any():
+    rng = np.random.default_rng(3)
+    vector, groups = task(0, rng), TaskGroups()
+    assert groups.evidence(vector, KINDS, USUAL).chances.tolist() == [USUAL] * KINDS
+    past = past_of(2 * FIRST_AT, rng)
+    groups.find(past, KINDS, past.count)
+    fresh = found(past).evidence(vector.copy(), KINDS, USUAL)
+    assert groups.evidence(vector, KINDS, USUAL).chances.tolist() == fresh.chances.tolist()
+    assert fresh.chances[0] > 0.7
+    again = TaskGroups()
+    again.resume(groups.centres, groups.counts)
+    assert again.evidence(vector, KINDS, USUAL).chances.tolist() == fresh.chances.tolist()
