@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 DURABLE = "experience-recorder"
 BATCH = 500
 LINGER_S = 0.02
-BUSY_LINGER_S = 0.25
+BUSY_LINGER_S = 0.5
 BUSY_MESSAGES = 4
 """When so many came together the next ones may wait longer: a write and its fsync for each few tasks slow them all."""
 POLL_S = 0.5

@@ -81,10 +81,13 @@ class Recorder:
             await store(items)
         except ExperienceRefused as refusal:
             if len(items) == 1:
-                return {id(items[0]): Verdict(Fate.REFUSED, str(refusal), items[0].task_id)}
-            # The store takes all or none: find the one it will not have.
-            alone = [await self._keep(store, [item]) for item in items]
-            return {identity: verdict for verdicts in alone for identity, verdict in verdicts.items()}
+                return {id(items[0]): _refused(items[0], refusal)}
+            # The store takes all or none: those that no store would take are told by looking, others by trying.
+            refused = {id(item): _refused(item, why) for item in items if (why := _never_kept(item))}
+            rest = [item for item in items if id(item) not in refused]
+            for lot in [rest] if refused else [[item] for item in rest]:
+                refused |= await self._keep(store, lot)
+            return refused
         return {}
 
 
@@ -100,19 +103,28 @@ def read(arrival: Arrival, moment: datetime, max_ahead_s: float) -> ExperienceRe
     try:
         check(item, tenant_of(arrival.subject), moment, max_ahead_s)
     except ExperienceRefused as refusal:
-        return Verdict(Fate.REFUSED, str(refusal), item.task_id)
+        return _refused(item, refusal)
     return item
 
 
 def check(item: ExperienceRecord | Feedback, tenant: str, moment: datetime, max_ahead_s: float) -> None:
-    """Raises ExperienceRefused for what must not be kept."""
+    """Raises ExperienceRefused for what is another tenant's, or of an impossible time. The store looks at the rest."""
     if item.tenant != tenant:
         raise ExperienceRefused(f"it says tenant {item.tenant!r} but came over the subject of tenant {tenant!r}")
     check_clock(item.at, moment, max_ahead_s)
-    if isinstance(item, Feedback):
-        check_feedback(item)
-    else:
-        check_record(item)
+
+
+def _never_kept(item: ExperienceRecord | Feedback) -> ExperienceRefused | None:
+    """Why no store would take it. Every store looks as it writes, so that this is asked of refused lots only."""
+    try:
+        check_feedback(item) if isinstance(item, Feedback) else check_record(item)
+    except ExperienceRefused as refusal:
+        return refusal
+    return None
+
+
+def _refused(item: ExperienceRecord | Feedback, refusal: ExperienceRefused) -> Verdict:
+    return Verdict(Fate.REFUSED, str(refusal), item.task_id)
 
 
 def _task_in(payload: bytes) -> str:

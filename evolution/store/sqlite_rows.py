@@ -35,6 +35,11 @@ TENANTS = """WITH RECURSIVE found (tenant) AS (
 """Leaps through the index from tenant to tenant."""
 LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM experience"
 
+COLUMNS = "e.record, e.vector, e.at_us, e.seq"
+"""What ``read`` reads."""
+KEYS = "e.at_us, e.seq, e.tenant, e.record_id"
+"""What tells one row from all others."""
+
 _CHOSEN = "? IN (SELECT value FROM json_each(e.chosen))"
 _OF_AGENT = "chosen_agent c JOIN experience e ON (e.tenant, e.at_us, e.seq) = (c.tenant, c.at_us, c.seq)"
 
@@ -45,13 +50,19 @@ Select = tuple[str, Row]
 
 def record_row(record: ExperienceRecord, guard: Guard = OPEN) -> Row:
     """The values of INSERT_RECORD. Raises ExperienceRefused when the record could not be read back, KeysUnusable."""
+    return sealed_row(record, guard)[1]
+
+
+def sealed_row(record: ExperienceRecord, guard: Guard) -> tuple[ExperienceRecord, Row]:
+    """The same, with the record as it is stored."""
     vector = check_record(record)
     try:
-        body = guard.sealed(record).model_dump_json(exclude={"vector"})
+        sealed = guard.sealed(record)
+        body = sealed.model_dump_json(exclude={"vector"})
         body.encode()
     except (PydanticSerializationError, UnicodeEncodeError) as error:
         raise ExperienceRefused(f"record {record.record_id} cannot be written as JSON: {error}") from error
-    return (
+    return sealed, (
         record.tenant,
         record.record_id,
         record.task_id,
@@ -123,9 +134,9 @@ def oldest_after(query: ExperienceQuery, after: tuple[int, int], limit: int) -> 
     return _select(query, (test,), after, _order(query, "ASC"), limit)
 
 
-def stored_after(query: ExperienceQuery, seq: int, limit: int) -> Select:
+def stored_after(query: ExperienceQuery, seq: int, limit: int, columns: str = COLUMNS) -> Select:
     """The query's records stored after that sequence number, in order of storing; ``until`` does not apply."""
-    return _select(replace(query, until=None), ("e.seq > ?",), (seq,), "e.seq", limit)
+    return _select(replace(query, until=None), ("e.seq > ?",), (seq,), "e.seq", limit, columns)
 
 
 def _key(query: ExperienceQuery) -> str:
@@ -142,7 +153,7 @@ def _order(query: ExperienceQuery, direction: str) -> str:
     return f"{_at(query)} {direction}, {_key(query)}.seq {direction}"
 
 
-def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: int) -> Select:
+def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: int, columns: str = COLUMNS) -> Select:
     key = _key(query)
     source = "experience e" if key == "e" else _OF_AGENT
     restrictions = [
@@ -156,5 +167,5 @@ def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: 
     asked = [(test, value) for test, value in restrictions if value is not None]
     where = " AND ".join([*tests, *(test for test, _ in asked)]) or "1"
     # Only constants of this function are joined here; every value travels as a parameter.
-    sql = f"SELECT e.record, e.vector, e.at_us, e.seq FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
+    sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
     return sql, (*values, *(value for _, value in asked), limit)

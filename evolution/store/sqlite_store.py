@@ -10,16 +10,20 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
-from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
+from evolution.errors import ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
 from evolution.privacy.guard import OPEN, Guard
 from evolution.store import sqlite_rows, sqlite_schema
 from evolution.store.group_commit import GroupCommit
+from evolution.store.latest import Latest
 from evolution.store.sqlite_advice import advice
+from evolution.store.sqlite_writing import Inserted, Item, insert, prepare
 from schemas.experience import ExperienceRecord, Feedback
 
 READERS = 4
@@ -27,7 +31,6 @@ TAIL_BATCH_ROWS = 500
 TAIL_IDLE_MIN_S = 0.01
 TAIL_IDLE_MAX_S = 0.25
 
-Item = ExperienceRecord | Feedback
 Result = TypeVar("Result")
 
 
@@ -52,6 +55,7 @@ class SqliteExperienceStore:
         self._read_threads = ThreadPoolExecutor(READERS, "experience-reader")
         self._commits: GroupCommit[Item] = GroupCommit(self._write_groups)
         self._stored = asyncio.Event()
+        self._latest = Latest()
 
     async def record(self, records: Sequence[ExperienceRecord]) -> int:
         """Durable when it returns."""
@@ -88,10 +92,15 @@ class SqliteExperienceStore:
             for row in reversed(await self._read_records(*sqlite_rows.newest_until(query, last, latest))):
                 if row.record:
                     yield row.record
+        with self._latest.followed():
+            async for record in self._stored_after(query, last):
+                yield record
+
+    async def _stored_after(self, query: ExperienceQuery, last: int) -> AsyncIterator[ExperienceRecord]:
         idle_s = TAIL_IDLE_MIN_S
         while True:
             stored = self._stored
-            rows = await self._read_records(*sqlite_rows.stored_after(query, last, TAIL_BATCH_ROWS))
+            rows = await self._in_reader(partial(self._following, query, last))
             for row in rows:
                 if row.record:
                     yield row.record
@@ -101,6 +110,18 @@ class SqliteExperienceStore:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stored.wait(), idle_s)
             idle_s = min(2 * idle_s, TAIL_IDLE_MAX_S)
+
+    def _following(self, query: ExperienceQuery, last: int) -> list[sqlite_rows.Read]:
+        """The next rows: those that this process stored a moment ago are not read again, only that they are there."""
+        keys = self._fetch(*sqlite_rows.stored_after(query, last, TAIL_BATCH_ROWS, sqlite_rows.KEYS))
+        records = self._latest.of([(seq, tenant, record_id) for _, seq, tenant, record_id in keys])
+        if records is None:
+            return self._records(*sqlite_rows.stored_after(query, last, TAIL_BATCH_ROWS))
+        stored = zip(records, keys, strict=True)
+        return [sqlite_rows.Read(self._guard.opened(record), at_us, seq) for record, (at_us, seq, *_) in stored]
+
+    def _records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
+        return [sqlite_rows.read(row, self._guard) for row in self._fetch(sql, values)]
 
     async def count(self, tenant: str | None = None) -> int:
         """Counts an index, not the rows."""
@@ -133,19 +154,21 @@ class SqliteExperienceStore:
 
     def _write(self, groups: list[Sequence[Item]]) -> Sequence[int | Exception]:
         """One transaction for all groups. A group that holds an impossible record fails alone, before it begins."""
-        prepared = [_prepare(group, self._guard) for group in groups]
+        prepared = [prepare(group, self._guard) for group in groups]
         with self._reported():
             connection = self._open_writer()
             try:
                 connection.execute("BEGIN IMMEDIATE")
-                answers = [_insert(connection, p) if isinstance(p, list) else p for p in prepared]
+                answers = [insert(connection, p) if isinstance(p, list) else p for p in prepared]
                 connection.execute("COMMIT")
             except sqlite3.Error:
                 # The connection starts afresh next time: after a full disk or a replaced file its state is unknown.
                 self._writer = None
                 connection.close()
                 raise
-        return answers
+        inserted = [answer for answer in answers if isinstance(answer, Inserted)]
+        self._latest.keep(chain.from_iterable(one.records for one in inserted))
+        return [answer.new if isinstance(answer, Inserted) else answer for answer in answers]
 
     def _open_writer(self) -> sqlite3.Connection:
         if self._writer is None:
@@ -158,10 +181,10 @@ class SqliteExperienceStore:
         return int(last)
 
     async def _read_records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
-        return await self._in_reader(lambda: [sqlite_rows.read(row, self._guard) for row in self._fetch(sql, values)])
+        return await self._in_reader(partial(self._records, sql, values))
 
     async def _read(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Row]:
-        return await self._in_reader(lambda: self._fetch(sql, values))
+        return await self._in_reader(partial(self._fetch, sql, values))
 
     async def _in_reader(self, call: Callable[[], Result]) -> Result:
         loop = asyncio.get_running_loop()
@@ -206,34 +229,3 @@ class SqliteExperienceStore:
             raise ExperienceStoreUnavailable(f"experience store {self._path}: {advice(error)}") from error
         except OSError as error:
             raise ExperienceStoreUnavailable(f"experience store {self._path} cannot be opened: {error}") from error
-
-
-def _prepare(items: Sequence[Item], guard: Guard) -> "list[_Prepared] | ExperienceRefused":
-    try:
-        return [_prepared(item, guard) for item in items]
-    except ExperienceRefused as refusal:
-        return refusal
-
-
-_Prepared = tuple[sqlite_rows.Row, tuple[str, ...] | None]
-"""A row, and the agents it is found by; None instead of agents marks feedback."""
-
-
-def _prepared(item: Item, guard: Guard) -> _Prepared:
-    if isinstance(item, Feedback):
-        return sqlite_rows.feedback_row(item, guard), None
-    return sqlite_rows.record_row(item, guard), tuple(sorted(set(item.chosen)))
-
-
-def _insert(connection: sqlite3.Connection, prepared: list[_Prepared]) -> int:
-    new = 0
-    for row, agents in prepared:
-        if agents is None:
-            new += connection.execute(sqlite_rows.INSERT_FEEDBACK, row).rowcount
-            continue
-        cursor = connection.execute(sqlite_rows.INSERT_RECORD, row)
-        if cursor.rowcount:
-            new += 1
-            tenant, at_us, seq = row[0], row[3], cursor.lastrowid
-            connection.executemany(sqlite_rows.INSERT_CHOSEN, [(tenant, agent, at_us, seq) for agent in agents])
-    return new

@@ -130,3 +130,26 @@ async def test_a_record_of_agents_that_nobody_knows_is_experience_too():
     record = a_record(chosen=("agent-that-was-removed",))
     assert await recorder(store).record([arrival(record)]) == (KEPT,)
     assert await store.find(ExperienceQuery(agent_id="agent-that-was-removed")) == [record]
+
+
+class Counting(MemoryExperienceStore):
+    """Says how many lots it was given."""
+
+    lots = 0
+
+    async def record(self, records):
+        self.lots += 1
+        return await super().record(records)
+
+
+async def test_of_many_records_those_that_no_store_would_take_are_left_out_at_one_go():
+    store = Counting()
+    odd = a_record("odd").model_copy(update={"vector": "not base64!"})
+    empty = a_record("empty").model_copy(update={"vector": "AAA="})
+    arrivals = [arrival(one) for one in (a_record("a"), odd, a_record("b"), empty, a_record("c"))]
+    verdicts = await recorder(store).record(arrivals)
+    assert [verdict.fate for verdict in verdicts] == [Fate.KEPT, Fate.REFUSED, Fate.KEPT, Fate.REFUSED, Fate.KEPT]
+    assert "vector of record odd is not base64" in verdicts[1].reason
+    assert verdicts[3].task_id == "empty"
+    assert await store.count() == 3
+    assert store.lots == 2
