@@ -1,13 +1,13 @@
 """Hears what became of tasks, from every worker, and hands it to whatever learns from it between two versions.
 
 The records themselves are the evolution role's; here they are only heard in passing, so that losing one loses nothing
-but a little precision. Each is decoded once, and handed on in lots: what is remembered of matches and plans stays
-valid in between, so that a warm one stays warm.
+but a little precision. Each is decoded once, if this worker did not write it itself, and handed on in lots: what is
+remembered of matches and plans stays valid in between, so that a warm one stays warm.
 """
 
 import asyncio
 import logging
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from nats.aio.client import Client
@@ -25,6 +25,8 @@ HAND_ON_EVERY_S = 0.5
 AT_ONCE = 32
 """The event loop is free again after so many, some milliseconds."""
 HELD_MAX = 4_096
+OWN_MAX = 256
+"""Records on their way to the bus and back."""
 
 Learn = Callable[[Sequence[ExperienceRecord]], None]
 
@@ -37,6 +39,7 @@ class OutcomeFeed:
         self._learners = learners
         self._hand_on_every_s = hand_on_every_s
         self._heard: deque[ExperienceRecord] = deque(maxlen=HELD_MAX)
+        self._own: OrderedDict[bytes, ExperienceRecord] = OrderedDict()
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -51,9 +54,16 @@ class OutcomeFeed:
             await self._subscription.unsubscribe()
         await ended(*self._tasks)
 
+    def wrote(self, payload: bytes, record: ExperienceRecord) -> None:
+        """What this worker is about to publish: when the bus brings it, it need not be decoded."""
+        self._own[payload] = record
+        if len(self._own) > OWN_MAX:
+            self._own.popitem(last=False)
+
     async def _hear(self, message: Msg) -> None:
         try:
-            self._heard.append(ExperienceRecord.model_validate_json(message.data))
+            record = self._own.pop(message.data, None) or ExperienceRecord.model_validate_json(message.data)
+            self._heard.append(record)
         except ValidationError as error:
             logger.warning("an experience does not read as one and teaches nothing: %s", error)
 

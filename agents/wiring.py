@@ -98,6 +98,7 @@ async def build_worker(
     planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning, policies.state)
     rules = RuleBook(js)
     planner = PatientPlanner(RuledPlanner(planning.planner, rules), fleet)
+    outcomes = OutcomeFeed(nc, (policies.learn, planning.learn))
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
     teller, controls, stopping = Teller(nc, worker_id), Controls(nc), Stopping()
     traveller = Traveller(
@@ -113,6 +114,7 @@ async def build_worker(
             blobs,
             record_experience=options.record_experience,
             keep_submissions=options.keep_submissions,
+            wrote=outcomes.wrote,
         ),
         teller=teller,
         controls=controls,
@@ -128,7 +130,7 @@ async def build_worker(
         rules,
         policies,
         planning,
-        OutcomeFeed(nc, (policies.learn, planning.learn)),
+        outcomes,
         BusServices(nats_url, Answers(perceiver, planner, matcher, fleet, policies.problem)),
     )
     return Worker(lanes, controls, services, stopping, options.drain_s)

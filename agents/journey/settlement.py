@@ -8,6 +8,7 @@ it again without doing it again.
 
 import asyncio
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,9 @@ from tensor_layer.ports import Blobs, Perceived
 
 _INSTRUCTION_CHARACTERS = 2_000
 _INLINE_PART_BYTES = 16 * 1024
+
+Wrote = Callable[[bytes, ExperienceRecord], None]
+"""Told of each experience, and how it is written, before it is published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Settlement:
         *,
         record_experience: bool = True,
         keep_submissions: bool = True,
+        wrote: Wrote = lambda _payload, _record: None,
     ) -> None:
         self._js = js
         self._records = records
@@ -76,6 +81,7 @@ class Settlement:
         self._blobs = blobs
         self._record_experience = record_experience
         self._keep_submissions = keep_submissions
+        self._wrote = wrote
 
     async def settle(self, held: Held, task: TaskSubmitted, perceived: Perceived | None, ending: Ending) -> TaskRecord:
         """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged."""
@@ -104,7 +110,9 @@ class Settlement:
     def _experience(self, record: TaskRecord, task: TaskSubmitted, perceived: Perceived | None) -> tuple[_Word, ...]:
         if not self._record_experience:
             return ()
-        payload = experience_of(record, task, perceived).model_dump_json().encode()
+        experience = experience_of(record, task, perceived)
+        payload = experience.model_dump_json().encode()
+        self._wrote(payload, experience)
         return (_Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}"),)
 
     def _last_event(self, record: TaskRecord) -> _Word:

@@ -60,3 +60,21 @@ async def test_after_its_end_nothing_is_heard(nc, js):
     await js.publish(subjects.experience("default"), record(0).model_dump_json().encode())
     await nc.flush()
     assert learner.heard == []
+
+
+async def test_what_this_worker_wrote_itself_is_heard_when_the_bus_brings_it_and_not_decoded_again(nc, js):
+    learner = Learner(3)
+    feed = OutcomeFeed(nc, (learner.learn,), hand_on_every_s=0.05)
+    await feed.start()
+    mine, unsent, theirs = record(0), record(1), record(2)
+    payload = mine.model_dump_json().encode()
+    feed.wrote(payload, mine)
+    feed.wrote(unsent.model_dump_json().encode(), unsent)
+    for sent in (theirs.model_dump_json().encode(), payload, payload):
+        await js.publish(subjects.experience("default"), sent)
+    async with asyncio.timeout(WITHIN_S):
+        await learner.full.wait()
+    await feed.stop()
+    assert learner.heard == [theirs, mine, mine]
+    assert learner.heard[1] is mine
+    assert learner.heard[2] is not mine
