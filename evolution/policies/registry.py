@@ -187,8 +187,10 @@ class PolicyRegistry:
         tenant, before = state.tenant, active_name(state)
         snapshot = await self.snapshot(tenant, policy)
         candidate = remembered(await self._choices(snapshot))
-        names = dict.fromkeys((before, *_measured_beside(state, policy)))
-        known = {name: remembered(await self._policy_or_built_in(tenant, name)) for name in names}
+        known = {policy: candidate}  # the one in force may be the very policy: it is asked once
+        for name in (before, *_measured_beside(state, policy)):
+            if name not in known:
+                known[name] = remembered(await self._policy_or_built_in(tenant, name))
         others = {name: known[name] for name in _measured_beside(state, policy)}
         records, lineage = await self._recent(tenant), snapshot.lineage if snapshot else None
         training = await self._window(tenant, lineage.since, lineage.until) if lineage and lineage.records else None

@@ -82,6 +82,8 @@ def remembering(snapshot: PolicySnapshot, parts: dict[str, bytes]) -> Policy:
         live = loaded.get(len(vector))
         if live is None:
             return nearest(record)
+        if len(record.candidates) == 1:
+            return [1.0]
         found = _chances(live, record, vector)
         best = max(range(len(found)), key=lambda at: (found[at], record.candidates[at].scores.get(DENSE, 0.0)))
         return [float(place == best) for place in range(len(found))]

@@ -79,3 +79,15 @@ async def test_a_task_without_a_vector_goes_to_the_nearest_skill(blobs):
     unseen = week[0].model_copy(update={"vector": None})
     best = max(unseen.candidates, key=lambda candidate: candidate.score).agent_id
     assert AGENTS[list(policy(unseen)).index(1.0)] == best
+
+
+async def test_where_there_is_one_candidate_there_is_no_choice_but_damage_is_said_all_the_same(blobs):
+    week = a_week(30)
+    snapshot = await stored(taught(week), blobs)
+    alone = week[0].model_copy(update={"candidates": week[0].candidates[:1]})
+    assert list((await WorkerChoices(blobs)(snapshot))(alone)) == [1.0]
+    vectors = next(name for name in snapshot.artefacts if name.startswith("past-vectors"))
+    wrong = (await blobs.put_bytes(b"no array")).digest
+    damaged = snapshot.model_copy(update={"artefacts": snapshot.artefacts | {vectors: wrong}})
+    with pytest.raises(PolicyDamaged, match="damaged"):
+        (await WorkerChoices(blobs)(damaged))(alone)

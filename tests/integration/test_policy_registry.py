@@ -16,11 +16,12 @@ from evolution.errors import (
     PolicyRefused,
     ReviewNeeded,
 )
-from evolution.policies.bucket import BUILT_IN
+from evolution.policies.bucket import BUILT_IN, PolicyBucket
 from evolution.policies.changes import Who
 from evolution.policies.registry import PolicyRegistry
 from evolution.store.memory_store import MemoryExperienceStore
 from gateway.policy_desk import registry_over
+from gateway.replay.choices import WorkerChoices
 from schemas import subjects
 from schemas.base import now
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
@@ -281,3 +282,22 @@ async def test_an_absent_bus_is_said_in_words(nc, js, registry):
         await registry.bucket.state("default")
     with pytest.raises(PolicyBucketUnavailable, match="cannot list the policies"):
         await registry.bucket.names("default")
+
+
+async def test_looking_at_what_is_in_force_loads_each_version_once(js, store):
+    loaded = []
+    choices = WorkerChoices()
+
+    async def counted(snapshot):
+        loaded.append(snapshot.policy if snapshot else BUILT_IN)
+        return await choices(snapshot)
+
+    registry = PolicyRegistry(PolicyBucket(js), store, counted)
+    await put(registry, a_policy())
+    await registry.promote("default", "learned-1", ME, reviewed=True)
+    await store.record([a_decision(number) for number in range(20)])
+    loaded.clear()
+    review = await registry.review("default", "learned-1")
+    assert sorted(loaded) == sorted([BUILT_IN, "learned-1"])
+    [size] = [finding for finding in review.findings if finding.guard == "size of change"]
+    assert size.value == 0.0
