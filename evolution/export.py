@@ -1,7 +1,8 @@
 """Writes experience to a file for notebooks: Parquet, CSV, Arrow or JSON lines. Called by `aos experience export`.
 
 Rows are flat: one column for each thing worth a group-by, the task vector as a list of float32, and the whole record
-as JSON in the last column, so that nothing is lost. The file appears only once it is whole.
+as JSON in the column ``record``, so that nothing is lost, and then what was said of the task. The file appears only
+once it is whole.
 """
 
 import asyncio
@@ -19,8 +20,9 @@ import pyarrow.ipc
 import pyarrow.parquet
 
 from evolution.errors import ExportFailed
+from evolution.export_feedback import COLUMNS, UNKNOWN, columns_of, said_of
 from evolution.ports import ExperienceQuery, ExperienceStore
-from schemas.experience import ExperienceRecord
+from schemas.experience import ExperienceRecord, Feedback
 
 BATCH_ROWS = 2000
 
@@ -50,6 +52,7 @@ SCHEMA = pa.schema(
         ("instruction", pa.string()),
         ("vector", pa.list_(pa.float32())),
         ("record", pa.string()),
+        *COLUMNS,
     ]
 )
 
@@ -63,8 +66,12 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
+Said = Sequence[Sequence[Feedback]] | None
+"""What was said of each record's task; None when that was not asked for."""
+
+
 class _Sink(Protocol):
-    def write(self, records: Sequence[ExperienceRecord]) -> None: ...
+    def write(self, records: Sequence[ExperienceRecord], said: Said) -> None: ...
 
     def close(self) -> None: ...
 
@@ -76,9 +83,11 @@ async def export(
     kind: ExportFormat,
     *,
     batch_rows: int = BATCH_ROWS,
+    feedback: bool = True,
 ) -> int:
     """Write every record of the query (``limit`` aside), oldest first, and answer how many.
 
+    With ``feedback`` each task is also asked for what was said of it (not for JSON lines, which are the records alone).
     Memory stays that of one batch. Raises ExportFailed when the file cannot be written, ExperienceStoreUnavailable.
     """
     # A link keeps pointing where it did, and a device or a pipe is written to, never replaced.
@@ -86,7 +95,7 @@ async def export(
     through = target.exists() and not target.is_file()
     partial = target if through else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        count = await _write(store, query, partial, kind, batch_rows)
+        count = await _write(store, query, partial, kind, batch_rows, feedback and kind is not ExportFormat.JSONL)
         if not through:
             await asyncio.to_thread(partial.replace, target)
     except OSError as error:
@@ -97,21 +106,29 @@ async def export(
     return count
 
 
-async def _write(store: ExperienceStore, query: ExperienceQuery, path: Path, kind: ExportFormat, rows: int) -> int:
+async def _write(
+    store: ExperienceStore, query: ExperienceQuery, path: Path, kind: ExportFormat, rows: int, feedback: bool
+) -> int:
     sink = await asyncio.to_thread(_SINKS[kind], path)
     count = 0
     try:
         async for records in store.scan(query, rows):
-            await asyncio.to_thread(sink.write, records)
+            said = await said_of(store, records) if feedback else None
+            await asyncio.to_thread(sink.write, records, said)
             count += len(records)
     finally:
         await asyncio.to_thread(sink.close)
     return count
 
 
-def to_batch(records: Sequence[ExperienceRecord]) -> pa.RecordBatch:
+def to_batch(records: Sequence[ExperienceRecord], said: Said = None) -> pa.RecordBatch:
     """Records as one Arrow batch of SCHEMA."""
-    return pa.RecordBatch.from_pylist([_flat(record) for record in records], schema=SCHEMA)
+    return pa.RecordBatch.from_pylist(_rows(records, said), schema=SCHEMA)
+
+
+def _rows(records: Sequence[ExperienceRecord], said: Said) -> list[dict[str, Any]]:
+    feedback = [UNKNOWN] * len(records) if said is None else map(columns_of, said)
+    return [_flat(record) | columns for record, columns in zip(records, feedback, strict=True)]
 
 
 def _flat(record: ExperienceRecord) -> dict[str, Any]:
@@ -140,8 +157,8 @@ class _ArrowSink:
     def __init__(self, open_writer: Callable[[Path], Any], path: Path) -> None:
         self._writer = open_writer(path)
 
-    def write(self, records: Sequence[ExperienceRecord]) -> None:
-        self._writer.write_batch(to_batch(records))
+    def write(self, records: Sequence[ExperienceRecord], said: Said) -> None:
+        self._writer.write_batch(to_batch(records, said))
 
     def close(self) -> None:
         self._writer.close()
@@ -155,10 +172,9 @@ class _CsvSink:
         self._schema = pa.schema(fields)
         self._writer = pyarrow.csv.CSVWriter(str(path), self._schema)
 
-    def write(self, records: Sequence[ExperienceRecord]) -> None:
+    def write(self, records: Sequence[ExperienceRecord], said: Said) -> None:
         rows = []
-        for record in records:
-            row = _flat(record)
+        for record, row in zip(records, _rows(records, said), strict=True):
             for name in ("chosen", "candidates", "probabilities", "modalities"):
                 row[name] = " ".join(map(str, row[name]))
             rows.append({**row, "vector": record.vector})
@@ -174,7 +190,7 @@ class _LinesSink:
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
 
-    def write(self, records: Sequence[ExperienceRecord]) -> None:
+    def write(self, records: Sequence[ExperienceRecord], said: Said) -> None:
         self._file.writelines(record.model_dump_json().encode() + b"\n" for record in records)
 
     def close(self) -> None:

@@ -32,6 +32,9 @@ def export(
     agent: Agent = None,
     window: AnyWindow = None,
     all_tenants: AllTenants = False,
+    feedback: Annotated[
+        bool, typer.Option("--feedback/--no-feedback", help="Columns of what was said of each task; not in --jsonl.")
+    ] = True,
     as_json: Json = False,
     tenant: Tenant = None,
 ) -> None:
@@ -49,7 +52,7 @@ def export(
 
     async def work() -> int:
         async with stored(settings) as store:
-            return await export_records(store, query, target, kind)
+            return await export_records(store, query, target, kind, feedback=feedback)
 
     count = session.run(work())
     if as_json:

@@ -1,7 +1,10 @@
 """Experience leaves the store whole, in every format, and a broken export leaves no file."""
 
+import json
 import os
 import stat
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +17,8 @@ from evolution.errors import ExportFailed
 from evolution.export import SCHEMA, ExportFormat, export
 from evolution.ports import ExperienceQuery
 from evolution.store.memory_store import MemoryExperienceStore
-from schemas.experience import ExperienceRecord
+from evolution.store.sqlite_store import SqliteExperienceStore
+from schemas.experience import ExperienceRecord, Feedback
 from tests.unit.evolution.experience_records import a_failure, a_record, encoded
 
 
@@ -68,6 +72,53 @@ async def test_json_lines_are_the_records_themselves(store, tmp_path):
     await export(store, ExperienceQuery(), path, ExportFormat.JSONL, batch_rows=2)
     read = [ExperienceRecord.model_validate_json(line) for line in path.read_text().splitlines()]
     assert read == list(reversed(await store.find(ExperienceQuery())))
+
+
+@pytest.fixture
+async def spoken_of(tmp_path: Path) -> AsyncIterator[SqliteExperienceStore]:
+    """A real store: of t0 much was said, of t1 a word without a score, of t2 nothing; and t0 of another tenant."""
+    store = SqliteExperienceStore(tmp_path / "spoken.db")
+    early = Feedback(feedback_id="early", task_id="t0", at=datetime(2026, 1, 1, tzinfo=UTC), score=0.2, thumbs_up=False)
+    await store.add_feedback([early])  # before its record
+    await store.record(
+        [*(a_record(f"t{i}", minutes=i) for i in range(3)), a_record("t0", record_id="o0", tenant="other")]
+    )
+    late = Feedback(feedback_id="late", task_id="t0", at=early.at + timedelta(days=30), score=0.9, comment='so, "good"')
+    wordy = Feedback(feedback_id="wordy", task_id="t1", comment="well\nwell")
+    strange = Feedback(feedback_id="strange", task_id="t0", tenant="other", score=0.0)
+    await store.add_feedback([late, early, late, wordy, strange])
+    await store.add_feedback([late])
+    yield store
+    await store.close()
+
+
+async def test_what_was_said_of_a_task_stands_beside_its_record_each_remark_once(spoken_of, tmp_path):
+    path = tmp_path / "e.parquet"
+    await export(spoken_of, ExperienceQuery(tenant="default"), path, ExportFormat.PARQUET, batch_rows=2)
+    much, word, nothing = pyarrow.parquet.read_table(path).to_pylist()
+    assert (much["feedback_count"], much["feedback_score"], much["feedback_thumbs_up"]) == (2, 0.9, False)
+    assert [one["feedback_id"] for one in json.loads(much["feedback"])] == ["early", "late"]
+    assert (word["feedback_count"], word["feedback_score"], word["feedback_thumbs_up"]) == (1, None, None)
+    assert json.loads(word["feedback"])[0]["comment"] == "well\nwell"
+    assert (nothing["feedback_count"], nothing["feedback_score"], nothing["feedback"]) == (0, None, None)
+
+
+async def test_tenants_with_tasks_of_one_id_do_not_hear_of_each_other(spoken_of, tmp_path):
+    path = tmp_path / "e.arrow"
+    await export(spoken_of, ExperienceQuery(), path, ExportFormat.ARROW)
+    rows = {row["record_id"]: row for row in pyarrow.ipc.open_file(path).read_all().to_pylist()}
+    assert (rows["t0"]["feedback_score"], rows["o0"]["feedback_score"]) == (0.9, 0.0)
+
+
+async def test_feedback_survives_a_csv_file_and_is_left_out_when_nobody_asks_for_it(spoken_of, tmp_path):
+    query, path = ExperienceQuery(tenant="default"), tmp_path / "e.csv"
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True)
+    await export(spoken_of, query, path, ExportFormat.CSV)
+    rows = pyarrow.csv.read_csv(path, parse_options=options).to_pylist()
+    assert [row["feedback_count"] for row in rows] == [2, 1, 0]
+    assert json.loads(rows[0]["feedback"])[1]["comment"] == 'so, "good"'
+    await export(spoken_of, query, path, ExportFormat.CSV, feedback=False)
+    assert {row["feedback_count"] for row in pyarrow.csv.read_csv(path, parse_options=options).to_pylist()} == {None}
 
 
 @pytest.mark.parametrize("kind", list(ExportFormat))
