@@ -125,8 +125,8 @@ async def build_worker(
     )
     lanes = [Lane(nc, js, priority, options.lanes, dispatcher.dispatch) for priority in Priority]
     services: Sequence[Service] = (
+        _Closing(directory, index),  # stopped last: the fleet probes agents and fills the index until it stops
         _Known(fleet),
-        _Closing(directory, index),
         rules,
         policies,
         planning,

@@ -81,7 +81,7 @@ class ExperienceConsumer:
                 raise
             except nats.errors.Error as error:
                 logger.warning(
-                    "the experience stream does not answer (%s); trying again", error or type(error).__name__
+                    "the experience stream does not answer (%s); trying again", str(error) or type(error).__name__
                 )
                 await _pause(stop, self._retry_min_s)
                 await _close(subscription)
@@ -97,7 +97,7 @@ class ExperienceConsumer:
             except nats.errors.ConnectionClosedError:
                 raise
             except nats.errors.Error as error:
-                logger.warning("cannot follow the experience stream yet (%s)", error or type(error).__name__)
+                logger.warning("cannot follow the experience stream yet (%s)", str(error) or type(error).__name__)
                 await _pause(stop, self._retry_min_s)
         return None
 

@@ -104,7 +104,11 @@ class DeadLetters:
     async def _stored(self, tenant: str, seq: int) -> Stored:
         stored = await self._reader.one(seq) if seq > 0 else None
         if stored is None or stored.subject != subjects.dead(tenant):
-            raise NotFound(f"there is no dead letter {seq} of tenant {tenant}", code="dead_letter_not_found")
+            raise NotFound(
+                f"there is no dead letter {seq} of tenant {tenant}",
+                code="dead_letter_not_found",
+                next_step="GET /v1/dead (aos dead list) shows those there are; one that was redriven is gone",
+            )
         return stored
 
     async def _drop(self, seq: int) -> None:

@@ -113,6 +113,9 @@ class TaskNotFound(GatewayError):
 
     code = "task_not_found"
     status = 404
+    next_step = (
+        "GET /v1/tasks (aos task list) shows those there are; a task of another tenant needs X-AOS-Tenant (--tenant)"
+    )
 
 
 class NotFound(GatewayError):

@@ -130,7 +130,9 @@ class HealthFeed:
             await self._js.publish(subject, heartbeat.model_dump_json().encode())
         except BUS_ERRORS as error:
             # The next sign of life tries again; this worker knows already.
-            logger.info("health of %s is not shared just now: %s", heartbeat.agent_id, error or type(error).__name__)
+            logger.info(
+                "health of %s is not shared just now: %s", heartbeat.agent_id, str(error) or type(error).__name__
+            )
 
     def _probe_when_due(self, card: AgentCard) -> None:
         key, now = (card.tenant, card.id), self._clock()

@@ -60,7 +60,7 @@ def bus_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except BUS_ERRORS as error:
-        raise BusUnavailable(f"cannot {doing}: {error or type(error).__name__}") from error
+        raise BusUnavailable(f"cannot {doing}: {str(error) or type(error).__name__}") from error
 
 
 async def snapshot(js: JetStreamContext, bucket: str, keys: str = ">", *, history: bool = False) -> list[KvEntry]:
@@ -92,7 +92,7 @@ async def follow(js: JetStreamContext, bucket: str) -> AsyncIterator[KvEntry]:
         except nats.errors.ConnectionClosedError as error:
             raise BusUnavailable(f"cannot follow bucket {bucket}: the connection was closed") from error
         except (*BUS_ERRORS, FeedBroken) as error:
-            logger.info("following bucket %s again: %s", bucket, error or type(error).__name__)
+            logger.info("following bucket %s again: %s", bucket, str(error) or type(error).__name__)
             await asyncio.sleep(RETRY_S)
 
 

@@ -185,4 +185,6 @@ def _reported(doing: str) -> Iterator[None]:
     except BucketNotFoundError as error:
         raise RulesUnavailable(f"cannot {doing}: the bucket is not there yet; it appears when a role starts") from error
     except (nats.errors.Error, OSError) as error:
-        raise RulesUnavailable(f"cannot {doing}: the bus does not answer ({error or type(error).__name__})") from error
+        raise RulesUnavailable(
+            f"cannot {doing}: the bus does not answer ({str(error) or type(error).__name__})"
+        ) from error

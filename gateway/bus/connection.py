@@ -34,7 +34,7 @@ async def connect(url: str, name: str, *, credentials: str | None = None) -> Cli
 
 
 async def _log_error(error: Exception) -> None:
-    logger.warning("bus: %s", error or type(error).__name__)
+    logger.warning("bus: %s", str(error) or type(error).__name__)
 
 
 def _log(message: str) -> Callable[[], Awaitable[None]]:

@@ -17,6 +17,7 @@ from schemas.wire import decode
 
 SHOWN_CHARACTERS = 4000
 SHOWN_OF_A_VALUE = 300
+NEVER_A_TASK = "invalid_task"
 BESIDE_THE_FACTS = ("payload", "content_type")
 
 
@@ -27,7 +28,10 @@ def letter_lines(letter: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name:10} {printable(str(value))}"
     yield ""
     yield from _message_lines(letter)
-    yield f"→ aos dead redrive {letter['seq']}"
+    if letter["code"] == NEVER_A_TASK:
+        yield "→ send it again as the reason says; redriven as it is, it would be refused again"
+    else:
+        yield f"→ aos dead redrive {letter['seq']}"
 
 
 def printable(text: str) -> str:

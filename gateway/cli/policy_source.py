@@ -83,7 +83,7 @@ async def bus_of(settings: Settings, *, changes: bool = False) -> AsyncIterator[
             )
     except (Error, OSError) as error:
         raise Failed(
-            f"no bus answers at {without_password(settings.nats_url)}: {str(error) or type(error).__name__}",
+            f"no bus answers at {without_password(settings.nats_url)}: {_why(error)}",
             exit_code=ExitCode.UNREACHABLE,
             code="bus_unavailable",
             next_step="start one with `aos up`, or set AOS_NATS_URL to the one that runs: AOS_URL is only the gateway",
@@ -95,6 +95,12 @@ async def bus_of(settings: Settings, *, changes: bool = False) -> AsyncIterator[
             say_changed(settings)
     finally:
         await nc.close()
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):  # nats-py asks again and again where nobody listens
+        return f"tried for {CONNECT_TIMEOUT_S:g} s"
+    return str(error) or type(error).__name__
 
 
 async def _silent(error: Exception) -> None:

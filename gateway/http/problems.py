@@ -43,7 +43,7 @@ class Answer:
 
 ANSWERS: dict[type[Exception], Answer] = {
     BusUnavailable: Answer(503, "nothing was accepted; try again, with an Idempotency-Key to be safe", 1),
-    AgentNotFound: Answer(404, "see GET /v1/agents for those that are registered"),
+    AgentNotFound: Answer(404, "GET /v1/agents (aos agents list) shows those that are registered"),
     CardInvalid: Answer(422, "correct the fields and send the card again"),
     AgentsError: Answer(500),
     BlobNotFound: Answer(404, "upload the content first: POST /v1/blobs"),
@@ -111,7 +111,7 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _bus(request: Request, error: Exception) -> Response:
     """A bus error that no use case has put into words."""
-    return await _ours(request, BusUnavailable(f"the bus does not answer: {error or type(error).__name__}"))
+    return await _ours(request, BusUnavailable(f"the bus does not answer: {str(error) or type(error).__name__}"))
 
 
 async def _parameters(request: Request, error: Exception) -> Response:

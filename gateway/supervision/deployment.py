@@ -79,6 +79,7 @@ class Deployment:
         """Start bus, agents and roles. Raises ServerDidNotStart; call ``stop`` then, too."""
         self._held.enter_context(owned(self._data_dir))
         self.http_port = _door_port(self._settings)
+        _check_cards(self._settings.agents.cards_dir)
         if self._settings.bus.url is None:
             await self._start_bus()
         # Cards before workers: a worker begins with a full view of the agents that are there when it starts.
@@ -208,6 +209,14 @@ def policy_of(settings: Settings) -> RestartPolicy:
     """How restarts are decided."""
     chosen = settings.supervision
     return RestartPolicy(chosen.backoff_s, chosen.backoff_max_s, chosen.crash_limit, chosen.crash_window_s)
+
+
+def _check_cards(folder: Path | None) -> None:
+    """Raises ServerDidNotStart, before anything is started, for a folder that is not there."""
+    if folder is not None and not folder.is_dir():
+        raise ServerDidNotStart(
+            f"there is no folder {folder} of agent cards. Make it, or name another with --agents or AOS_AGENTS_DIR."
+        )
 
 
 def _door_port(settings: Settings) -> int:

@@ -16,8 +16,8 @@ def shown(message: bytes, kind: str = "application/json", **more: object) -> str
     letter = {
         "seq": 7,
         "task_id": "t1",
-        "code": "invalid_task",
-        "reason": "no task",
+        "code": "too_many_deliveries",
+        "reason": "a worker died of it",
         "payload": base64.b64encode(message).decode(),
         "content_type": kind,
     }
@@ -33,6 +33,7 @@ def test_json_is_indented_and_never_base64():
     assert "payload" not in said
     assert said.startswith("seq        7\n")
     assert said.endswith("→ aos dead redrive 7")
+    assert "redriven as it is, it would be refused again" in shown(message, code="invalid_task")
 
 
 def test_long_values_are_cut_and_say_where_the_rest_is():
