@@ -166,7 +166,9 @@ async def _ask(connection: Client, modality: Modality, parts: Sequence[Part], ti
     except NoRespondersError as error:
         raise NobodyAnswers(f"nobody answers on {subject}: start one with `aos serve --role perception`") from error
     except (NatsError, TimeoutError, OSError) as error:
-        raise EncoderUnavailable(f"the perception service does not answer: {str(error) or type(error).__name__}") from error
+        raise EncoderUnavailable(
+            f"the perception service does not answer: {str(error) or type(error).__name__}"
+        ) from error
     except ValidationError as error:
         raise EncoderUnavailable(f"the perception service answers something else: {error}") from error
     if reply.error is not None:
