@@ -6,13 +6,13 @@ from fastapi import FastAPI
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from gateway.http import agents, blobs, dead, embeddings, problems, service, tasks
+from gateway.http import agents, blobs, dead, embeddings, problems, service, task_words, tasks
 from gateway.http.agents import Words
 from gateway.http.doors import Doors
 from gateway.http.embeddings import EmbeddingRequest
 from gateway.http.metrics import RequestMeter
 from gateway.http.openapi import describe
-from gateway.http.tasks import Decision, Word
+from gateway.http.task_words import Decision, Word
 
 _DESCRIPTION = (
     "Publish a task (text, image, audio, files): the right team of agents does it, durably. "
@@ -36,7 +36,7 @@ def create_app(doors: Doors, version: str = "0.1.0") -> FastAPI:
     # The innermost path goes straight to its endpoint. The framework's own route for it stays, for the description;
     # passing through it costs 15 % of the request's CPU time (measured).
     app.router.routes.append(_DirectRoute("/v1/tasks", tasks.submit, methods=["POST"]))
-    for routes in (tasks, agents, dead, blobs, embeddings, service):
+    for routes in (tasks, task_words, agents, dead, blobs, embeddings, service):
         app.include_router(routes.router)
     problems.install(app)
     app.add_middleware(RequestMeter, metrics=doors.metrics)

@@ -1,10 +1,9 @@
 """The routes about tasks. The innermost path, POST /v1/tasks, reads and answers without the framework's models."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query
-from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -24,34 +23,13 @@ from gateway.http.bodies import (
 from gateway.http.contents import part_response
 from gateway.http.doors import Doors, doors_of
 from gateway.http.openapi import TaskAccepted, answers, body_of
+from gateway.http.task_answers import json_answer, record_answer, told
 from gateway.http.task_forms import read_task_form
 from gateway.task_draft import EXAMPLES, TaskDraft
-from gateway.task_feedback import FeedbackDraft
 from gateway.task_ledger import TaskPage
-from schemas.base import Message
-from schemas.control import ControlAction, ControlMessage
-from schemas.experience import Feedback
 from schemas.task import TaskRecord, TaskState
 
 router = APIRouter(tags=["tasks"])
-
-_SMALL_BODY_BYTES = 64 * 1024
-
-Words = TypeVar("Words", bound="Word")
-
-
-class Word(Message):
-    """What a person adds to a cancellation or a decision. All of it may be left out."""
-
-    reason: str = Field(default="", max_length=2000, examples=["ordered twice"])
-    actor: str = Field(default="", max_length=200, examples=["ada"])
-    node: str | None = Field(default=None, description="the step; None means every one that waits", examples=["n2"])
-
-
-class Decision(Word):
-    """What a person says to a task that waits for approval."""
-
-    approve: bool = Field(default=True, description="false denies", examples=[True])
 
 
 @router.post(
@@ -103,7 +81,7 @@ def _accepted(doors: Doors, accepted: Accepted, ended: TaskRecord | None) -> Res
     if accepted.repeated:
         headers["Idempotency-Replayed"] = "true"
     if record.state.terminal:
-        return Response(_told(record), media_type="application/json", headers=headers)
+        return Response(told(record), media_type="application/json", headers=headers)
     return Response(_links(record), status_code=202, media_type="application/json", headers=headers)
 
 
@@ -122,7 +100,7 @@ async def list_tasks(
 ) -> Response:
     """A page of tasks. A cursor may come with few tasks, or none, when a filter matches rarely: go on with it."""
     page = await doors_of(request).ledger.page(tenant_of(request), state=state, limit=limit, before_seq=cursor)
-    return _json(page.model_dump_json())
+    return json_answer(page.model_dump_json())
 
 
 @router.get("/v1/tasks/{task_id}", summary="Read a task", responses=answers({200: TaskRecord}))
@@ -131,11 +109,11 @@ async def get_task(request: Request) -> Response:
     doors, tenant, task_id = doors_of(request), tenant_of(request), task_id_of(request)
     wait_s = wait_s_of(request, doors.limits.wait_s)
     if not wait_s:
-        return _record((await doors.ledger.get(tenant, task_id)).record)
+        return record_answer((await doors.ledger.get(tenant, task_id)).record)
     async with doors.following.watch(tenant, task_id) as watch:
         held = await doors.ledger.get(tenant, task_id)
         ended = held.record if held.record.state.terminal else await watch.ended(wait_s)
-    return _record(ended or (await doors.ledger.get(tenant, task_id)).record)
+    return record_answer(ended or (await doors.ledger.get(tenant, task_id)).record)
 
 
 @router.get(
@@ -182,87 +160,3 @@ async def read_output(request: Request, index: int) -> Response:
     if not 0 <= index < len(outputs):
         raise NotFound(f"task {record.task_id} has {len(outputs)} outputs, counted from 0", code="output_not_found")
     return await part_response(request, outputs[index], doors.blobs, f"output-{index}")
-
-
-@router.post(
-    "/v1/tasks/{task_id}/cancel",
-    summary="Cancel a task",
-    responses=answers({202: TaskRecord}),
-    openapi_extra=body_of(Word, required=False),
-    response_model=None,
-)
-async def cancel_task(request: Request) -> Response:
-    """Stop the task wherever it is. 202: the wish is on record; the task ends as cancelled soon."""
-    word = await _word(request, Word)
-    record = await doors_of(request).control.tell(_control(request, ControlAction.CANCEL, word))
-    return _record(record, 202)
-
-
-@router.post(
-    "/v1/tasks/{task_id}/approve",
-    summary="Approve or deny a task, or one of its steps, that waits for a person",
-    responses=answers({202: TaskRecord}),
-    openapi_extra=body_of(Decision, required=False),
-    response_model=None,
-)
-async def decide_task(request: Request) -> Response:
-    """Put the decision on record; the task goes on once every waiting step is decided."""
-    decision = await _word(request, Decision)
-    action = ControlAction.APPROVE if decision.approve else ControlAction.DENY
-    return _record(await doors_of(request).control.tell(_control(request, action, decision)), 202)
-
-
-@router.post(
-    "/v1/tasks/{task_id}/deny",
-    summary="Deny a task that waits for a person",
-    responses=answers({202: TaskRecord}),
-    openapi_extra=body_of(Word, required=False),
-    response_model=None,
-)
-async def deny_task(request: Request) -> Response:
-    """The same as approve with ``approve`` false."""
-    word = await _word(request, Word)
-    return _record(await doors_of(request).control.tell(_control(request, ControlAction.DENY, word)), 202)
-
-
-@router.post(
-    "/v1/tasks/{task_id}/feedback",
-    summary="Say what you think of a task's result",
-    responses=answers({202: Feedback}),
-    openapi_extra=body_of(FeedbackDraft),
-    response_model=None,
-)
-async def give_feedback(request: Request) -> Response:
-    """Store an opinion, from which routing learns."""
-    draft = await read_model(request, FeedbackDraft, _SMALL_BODY_BYTES)
-    feedback = await doors_of(request).feedback.give(tenant_of(request), task_id_of(request), draft)
-    return _json(feedback.model_dump_json(), 202)
-
-
-def _control(request: Request, action: ControlAction, word: Word) -> ControlMessage:
-    return ControlMessage(
-        task_id=task_id_of(request),
-        tenant=tenant_of(request),
-        action=action,
-        node=word.node,
-        reason=word.reason,
-        actor=word.actor,
-    )
-
-
-async def _word(request: Request, model: type[Words]) -> Words:
-    body = await read_body(request, _SMALL_BODY_BYTES)
-    return parse(model, body) if body.strip() else model()
-
-
-def _record(record: TaskRecord, status: int = 200) -> Response:
-    return _json(_told(record), status)
-
-
-def _told(record: TaskRecord) -> str:
-    """What the record says; an ended task's sender need not be sent what was asked."""
-    return (record.model_copy(update={"submission": None}) if record.state.terminal else record).model_dump_json()
-
-
-def _json(body: str, status: int = 200) -> Response:
-    return Response(body, status_code=status, media_type="application/json")
