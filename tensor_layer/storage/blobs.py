@@ -6,15 +6,13 @@ when it has ended, so that a blob is either wholly there or not there.
 """
 
 import asyncio
-import hashlib
 import os
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import obstore
 from obstore.exceptions import BaseError
@@ -22,11 +20,12 @@ from obstore.store import ObjectStore
 
 from schemas.base import new_id
 from schemas.parts import BlobRef
-from tensor_layer.errors import BlobNotFound, BlobStoreUnavailable, BlobTooLarge
+from tensor_layer.errors import BlobNotFound, BlobStoreUnavailable
 from tensor_layer.storage.download_cache import DownloadCache
+from tensor_layer.storage.local_uploads import rename_durably, sweep_folder
 from tensor_layer.storage.store_urls import open_store
+from tensor_layer.storage.upload_feed import CHUNK_BYTES, Feed, sha256_of
 
-CHUNK_BYTES = 8 * 1024 * 1024
 UPLOADS_IN_FLIGHT = 3
 """An upload holds at most this many chunks, and the one that is being filled: 32 MiB."""
 
@@ -65,7 +64,7 @@ class ObstoreBlobs:
 
         Raises BlobTooLarge (nothing is kept), BlobStoreUnavailable, and whatever ``chunks`` raises.
         """
-        feed = _Feed(limit_bytes)
+        feed = Feed(limit_bytes)
         start = await feed.fill(aiter(chunks))
         if start.complete:
             return await self._put_known(start.content, feed.ref())
@@ -83,7 +82,7 @@ class ObstoreBlobs:
 
     async def put_bytes(self, content: bytes) -> BlobRef:
         """Store bytes that are in memory. Idempotent. Raises BlobStoreUnavailable."""
-        digest = await _off_loop_when_large(content)
+        digest = await sha256_of(content)
         return await self._put_known(content, BlobRef(digest=f"sha256:{digest}", size_bytes=len(content)))
 
     async def get(self, ref: BlobRef) -> bytes:
@@ -137,7 +136,7 @@ class ObstoreBlobs:
         Raises BlobStoreUnavailable.
         """
         if self._folder is not None:
-            return await asyncio.to_thread(_sweep_folder, self._folder / "uploads", time.time() - older_than_s)
+            return await asyncio.to_thread(sweep_folder, self._folder / "uploads", time.time() - older_than_s)
         with _store_errors("old uploads cannot be removed"):
             before = datetime.now(UTC) - timedelta(seconds=older_than_s)
             found = await obstore.list(self._store, "uploads").collect_async()
@@ -161,7 +160,7 @@ class ObstoreBlobs:
         if await self.exists(ref):
             await obstore.delete_async(self._store, upload)
         elif self._folder is not None:
-            await asyncio.to_thread(_rename_durably, self._folder / upload, self._folder / key_of(ref))
+            await asyncio.to_thread(rename_durably, self._folder / upload, self._folder / key_of(ref))
         else:
             await obstore.rename_async(self._store, upload, key_of(ref))
         return ref
@@ -171,112 +170,6 @@ def key_of(ref: BlobRef) -> str:
     """Where the content lies in the store."""
     digest = ref.digest.removeprefix("sha256:")
     return f"blobs/{digest[:2]}/{digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """The first bytes of a stream: all of them when ``complete``, else ``source`` has more."""
-
-    content: bytes
-    source: AsyncIterator[bytes]
-    complete: bool
-
-
-class _SourceFailed(Exception):
-    """Carries what the sender's stream raised through obstore."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-@dataclass(slots=True)
-class _Feed:
-    """Measures a stream as it passes by: digest, size, limit."""
-
-    limit_bytes: int
-    seen_bytes: int = 0
-    hasher: Any = field(default_factory=hashlib.sha256)
-
-    async def fill(self, source: AsyncIterator[bytes]) -> _Start:
-        """Read one chunk's worth, so that a small upload needs neither a temporary key nor a rename."""
-        buffer = bytearray()
-        async for chunk in source:
-            await self._measure(chunk)
-            buffer += chunk
-            if len(buffer) >= CHUNK_BYTES:
-                return _Start(bytes(buffer), source, complete=False)
-        return _Start(bytes(buffer), source, complete=True)
-
-    async def rest(self, start: _Start) -> AsyncIterator[bytes]:
-        """The whole stream. What its source raises comes out of ``own_errors`` as it was."""
-        yield start.content
-        try:
-            async for chunk in start.source:
-                await self._measure(chunk)
-                if chunk:
-                    yield chunk
-        except Exception as error:
-            raise _SourceFailed(error) from error
-
-    @contextmanager
-    def own_errors(self) -> Iterator[None]:
-        """A sender that hangs up raises OSError too: it must not be taken for a failing store."""
-        try:
-            yield
-        except _SourceFailed as failed:
-            raise failed.error from None
-
-    def ref(self) -> BlobRef:
-        return BlobRef(digest=f"sha256:{self.hasher.hexdigest()}", size_bytes=self.seen_bytes)
-
-    async def _measure(self, chunk: bytes) -> None:
-        self.seen_bytes += len(chunk)
-        if self.seen_bytes > self.limit_bytes:
-            raise BlobTooLarge(f"the attachment is larger than the limit of {self.limit_bytes} bytes; nothing was kept")
-        if len(chunk) > HASH_ON_LOOP_BYTES:
-            await asyncio.to_thread(self.hasher.update, chunk)
-        else:
-            self.hasher.update(chunk)
-
-
-HASH_ON_LOOP_BYTES = 512 * 1024
-"""Hashing this much takes under a millisecond: cheaper than a thread's round trip."""
-
-
-async def _off_loop_when_large(content: bytes) -> str:
-    if len(content) <= HASH_ON_LOOP_BYTES:
-        return hashlib.sha256(content).hexdigest()
-    return await asyncio.to_thread(lambda: hashlib.sha256(content).hexdigest())
-
-
-def _rename_durably(upload: Path, blob: Path) -> None:
-    """The bytes reach the disk before the name does, and the name before anybody is told."""
-    if not blob.parent.exists():
-        blob.parent.mkdir(parents=True, exist_ok=True)
-        _sync(blob.parent.parent)
-    _sync(upload)
-    upload.replace(blob)
-    _sync(blob.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sweep_folder(uploads: Path, before: float) -> int:
-    """obstore hides its own half-written files (``name#1``), so a local folder is swept by itself."""
-    removed = 0
-    for path in uploads.glob("*"):
-        with suppress(FileNotFoundError):  # renamed or removed by another process just now
-            if path.stat().st_mtime < before:
-                path.unlink()
-                removed += 1
-    return removed
 
 
 def _not_found(ref: BlobRef) -> BlobNotFound:
