@@ -3,6 +3,10 @@
 The kernels of ``past`` see what lies near a task; an agent that was tried seldom has nothing there. In a group every
 task speaks for all others, so a few outcomes say something of a whole kind, and what groups there are stays known when
 agents change. Estimates back off from small groups to large ones (compare Katz 1987).
+
+Last come small groups that share what happens in them by kinship: groups are kin as far as the same agents did well in
+both, ever since. What is really wanted shows in that where words do not, so whoever takes over a kind of task after a
+change is believed for the whole kind after few outcomes, however widely its words are scattered.
 """
 
 from dataclasses import dataclass
@@ -17,9 +21,13 @@ Floats = NDArray[np.float32]
 
 SIZES = (10, 30, 100)
 """Groups at each level, large ones first."""
+KIN_SIZE = 200
+"""Groups that are kin to one another, where there are tasks enough."""
+KIN_SHARPNESS = 6
 FIRST_AT = 256
-"""Outcomes before there are groups; they are found anew whenever there are twice as many, and each ``ANEW_AT`` more."""
-ANEW_AT = 4_096
+"""Outcomes before there are groups; they are found anew whenever there are twice as many, and each ``ANEW_AT`` more,
+in the latest ``FOUND_IN``."""
+ANEW_AT, FOUND_IN = 1_024, 4_096
 ROWS_FOR_ONE = 6
 NEAREST = 3
 SHARPNESS = 20.0
@@ -41,10 +49,14 @@ class GroupEvidence:
 
 @dataclass(slots=True, eq=False)
 class _Level:
-    """``centres`` (groups, dimension) unit-norm; ``table`` (2, agents, groups) failures and successes, faded."""
+    """``centres`` (groups, dimension) unit-norm; ``table`` (2, agents, groups) failures and successes, faded.
+
+    ``kin`` (groups, groups) is how much of a step in one group counts in another; without it only in its own.
+    """
 
     centres: Floats
     table: Floats
+    kin: Floats | None = None
 
     def members(self, vectors: Floats) -> Floats:
         """(tasks, groups) shares of the groups that each task belongs to; they sum to 1."""
@@ -54,6 +66,10 @@ class _Level:
         near = np.exp(SHARPNESS * (cosines - cosines.max(axis=1, keepdims=True))) * (cosines >= least)
         shares: Floats = near / near.sum(axis=1, keepdims=True)
         return shares
+
+    def reach(self, shares: Floats) -> Floats:
+        """(tasks, groups) how much steps at tasks with these shares count in each group, from 0 to 1."""
+        return shares if self.kin is None else shares @ self.kin
 
     def know(self, agents: int) -> None:
         """Make room for so many agents."""
@@ -90,36 +106,49 @@ class TaskGroups:
             level.know(agents)
         return np.concatenate([level.table for level in self._levels], axis=2)
 
-    def restore(self, centres: tuple[Floats, ...], past: PastTasks, agents: int) -> None:
-        """Groups counted from the past."""
+    @property
+    def kin(self) -> Floats:
+        """(groups, groups) of the last level, how much a step in one counts in another, kept too; (0, 0) without."""
+        kin = self._levels[-1].kin if self._levels else None
+        return np.zeros((0, 0), dtype=np.float32) if kin is None else kin
+
+    def restore(self, centres: tuple[Floats, ...], past: PastTasks, agents: int, kin: Floats | None = None) -> None:
+        """Groups counted from the past. How much the last ones are ``kin``, as above, is found there unless given."""
         self._levels = [_Level(each, np.zeros((2, agents, len(each)), dtype=np.float32)) for each in centres]
+        last = self._levels[-1]
+        found = _kinship(last.members(past.vectors), past.agents, past.outcomes) if kin is None else kin
+        last.kin = found if len(found) else None
         self._asked = None
         self._recount(past, agents)
 
-    def resume(self, centres: tuple[Floats, ...], counts: Floats) -> None:
-        """Groups of a snapshot with their ``counts``."""
+    def resume(self, centres: tuple[Floats, ...], counts: Floats, kin: Floats) -> None:
+        """Groups of a snapshot with their ``counts``, and how much the last ones are ``kin``, as above."""
         ends = np.cumsum([len(each) for each in centres])[:-1]
         tables = np.split(counts.astype(np.float32), ends, axis=2)
         self._levels = [_Level(each, table.copy()) for each, table in zip(centres, tables, strict=True)]
+        self._levels[-1].kin = kin if len(kin) else None
         self._asked = None
 
     def find(self, past: PastTasks, agents: int, events: int) -> None:
-        """Find groups when they are due: 0.3 s with 20,000 past tasks. A count made anew costs a third of that."""
+        """Find groups when they are due: 0.8 s with 20,000 past tasks. A count made anew costs a third of that."""
         if past.count >= FIRST_AT and events >= self._found_at + max(FIRST_AT, min(self._found_at, ANEW_AT)):
             self._found_at = events
-            recent = past.vectors[-ANEW_AT:]
+            recent = past.vectors[-FOUND_IN:]
             self.restore(
-                tuple(_middles(recent, min(size, len(recent) // ROWS_FOR_ONE)) for size in SIZES), past, agents
+                tuple(_middles(recent, min(size, len(recent) // ROWS_FOR_ONE)) for size in (*SIZES, KIN_SIZE)),
+                past,
+                agents,
             )
         elif self.outdated:
             self._recount(past, agents)
 
     def add(self, vector: Floats, agent: int, outcome: float, kept: float = 1.0) -> None:
-        """One more step. ``vector`` (dimension,) unit-norm. ``kept`` of what it did before counts. About 50 µs."""
+        """One more step. ``vector`` (dimension,) unit-norm. ``kept`` of what it did before counts. About 100 µs."""
         for level, share in zip(self._levels, self._shares(vector), strict=True):
             level.know(agent + 1)
-            counts = level.table[:, agent] * kept * np.exp(-share / MEMORY)
-            level.table[:, agent] = counts + np.outer((1.0 - outcome, outcome), share)
+            reach = level.reach(share)
+            counts = level.table[:, agent] * kept * np.exp(-reach / MEMORY)
+            level.table[:, agent] = counts + np.outer((1.0 - outcome, outcome), reach)
 
     def add_all(
         self, vectors: Floats, agents: NDArray[np.int32], outcomes: Floats, known: int, kept: Floats | None = None
@@ -140,10 +169,10 @@ class TaskGroups:
         before = np.exp2(-others[lasts] / half_life(known)) * (1.0 if kept is None else kept[who[lasts]])
         for level in self._levels:
             level.know(int(who[-1]) + 1)
-            shares = level.members(vectors)[order]
-            sums = shares.cumsum(axis=0, dtype=np.float64)
+            reach = level.reach(level.members(vectors))[order]
+            sums = reach.cumsum(axis=0, dtype=np.float64)
             ends = sums[lasts]
-            weights = shares * np.exp((sums - np.repeat(ends, runs, axis=0)) / MEMORY)
+            weights = reach * np.exp((sums - np.repeat(ends, runs, axis=0)) / MEMORY)
             level.table[:, who[lasts]] *= before[:, None] * np.exp(-np.diff(ends, axis=0, prepend=0.0) / MEMORY)
             for side, counted in enumerate((1.0 - done, done)):
                 counts = weights * (faded * counted)[:, None]
@@ -164,7 +193,7 @@ class TaskGroups:
             counts = (level.table[:, :agents] @ share).astype(np.float64)
             if len(own.agents):
                 taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
-                counts = np.maximum(counts - share @ share * taken, 0.0)
+                counts = np.maximum(counts - share @ level.reach(share) * taken, 0.0)
             failed, done = counts * still
             chances = (done + BACK_OFF * chances) / (done + failed + BACK_OFF)
             if at == 0:
@@ -182,6 +211,20 @@ class TaskGroups:
         for level in self._levels:
             level.table[:] = 0.0
         self.add_all(past.vectors, past.agents, past.outcomes, agents)
+
+
+def _kinship(shares: Floats, agents: NDArray[np.int32], outcomes: Floats) -> Floats:
+    """(groups, groups) from 0 to 1 by the cosine of who did well in each, ever since; 1 for a group itself.
+
+    ``shares`` (steps, groups) of each group in the steps' tasks.
+    """
+    order = np.argsort(agents, kind="stable")
+    firsts = np.flatnonzero(np.diff(agents[order], prepend=-1))
+    done = np.add.reduceat(shares[order] * outcomes[order, None], firsts, axis=0)
+    masters = done / np.maximum(np.linalg.norm(done, axis=0), 1e-9)
+    kin: Floats = np.clip(masters.T @ masters, 0.0, 1.0) ** KIN_SHARPNESS
+    np.fill_diagonal(kin, 1.0)
+    return kin
 
 
 def _middles(vectors: Floats, count: int) -> Floats:

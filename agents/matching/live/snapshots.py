@@ -23,6 +23,7 @@ from schemas.policy import AgentStanding, Lineage, PolicySnapshot, PolicyUnreada
 CHUNK_ROWS = 1_024
 OUTCOMES = "past-outcomes"
 GROUPS = "groups"
+KIN = "group-kinship"
 COUNTS = "group-counts"
 _VECTORS = "past-vectors-"
 _ID_BYTES = 64
@@ -53,6 +54,7 @@ def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
         centres = policy.groups.centres
         sizes = np.array([len(level) for level in centres], dtype=np.int64)
         parts[GROUPS] = _packed_many(sizes=sizes, centres=np.concatenate(centres).astype(np.float16))
+        parts[KIN] = _packed(policy.groups.kin.astype(np.float16))
         parts[COUNTS] = _packed(policy.groups.counts.astype(np.float16))
     return parts
 
@@ -92,13 +94,16 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
 
 def _group(policy: LivePolicy, parts: Mapping[str, bytes], dimension: int) -> None:
     centres = _centres(parts[GROUPS], dimension)
+    kin = _unpacked(parts[KIN]).astype(np.float32) if KIN in parts else np.zeros((0, 0), dtype=np.float32)
+    if kin.size and kin.shape != (len(centres[-1]),) * 2:
+        raise PolicyUnreadable(f"the policy's last {len(centres[-1])} groups have a kinship of the shape {kin.shape}")
     if COUNTS not in parts:  # a version made before counts were kept
-        policy.groups.restore(centres, policy.past, len(policy.standings))
+        policy.groups.restore(centres, policy.past, len(policy.standings), kin)
         return
     counts = _unpacked(parts[COUNTS])
     if counts.ndim != 3 or counts.shape[0] != 2 or counts.shape[2] != sum(map(len, centres)):
         raise PolicyUnreadable(f"the policy's groups have counts of the shape {counts.shape}")
-    policy.groups.resume(centres, counts)
+    policy.groups.resume(centres, counts, kin)
 
 
 def _centres(content: bytes, dimension: int) -> tuple[NDArray[np.float32], ...]:

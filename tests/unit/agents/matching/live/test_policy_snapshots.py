@@ -12,6 +12,7 @@ from agents.matching.live.snapshots import (
     CHUNK_ROWS,
     COUNTS,
     GROUPS,
+    KIN,
     OUTCOMES,
     Title,
     artefacts_of,
@@ -100,8 +101,20 @@ def test_counts_of_other_groups_are_refused():
         policy_of(snapshot_of(policy, TITLE, {}), parts | {COUNTS: buffer.getvalue()}, DIMENSION)
 
 
+def test_kinship_of_other_groups_is_refused_and_a_version_without_it_has_none():
+    policy = learned(300)
+    parts, snapshot = artefacts_of(policy), snapshot_of(policy, TITLE, {})
+    buffer = io.BytesIO()
+    np.save(buffer, np.ones((3, 3), dtype=np.float16))
+    with pytest.raises(PolicyUnreadable, match=r"kinship of the shape \(3, 3\)"):
+        policy_of(snapshot, parts | {KIN: buffer.getvalue()}, DIMENSION)
+    assert np.allclose(policy_of(snapshot, parts, DIMENSION).groups.kin, policy.groups.kin, atol=1e-3)
+    del parts[KIN]
+    assert not policy_of(snapshot, parts, DIMENSION).groups.kin.size
+
+
 @pytest.mark.parametrize("cut", [0, 10, -10])
-@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, COUNTS, "past-vectors-000"])
+@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, COUNTS, KIN, "past-vectors-000"])
 def test_a_damaged_artefact_is_refused(name, cut):
     policy = learned(300)
     parts = artefacts_of(policy)

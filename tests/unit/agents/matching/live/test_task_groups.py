@@ -87,8 +87,38 @@ def test_counting_anew_is_the_same_as_step_by_step():
     vector = task(2, rng)
     before = groups.evidence(vector, 6, USUAL)
     again = TaskGroups()
-    again.restore(groups.centres, past, 6)
+    again.restore(groups.centres, past, 6, groups.kin)
     assert same(again.evidence(vector, 6, USUAL), before)
+
+
+def scattered(kind: int, rng: np.random.Generator) -> np.ndarray:
+    """A task of the kind in one of eight wordings that have nothing in common."""
+    vector = rng.normal(0, 0.05, DIMENSION).astype(np.float32)
+    vector[kind + KINDS * rng.integers(0, 8)] += 1.0
+    return vector / np.linalg.norm(vector)
+
+
+def test_whoever_takes_over_a_kind_is_believed_for_wordings_it_never_did():
+    rng = np.random.default_rng(8)
+    past = PastTasks(DIMENSION)
+    for number in range(8 * FIRST_AT):
+        kind, agent = number % KINDS, number // KINDS % KINDS
+        past.add(f"t{number}", scattered(kind, rng), agent, float(agent == kind))
+    groups = found(past)
+    for _ in range(8):
+        groups.add(unit(0), KINDS, 1.0)
+    done, never_done, other = (
+        groups.evidence(unit(wording), KINDS + 1, 0.2).chances[KINDS] for wording in (0, KINDS, 1)
+    )
+    assert done > 0.6
+    assert never_done > 0.5
+    assert other < 0.25
+
+
+def unit(wording: int) -> np.ndarray:
+    vector = np.zeros(DIMENSION, np.float32)
+    vector[wording] = 1.0
+    return vector
 
 
 def test_groups_are_found_anew_when_there_are_twice_as_many_outcomes():
@@ -155,5 +185,5 @@ def test_the_same_task_is_judged_by_new_groups_once_there_are_any():
     assert groups.evidence(vector, KINDS, USUAL).chances.tolist() == fresh.chances.tolist()
     assert fresh.chances[0] > 0.7
     again = TaskGroups()
-    again.resume(groups.centres, groups.counts)
+    again.resume(groups.centres, groups.counts, groups.kin)
     assert again.evidence(vector, KINDS, USUAL).chances.tolist() == fresh.chances.tolist()
