@@ -10,7 +10,7 @@ from evolution.export import ExportFormat
 from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery
 from gateway.cli import session
-from gateway.cli.experience_source import stored
+from gateway.cli.experience_source import kept_in, stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import AnyWindow, span
@@ -58,7 +58,7 @@ def export(
     if as_json:
         session.print_json({"path": str(target), "records": count})
     else:
-        session.print_line(f"{count} records in {target}")
+        session.print_line(f"{count} records of {kept_in(settings)} in {target}")
 
 
 def tenant_of(settings: Settings, all_tenants: bool) -> str | None:

@@ -8,6 +8,7 @@ import typer
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.telling import freezing, told
 from gateway.cli import policy_prune, policy_views, session
+from gateway.cli.experience_source import kept_in
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_options import Name, Reason, Reviewed, say, say_state
 from gateway.cli.policy_source import opened, who
@@ -158,6 +159,7 @@ def review(policy: Name, as_json: Json = False, tenant: Tenant = None) -> None:
         return
     rows = [("ok" if one.ok else "LOOK", one.guard, one.says) for one in found.findings]
     session.print_table(("", "guard", f"{policy} instead of {found.instead_of}"), rows, "nothing to say")
+    session.print_line(f"\nmeasured on the experience in {kept_in(settings)}; on the bus {place(settings)}")
 
 
 @app.command()

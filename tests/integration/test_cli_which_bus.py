@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from evolution.policies.bucket import PolicyBucket
+from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.bus.connection import connect
 from gateway.bus.streams import Quotas, ensure
 from gateway.cli.main import main
 from gateway.embedded.nats_server import NatsServer, free_port
 from schemas.policy import PolicySnapshot, dumps
 from tests.integration.http_door import open_app, served
+from tests.unit.evolution.experience_records import a_record
 
 Aos = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -128,6 +130,20 @@ async def test_only_a_gateway_is_chosen_and_the_bus_that_commands_take_for_grant
     assert code == 1
     assert "nothing was changed" in err
     assert (await aos("policy", "freeze", AOS_URL=first, AOS_BUS__EMBEDDED_PORT=port))[0] == 0
+
+
+async def test_what_is_measured_or_exported_says_whose_experience_it_was(aos, js, nats_server, tmp_path):
+    store = SqliteExperienceStore(tmp_path / "data" / "experience" / "experience.db")
+    await store.record([a_record()])
+    await store.close()
+    await PolicyBucket(js).put(
+        "default", dumps(PolicySnapshot(policy="new", encoder="e", events=0, weights={"nearness": 1}))
+    )
+    code, out, _ = await aos("policy", "review", "new", AOS_NATS_URL=nats_server.url)
+    assert code == 0
+    assert f"measured on the experience in {tmp_path / 'data' / 'experience' / 'experience.db'}; on the bus " in out
+    code, out, _ = await aos("experience", "export", "e.csv")
+    assert (code, out) == (0, f"1 records of {tmp_path / 'data' / 'experience' / 'experience.db'} in e.csv\n")
 
 
 async def test_no_bus_is_said_without_its_password_and_with_why(aos):
