@@ -24,12 +24,13 @@ WIDE = Kernel(sharpness=5.0, memory=25.0)
 
 NAMES = (
     "bias", "nearness", "nearness unproven", "words", "alike", "kindred", "wide", "alike votes", "kindred votes",
-    "wide votes", "group", "group votes",
+    "wide votes", "group", "group votes", "own steps",
     "reputation", "reputation unproven", "unproven", "newcomer", "slowness", "price", "load",
 )  # fmt: skip
 PRIOR_COUNT = 1.0
 """Evidence is weighed against so many imagined tasks with the usual outcome."""
 STANDING_COUNT = 4.0
+OWN_STEPS_SCALE = 5.0
 MIDDLE_SIMILARITY = 0.4
 
 
@@ -56,12 +57,16 @@ class Laid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """What happened before, as one task sees it: everything, what lies near it, and what became of its groups."""
+    """What happened before, as one task sees it: everything, what lies near it, and what became of its groups.
+
+    ``said`` (agents,) by each agent's own steps: how far beyond the usual its outcome is expected to lie.
+    """
 
     past: PastTasks
     standings: Standings
     near: Near
     groups: GroupEvidence
+    said: Floats
 
 
 def lay_out(before: Known, numbers: NDArray[np.int64], shown: Shown) -> Laid:
@@ -86,6 +91,7 @@ def lay_out(before: Known, numbers: NDArray[np.int64], shown: Shown) -> Laid:
         *(_lean(proof.successes, proof.failures, usual, PRIOR_COUNT) for proof in proofs),
         *(proof.successes / (1.0 + level.successes.sum()) for proof, level in zip(proofs, levels, strict=True)),
         *_of_groups(before.groups, numbers, usual),
+        OWN_STEPS_SCALE * np.append(before.said, np.float32(0.0))[numbers],
         standing,
         standing * unproven,
         unproven,

@@ -60,32 +60,36 @@ class Near:
     """Past tasks like a new one, in the order in which they happened: rows, and how much less alike than near ones.
 
     ``gaps`` (rows,) is 0 for a near task, else by how much its cosine is below theirs. ``likest`` is the cosine of the
-    one most alike, 0 without any: what is near may be far, however little lies nearer.
+    one most alike, 0 without any: what is near may be far, however little lies nearer. ``cosines`` are
+    those to the whole past.
     """
 
     rows: Rows
     gaps: Floats
     likest: float
+    cosines: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """Some steps that were done: (steps,) numbers of agents and outcomes 0-1."""
+    """Some steps that were done: (steps,) rows of the past, numbers of agents and outcomes 0-1."""
 
+    rows: Rows
     agents: Rows
     outcomes: Floats
 
 
-NO_STEPS = Steps(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
+NO_STEPS = Steps(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
 
 
 class PastTasks:
-    """Bounded: past ``capacity`` rows, the oldest are dropped. For one thread at a time."""
+    """Bounded: past ``capacity`` rows, the oldest are ``dropped``. For one thread at a time."""
 
     def __init__(self, dimension: int, capacity: int = CAPACITY) -> None:
         self.dimension = dimension
         self.capacity = capacity
         self.count = 0
+        self.dropped = 0
         self.task_ids: list[str] = []
         self._vectors = np.zeros((FIRST_ROWS, dimension), dtype=np.float32)
         self._agents = np.zeros(FIRST_ROWS, dtype=np.int32)
@@ -175,13 +179,13 @@ class PastTasks:
     def _nearest(self, cosines: Floats) -> Near:
         if self.count > ROWS_MAX:
             rows = np.sort(np.argpartition(cosines, -ROWS_MAX)[-ROWS_MAX:])
-            cosines = cosines[rows]
         else:
             rows = np.arange(self.count)
+        near = cosines[rows]
         place = max(0, len(rows) - NEAREST)
-        reference = float(np.partition(cosines, place)[place]) if len(rows) else 1.0
-        likest = float(cosines.max()) if len(rows) else 0.0
-        return Near(rows, np.maximum(max(reference, NEAR_COSINE_MIN) - cosines, 0.0), likest)
+        reference = float(np.partition(near, place)[place]) if len(rows) else 1.0
+        likest = float(near.max()) if len(rows) else 0.0
+        return Near(rows, np.maximum(max(reference, NEAR_COSINE_MIN) - near, 0.0), likest, cosines)
 
     def without(self, near: Near, task_id: str) -> tuple[Near, Steps]:
         """The past tasks near it that are others than this one, and its own steps."""
@@ -189,8 +193,8 @@ class PastTasks:
         if not own.any():
             return near, NO_STEPS
         rows = near.rows[own]
-        steps = Steps(self._agents[rows].astype(np.int64), self._outcomes[rows])
-        return Near(near.rows[~own], near.gaps[~own], near.likest), steps
+        steps = Steps(rows, self._agents[rows].astype(np.int64), self._outcomes[rows])
+        return Near(near.rows[~own], near.gaps[~own], near.likest, near.cosines), steps
 
     def evidence(self, near: Near, kernel: Kernel, agents: int) -> Evidence:
         """Of each of so many agents, from its tasks like the new one."""
@@ -227,6 +231,7 @@ class PastTasks:
             array[: self.count - rows] = array[rows : self.count].copy()
         del self.task_ids[:rows]
         self.count -= rows
+        self.dropped += rows
 
     def _grow(self, least: int = 0) -> None:
         size = min(self.capacity, max(least, 2 * len(self._agents)))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.live.features import usual_success
 from agents.matching.live.past import PastTasks
 from agents.matching.live.policy import LivePolicy, named, weights_of
 from agents.matching.live.standings import Standings
@@ -25,6 +26,7 @@ OUTCOMES = "past-outcomes"
 GROUPS = "groups"
 KIN = "group-kinship"
 COUNTS = "group-counts"
+OWN_STEPS = "own-steps"
 _VECTORS = "past-vectors-"
 _ID_BYTES = 64
 _DAMAGES = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
@@ -50,6 +52,9 @@ def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
     ids = np.array([task_id.encode()[:_ID_BYTES] for task_id in past.task_ids], dtype=f"S{_ID_BYTES}")
     if past.count:
         parts[OUTCOMES] = _packed_many(agents=past.agents, outcomes=past.outcomes.astype(np.float16), ids=ids)
+    weights, added = policy.own_steps.kept(past.dropped)
+    if len(weights):
+        parts[OWN_STEPS] = _packed_many(weights=weights.astype(np.float16), added=added.astype(np.float16))
     if policy.groups:
         centres = policy.groups.centres
         sizes = np.array([len(level) for level in centres], dtype=np.int64)
@@ -87,9 +92,22 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
     if OUTCOMES in parts:
         _remember(policy, parts, dimension)
         standings.remember(policy.past.agents)
+    if OWN_STEPS in parts:
+        _resume_own_steps(policy, parts[OWN_STEPS])
     if GROUPS in parts:
         _group(policy, parts, dimension)
     return policy
+
+
+def _resume_own_steps(policy: LivePolicy, content: bytes) -> None:
+    found = _unpacked_many(content, ("weights", "added"))
+    weights, added = (found[name].astype(np.float32) for name in ("weights", "added"))
+    if weights.ndim != 1 or weights.shape != added.shape or len(weights) > policy.past.count:
+        shapes = f"{weights.shape} and {added.shape}"
+        raise PolicyUnreadable(f"the policy weighs steps in the shapes {shapes}; its past has {policy.past.count}")
+    if not (np.isfinite(weights).all() and np.isfinite(added).all()):
+        raise PolicyUnreadable("the policy weighs own steps with what is no number")
+    policy.own_steps.resume(weights, added, usual_success(policy.standings))
 
 
 def _group(policy: LivePolicy, parts: Mapping[str, bytes], dimension: int) -> None:

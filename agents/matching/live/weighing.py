@@ -27,6 +27,7 @@ PRIOR = {
     "wide votes": 0.5,
     "group": 0.8,
     "group votes": 1.0,
+    "own steps": 0.5,
     "reputation": 0.1,
     "reputation unproven": 0.3,
     "slowness": -0.05,
@@ -38,7 +39,7 @@ PULL = 10.0
 """As strong as so many outcomes, for a feature of size one."""
 NEVER_AGAINST = (
     "nearness", "alike", "kindred", "wide", "alike votes", "kindred votes", "wide votes", "group",
-    "group votes", "reputation",
+    "group votes", "own steps", "reputation",
 )  # fmt: skip
 """Nearer, better proven, better reputed is never worse: what few outcomes say against it is chance."""
 ROWS_KEPT = 2_000

@@ -14,6 +14,7 @@ from agents.matching.live.snapshots import (
     GROUPS,
     KIN,
     OUTCOMES,
+    OWN_STEPS,
     Title,
     artefacts_of,
     policy_of,
@@ -113,8 +114,42 @@ def test_kinship_of_other_groups_is_refused_and_a_version_without_it_has_none():
     assert not policy_of(snapshot, parts, DIMENSION).groups.kin.size
 
 
+def test_own_steps_come_back_and_say_alike_and_go_on_hearing():
+    before = learned(300)
+    after = through_the_file(before)
+    vector = unit(np.random.default_rng(3))
+    for policy in (before, after):
+        policy.learn(Outcome("new", "a1", vector, 1.0))
+    one, other = (
+        policy.own_steps.said(policy.near(vector).cosines, policy.past.agents, policy.past.dropped)
+        for policy in (before, after)
+    )
+    assert abs(one).max() > 0.1
+    assert other == pytest.approx(one, abs=2e-2)
+
+
+def test_a_version_without_own_steps_says_nothing_by_them():
+    policy = learned(300)
+    parts = artefacts_of(policy)
+    del parts[OWN_STEPS]
+    assert not policy_of(snapshot_of(policy, TITLE, {}), parts, DIMENSION).own_steps.kept(0)[0].any()
+
+
+@pytest.mark.parametrize(
+    ("weights", "added", "problem"),
+    [(np.zeros(301), np.zeros(301), "its past has 300"), (np.zeros(3), np.zeros(4), r"\(3,\) and \(4,\)"),
+     (np.full(3, np.nan), np.zeros(3), "no number")],
+)  # fmt: skip
+def test_own_steps_of_another_past_are_refused(weights, added, problem):
+    policy = learned(300)
+    buffer = io.BytesIO()
+    np.savez(buffer, weights=weights.astype(np.float16), added=added.astype(np.float16))
+    with pytest.raises(PolicyUnreadable, match=problem):
+        policy_of(snapshot_of(policy, TITLE, {}), artefacts_of(policy) | {OWN_STEPS: buffer.getvalue()}, DIMENSION)
+
+
 @pytest.mark.parametrize("cut", [0, 10, -10])
-@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, COUNTS, KIN, "past-vectors-000"])
+@pytest.mark.parametrize("name", [OUTCOMES, GROUPS, COUNTS, KIN, OWN_STEPS, "past-vectors-000"])
 def test_a_damaged_artefact_is_refused(name, cut):
     policy = learned(300)
     parts = artefacts_of(policy)

@@ -138,7 +138,7 @@ def test_what_the_very_task_taught_can_be_left_out():
     groups, vector = found(past), task(0, rng)
     before = groups.evidence(vector, KINDS, USUAL)
     groups.add(vector, 3, 1.0)
-    own = Steps(np.array([3]), np.array([1.0], np.float32))
+    own = Steps(np.array([0]), np.array([3]), np.array([1.0], np.float32))
     assert groups.evidence(vector, KINDS, USUAL).chances[3] > before.chances[3] + 0.05
     assert groups.evidence(vector, KINDS, USUAL, own).chances == pytest.approx(before.chances, abs=2e-3)
 
