@@ -15,6 +15,7 @@ from agents.evolving.prediction.handovers import Handovers
 from agents.evolving.prediction.members import FOLDS, Members, Ranked
 from agents.evolving.prediction.passages import Passages
 from agents.evolving.prediction.past import Pair, PastGraph
+from agents.evolving.prediction.precedence import Precedence
 from agents.evolving.prediction.regressions import Regressions
 from agents.evolving.prediction.texts import Likeness, Tasks
 from agents.evolving.space import Floats, Ints
@@ -62,7 +63,8 @@ class GraphPredictor:
         self._members = Members(self._likeness.past, self._regressions, self._cards.of(past), read, members)
         held_out = self._members.held_out(folds)
         alone = self._likeness.past.without_self()
-        self._handovers = Handovers(graphs, self._regressions, alone, read, held_out, folds)
+        precedence = Precedence(cards.vectors, self._likeness.past, graphs, folds)
+        self._handovers = Handovers(graphs, self._regressions, precedence, alone, read, held_out, folds)
         self.calibration = _calibrated(held_out, self._handovers.held_out(folds), graphs)
 
     def predict(self, tasks: Tasks) -> list[PastGraph]:

@@ -1,9 +1,9 @@
 """How likely one agent hands over to another in a task's network. Called by ``graphs`` once the members are ranked.
 
 For each ordered pair of a task's likely agents: how often the pair was linked and ordered before, in all and in the
-nearest past tasks, what the regressions say of link and order, where in the words and how clearly each is spoken of,
-and who else may stand between. Gradient boosting makes one chance of it, and ``reconsidered`` looks again. Counts leave
-out the fold of the task that is asked about.
+nearest past tasks, what the regressions say of link and order, who precedes whom where both take part, where in the
+words and how clearly each is spoken of, and who else may stand between. Gradient boosting makes one chance of it, and
+``reconsidered`` looks again. Counts leave out the fold of the task that is asked about.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from agents.evolving.prediction.boosting import Boosted, held_out
 from agents.evolving.prediction.members import Ranked
 from agents.evolving.prediction.passages import of_pairs
 from agents.evolving.prediction.past import Pair, PastGraph
+from agents.evolving.prediction.precedence import Precedence
 from agents.evolving.prediction.reconsidered import Reconsidered, best_other
 from agents.evolving.prediction.regressions import Regressions, Said
 from agents.evolving.prediction.texts import Alike, neighbours
@@ -80,12 +81,13 @@ class Handovers:
         self,
         graphs: Sequence[PastGraph],
         regressions: Regressions,
+        precedence: Precedence,
         alike: Alike,
         passages: Floats,
         ranked: Ranked,
         folds: Ints,
     ) -> None:
-        self._graphs, self._regressions = graphs, regressions
+        self._graphs, self._regressions, self._precedence = graphs, regressions, precedence
         self._counts = _Counts(graphs, folds, passages.shape[1])
         features = self._laid_out(regressions.left_out, alike, passages, ranked, folds)
         self._right = _edges_among(graphs, ranked)
@@ -129,7 +131,8 @@ class Handovers:
         ]
         paired = ranked.agents[:, :PAIRED]
         spoken_of = of_pairs(passages[np.arange(len(passages))[:, None], paired])
-        return np.concatenate([np.stack(of_tasks), self._regressed(said, paired), spoken_of], axis=-1)
+        precedence = self._precedence.of_past(paired) if folds is not None else self._precedence.of(alike, paired)
+        return np.concatenate([np.stack(of_tasks), self._regressed(said, paired), spoken_of, precedence], axis=-1)
 
     def _regressed(self, said: Mapping[str, Said], agents: Ints) -> Floats:
         """(tasks, PAIRED, PAIRED, features): what the regressions say of links and orders, and of the opposite."""

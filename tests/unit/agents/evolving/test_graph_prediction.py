@@ -11,8 +11,9 @@ from agents.evolving.evaluation.graph_bench import measure
 from agents.evolving.evaluation.graph_rows import GraphRows, read_graphs, within
 from agents.evolving.prediction.cards import Cards
 from agents.evolving.prediction.graphs import GraphPredictor, TooLittleExperience, cut_out, f1
-from agents.evolving.prediction.passages import PLACE, Passages, of_agents, of_pairs
+from agents.evolving.prediction.passages import Passages, of_agents, of_pairs
 from agents.evolving.prediction.past import PastGraph
+from agents.evolving.prediction.readers import PLACE
 from agents.evolving.prediction.reconsidered import Reconsidered
 from agents.evolving.prediction.regressions import PairIndex, Regression
 from agents.evolving.prediction.texts import Likeness, Tasks, in_sequence
@@ -139,7 +140,7 @@ def test_a_past_task_is_read_without_its_own_fold():
 
 def test_texts_without_known_words_are_read_as_nothing():
     read = read_by(["scan it", "speak it"]).read(["?!"])[0]
-    assert read.tolist() == [[[0.0, 0.0, 0.5, 0.0, 0.0, 0.0]] * 2] * len(WORDS)
+    assert read.tolist() == [[[0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0, 0.5]] * 3] * len(WORDS)
 
 
 def test_who_leads_where_it_is_spoken_of_and_in_how_many_words_is_read():
@@ -154,8 +155,8 @@ def test_who_leads_where_it_is_spoken_of_and_in_how_many_words_is_read():
 
 
 def test_agents_are_judged_without_their_supposed_passages():
-    read = np.arange(36.0).reshape(1, 2, 3, 6)
-    assert of_agents(read)[0].tolist() == [[*range(6), *range(12, 18)], [*range(18, 24), *range(30, 36)]]
+    read = np.arange(48.0).reshape(1, 2, 3, 8)
+    assert of_agents(read)[0].tolist() == [[*range(6), *range(16, 22)], [*range(24, 30), *range(40, 46)]]
 
 
 def test_tasks_are_compared_with_cards_by_meaning_and_by_words():
@@ -187,8 +188,9 @@ def test_a_pair_is_looked_at_again_beside_the_tasks_other_pairs():
 
 
 def test_pairs_see_both_ends_and_which_is_spoken_of_earlier():
-    read = np.array([[[[1.0, 2.0, 0.2, 8.0, 8.0, 8.0]], [[3.0, 4.0, 0.9, 8.0, 8.0, 8.0]]]])
-    assert of_pairs(read)[0, 0, 1].tolist() == pytest.approx([1.0, 2.0, 0.2, 3.0, 4.0, 0.9, -0.7])
+    source, target = [1.0, 2.0, 0.2, 5.0, 6.0, 7.0], [3.0, 4.0, 0.9, 8.0, 8.0, 9.0]
+    read = np.array([[[[*source, 4.0, 0.4]], [[*target, 7.0, 0.7]]]])
+    assert of_pairs(read)[0, 0, 1].tolist() == pytest.approx([*source, *target, -0.7, -3.0, -0.3])
 
 
 def test_past_tasks_without_any_handover_give_graphs_without_one():
