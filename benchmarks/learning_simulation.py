@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.live.exploring import best_probabilities, drawn, hopeful_third, propensities, shortlisted
+from agents.matching.live.exploring import (
+    affordable,
+    best_probabilities,
+    drawn,
+    hopeful_third,
+    propensities,
+    shortlisted,
+)
 from agents.matching.live.features import Shown
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
 from benchmarks.learning_fleet import AGENTS, FleetTruth, Work, agent_name, examples_of, succeeds
@@ -58,10 +65,11 @@ def simulate(vectors: Floats, work: Work, truth: FleetTruth, seed: int, bound: f
         judged = learner.policy.judge(vector, ids, Shown(near[order], zeros, zeros))
         ranked = np.argsort(-judged.chances, kind="stable")
         best = best_probabilities(judged.chances[ranked], judged.amount[ranked], judged.laid.steps[ranked])
+        worth = affordable(bound, float(judged.chances[ranked[0]]))
         places = shortlisted(best, CANDIDATES)
         places = [places[at] for at in hopeful_third(best[places])]
         ranked, best = ranked[places], best[places] / best[places].sum()
-        shares = propensities(best, bound)
+        shares = propensities(best, worth)
         first = drawn(shares, float(rng.random()))
         place = int(ranked[first])
         chances = truth.strengths(task)[:, work.kinds[row]]

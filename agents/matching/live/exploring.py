@@ -38,6 +38,14 @@ def best_probabilities(chances: Floats, amount: Floats, steps: Floats | None = N
     return shares
 
 
+def affordable(bound: float, chance: float) -> float:
+    """The bound for a task that the best agent does with this ``chance``: less of it where there is less to gain.
+
+    The whole bound up to an even chance, nothing of it where success is sure.
+    """
+    return bound * min(1.0, 2.0 * (1.0 - chance))
+
+
 def propensities(best: Numbers, bound: float) -> Numbers:
     """(candidates,) of being put first, the first candidate being the best known. They sum to 1."""
     others = 1.0 - best[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.live.exploring import best_probabilities, hopeful_third, propensities, shortlisted
+from agents.matching.live.exploring import affordable, best_probabilities, hopeful_third, propensities, shortlisted
 from agents.matching.live.features import KINDRED, NAMES, Shown
 from agents.matching.live.policy import Judged, LivePolicy
 from agents.matching.ranking import SCORE_DIGITS, CosineRanker, doubt_at
@@ -72,7 +72,8 @@ class LearnedOrder:
         places = shortlisted(best, limit)
         if bound > 0.0:  # whoever explores nothing tries nobody as a stand-in either
             places = [places[at] for at in hopeful_third(best[places])]
-        shares = propensities(best[places] / best[places].sum(), bound)
+        worth = affordable(bound, float(judged.chances[order[0]]))
+        shares = propensities(best[places] / best[places].sum(), worth)
         candidates = tuple(
             _candidate(found[order[place]], judged, order[place], float(shown.words[order[place]]), float(share))
             for place, share in zip(places, shares, strict=True)

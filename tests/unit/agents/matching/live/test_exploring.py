@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.matching.live.exploring import IMAGINED, best_probabilities, drawn, hopeful_third, propensities, shortlisted
+from agents.matching.live.exploring import (
+    IMAGINED,
+    affordable,
+    best_probabilities,
+    drawn,
+    hopeful_third,
+    propensities,
+    shortlisted,
+)
 
 CHANCES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
 
@@ -66,3 +74,9 @@ def test_a_newcomer_is_tried_more_than_a_known_agent_of_the_same_chance():
     chances, nothing = np.array([0.8, 0.4, 0.4], np.float32), np.zeros(3, np.float32)
     best = best_probabilities(chances, nothing, np.array([100.0, 100.0, 0.0], np.float32))
     assert best[2] > 2 * best[1]
+
+
+def test_less_is_tried_where_the_best_agent_is_nearly_sure_and_never_more_than_the_bound():
+    assert [affordable(0.05, chance) for chance in (0.0, 0.3, 0.5)] == [0.05] * 3
+    assert affordable(0.05, 0.75) == pytest.approx(0.025)
+    assert affordable(0.05, 1.0) == 0.0
