@@ -25,9 +25,11 @@ KIN_SIZE = 200
 """Groups that are kin to one another, where there are tasks enough."""
 KIN_SHARPNESS = 6
 FIRST_AT = 256
-"""Outcomes before there are groups; they are found anew whenever there are twice as many, and each ``ANEW_AT`` more,
-in the latest ``FOUND_IN``."""
-ANEW_AT, FOUND_IN = 1_024, 4_096
+"""Outcomes before there are groups; they are found anew in the latest ``FOUND_IN`` whenever there are twice as many,
+then each ``ANEW_AT`` more, and later each eighth more up to ``ANEW_MOST``."""
+ANEW_AT, ANEW_MOST, FOUND_IN = 1_024, 4_096, 4_096
+COUNTED_HALF_LIVES = 8
+"""Steps that so many half-lives of others' outcomes passed over are not counted again: they count 1 in 256 at most."""
 ROWS_FOR_ONE = 6
 NEAREST = 3
 SHARPNESS = 20.0
@@ -130,8 +132,9 @@ class TaskGroups:
         self._asked = None
 
     def find(self, past: PastTasks, agents: int, events: int) -> None:
-        """Find groups when they are due: 0.8 s with 20,000 past tasks. A count made anew costs a third of that."""
-        if past.count >= FIRST_AT and events >= self._found_at + max(FIRST_AT, min(self._found_at, ANEW_AT)):
+        """Find groups when they are due: 0.5 s with 20,000 past tasks. A count made anew costs a quarter of that."""
+        more = max(min(self._found_at, ANEW_AT), min(self._found_at // 8, ANEW_MOST))
+        if past.count >= FIRST_AT and events >= self._found_at + max(FIRST_AT, more):
             self._found_at = events
             recent = past.vectors[-FOUND_IN:]
             self.restore(
@@ -210,7 +213,8 @@ class TaskGroups:
         self.outdated = False
         for level in self._levels:
             level.table[:] = 0.0
-        self.add_all(past.vectors, past.agents, past.outcomes, agents)
+        latest = slice(max(0, past.count - int(COUNTED_HALF_LIVES * half_life(agents))), None)
+        self.add_all(past.vectors[latest], past.agents[latest], past.outcomes[latest], agents)
 
 
 def _kinship(shares: Floats, agents: NDArray[np.int32], outcomes: Floats) -> Floats:
