@@ -12,6 +12,9 @@ from schemas.base import Message, Moment, Share, Token, now
 
 Preference = Literal["quality", "cost", "latency"]
 
+EXPLORATION_FLOOR = 0.01
+"""Least share of tasks that explore: below it a policy learns only from its own choices, and cannot be judged."""
+
 
 class PolicyExperiment(Message):
     """Two policies that share a tenant's traffic by a hash of the task id."""

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from evolution.errors import ExperimentRunning, NoExperiment, PoliciesFrozen, PolicyRefused
 from evolution.policies.bucket import BUILT_IN
 from schemas.base import now
-from schemas.policy_state import PolicyExperiment, PolicyState, Preference
-
-EXPLORATION_FLOOR = 0.01
-"""Least share of tasks that explore: below it a policy learns only from its own choices, and cannot be judged."""
+from schemas.policy_state import EXPLORATION_FLOOR, PolicyExperiment, PolicyState, Preference
 
 KEPT = 50
 

@@ -8,11 +8,11 @@ always taking the best single agent.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evolution.policies.changes import EXPLORATION_FLOOR
 from evolution.replay.comparing import best_single, changed_choices, difference, spread
 from evolution.replay.decision_log import Decisions, Policy
 from evolution.replay.policies import always
 from schemas.experience import ExperienceRecord
+from schemas.policy_state import EXPLORATION_FLOOR
 
 BEST_SINGLE = "best single agent"
 

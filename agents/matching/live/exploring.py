@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
+from schemas.policy_state import EXPLORATION_FLOOR
+
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.float64]
 
@@ -41,9 +43,9 @@ def best_probabilities(chances: Floats, amount: Floats, steps: Floats | None = N
 def affordable(bound: float, chance: float) -> float:
     """The bound for a task that the best agent does with this ``chance``: less of it where there is less to gain.
 
-    The whole bound up to an even chance, nothing of it where success is sure.
+    The whole bound up to an even chance, the floor where success is sure: what nobody else ever tries cannot be judged.
     """
-    return bound * min(1.0, 2.0 * (1.0 - chance))
+    return max(min(bound, EXPLORATION_FLOOR), bound * min(1.0, 2.0 * (1.0 - chance)))
 
 
 def propensities(best: Numbers, bound: float) -> Numbers:

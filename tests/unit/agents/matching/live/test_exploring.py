@@ -14,6 +14,7 @@ from agents.matching.live.exploring import (
     propensities,
     shortlisted,
 )
+from schemas.policy_state import EXPLORATION_FLOOR
 
 CHANCES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
 
@@ -79,4 +80,5 @@ def test_a_newcomer_is_tried_more_than_a_known_agent_of_the_same_chance():
 def test_less_is_tried_where_the_best_agent_is_nearly_sure_and_never_more_than_the_bound():
     assert [affordable(0.05, chance) for chance in (0.0, 0.3, 0.5)] == [0.05] * 3
     assert affordable(0.05, 0.75) == pytest.approx(0.025)
-    assert affordable(0.05, 1.0) == 0.0
+    assert affordable(0.05, 1.0) == EXPLORATION_FLOOR
+    assert affordable(0.0, 0.9) == 0.0
