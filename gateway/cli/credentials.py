@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from gateway.cli.findings import Finding, Verdict
 from gateway.cli.which_bus import without_password
-from gateway.settings.sections import Index, Influx
+from gateway.settings.stores import Index, Influx
 
 ANSWER_TIMEOUT_S = 10.0
 SAID_CHARACTERS = 200

@@ -1,6 +1,6 @@
 """Settings: one frozen object, read once at the edge (``gateway/cli``) and passed on as an argument ever after.
 
-``sections``  what can be set, with defaults and descriptions
+``sections``  what can be set, with defaults and descriptions; those of ``stores`` and ``experience`` apart
 ``loading``   reads ``aos.toml`` and the environment; the environment wins
 ``listing``   the rows of ``aos config show``
 """

@@ -4,37 +4,15 @@ Numbers carry their unit in the name. A field may have a plain environment varia
 beside the systematic one (``AOS_BUS__URL``).
 """
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    SecretStr,
-    StringConstraints,
-    field_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt
 
+from gateway.settings.experience import Experience, Learning, Mining
+from gateway.settings.section import LogLevel, NatsUrls, Port, Section, Url, plain
+from gateway.settings.stores import S3, Index, Influx, Redis
 from schemas.base import Token
-
-Port = Annotated[int, Field(ge=0, le=65535)]
-Url = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+]*://[^\s/]+.*$")]
-NatsUrls = Annotated[str, StringConstraints(pattern=r"^(nats|tls|ws|wss)://[^\s,]+(,(nats|tls|ws|wss)://[^\s,]+)*$")]
-LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-def _plain(variable: str) -> dict[str, Any]:
-    return {"variable": variable}
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and a key nobody knows is an error rather than silence."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Bus(Section):
@@ -43,10 +21,10 @@ class Bus(Section):
     url: NatsUrls | None = Field(
         default=None,
         description="server, or several separated by commas; unset, `aos up` starts its own",
-        json_schema_extra=_plain("AOS_NATS_URL"),
+        json_schema_extra=plain("AOS_NATS_URL"),
     )
     credentials: Path | None = Field(
-        default=None, description="NATS credentials file (.creds)", json_schema_extra=_plain("AOS_NATS_CREDENTIALS")
+        default=None, description="NATS credentials file (.creds)", json_schema_extra=plain("AOS_NATS_CREDENTIALS")
     )
     replicas: int = Field(default=1, ge=1, le=5, description="copies of each stream; 3 on a cluster")
     quota_scale: PositiveFloat = Field(
@@ -59,167 +37,21 @@ class Bus(Section):
     embedded_store_gib: PositiveInt = Field(default=8, description="disk space which that server may use, in GiB")
 
 
-class Index(Section):
-    """The agent index, derived from the registry."""
-
-    url: Url | None = Field(
-        default=None,
-        description="Qdrant server; unset, Qdrant runs inside each worker",
-        json_schema_extra=_plain("AOS_QDRANT_URL"),
-    )
-    api_key: SecretStr | None = Field(
-        default=None, description="Qdrant API key", json_schema_extra=_plain("AOS_QDRANT_API_KEY")
-    )
-
-
-class Influx(Section):
-    """InfluxDB 2, the scaled-out experience store."""
-
-    url: Url | None = Field(
-        default=None,
-        description="InfluxDB server; unset, experience goes to an embedded store in data_dir",
-        json_schema_extra=_plain("AOS_INFLUX_URL"),
-    )
-    token: SecretStr | None = Field(
-        default=None, description="InfluxDB token", json_schema_extra=_plain("AOS_INFLUX_TOKEN")
-    )
-    org: str = Field(
-        default="aos", description="InfluxDB organisation", json_schema_extra=_plain("AOS_INFLUX_ORG"), min_length=1
-    )
-    retention_days: PositiveInt = Field(default=90, description="how long InfluxDB keeps experience, in days")
-
-
-class Experience(Section):
-    """What is kept of what happened, for how long, and how personal data in it is guarded."""
-
-    hot_days: PositiveFloat = Field(
-        default=7.0, description="days that records stay whole in the embedded store before they go to the cold tier"
-    )
-    cold_days: PositiveFloat = Field(
-        default=90.0, description="age in days at which records leave the cold tier too, and are gone"
-    )
-    compact_every_s: float = Field(
-        default=3600.0, ge=0, description="seconds between moves from the hot to the cold tier; 0: only by hand"
-    )
-    key_file: Path | None = Field(
-        default=None,
-        description="file of keys, `tenant key` a line, newest first, that encrypt task text and feedback at rest",
-        json_schema_extra=_plain("AOS_EXPERIENCE_KEYS"),
-    )
-    redact: tuple[str, ...] = Field(
-        default=(), description="regular expressions; what they match in task text and feedback is never stored"
-    )
-
-    @field_validator("redact")
-    @classmethod
-    def _are_expressions(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        for pattern in patterns:
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
-        return patterns
-
-
-class Mining(Section):
-    """How patterns are sought in experience, and which become routing rules by themselves."""
-
-    every_s: float = Field(
-        default=3600.0, ge=0, description="seconds between runs of mining in the evolution role; 0: only by hand"
-    )
-    window_days: PositiveFloat = Field(default=30.0, description="how far back the scheduled runs look, in days")
-    keep_days: PositiveFloat = Field(
-        default=90.0, description="how long mining remembers tasks that it has read, in days"
-    )
-    quote: bool = Field(default=True, description="patterns of kinds quote the words of an example task")
-    automatic_rules: bool = Field(
-        default=False, description="clear, frequent failure of one agent becomes a routing rule without a person"
-    )
-    automatic_confidence: float = Field(
-        default=0.5, ge=0, le=1, description="least share of failures, lower end of its interval, for such a rule"
-    )
-    automatic_lift: PositiveFloat = Field(
-        default=2.0, description="how many times as often as usual tasks must fail for such a rule"
-    )
-    automatic_support: PositiveInt = Field(default=100, description="how many failed tasks such a rule needs")
-
-
-class Learning(Section):
-    """How routing learns from outcomes."""
-
-    enabled: bool = Field(default=True, description="the evolution role learns routing policies from experience")
-    every_outcomes: PositiveInt = Field(
-        default=500, description="outcomes after which a new policy version is made; the first ones come sooner"
-    )
-    every_s: PositiveFloat = Field(default=300.0, description="seconds after which it is made of fewer, if any are new")
-    least_s: PositiveFloat = Field(
-        default=10.0,
-        description="seconds between two versions at least; more once thousands of outcomes are behind one",
-    )
-    least_outcomes: PositiveInt = Field(default=50, description="outcomes that the first version needs")
-    niceness: int = Field(
-        default=5,
-        ge=0,
-        le=19,
-        description="how far the evolution role gives way where cores are short: 0 not at all, 19 to everything else",
-    )
-    review_beyond: float = Field(
-        default=0.5, ge=0, le=1, description="share of recent choices that may change without a person's review"
-    )
-    keep_versions: int = Field(
-        default=20, ge=1, le=200, description="newest versions that are kept, besides those in use or promoted lately"
-    )
-    keep_promoted_days: PositiveFloat = Field(
-        default=30.0, description="how long a version that was in force, on trial or the reference is kept, in days"
-    )
-
-
-class Redis(Section):
-    """Redis, the shared tier of hot tensors."""
-
-    url: Url | None = Field(
-        default=None,
-        description="Redis server; no role uses it yet, `aos doctor` checks that it answers",
-        json_schema_extra=_plain("AOS_REDIS_URL"),
-    )
-
-
-class S3(Section):
-    """An S3-compatible object store for attachments and results."""
-
-    bucket: str | None = Field(
-        default=None,
-        min_length=3,
-        description="bucket for attachments and results; unset, a folder under data_dir holds them",
-        json_schema_extra=_plain("AOS_S3_BUCKET"),
-    )
-    endpoint: Url | None = Field(
-        default=None, description="S3 endpoint; unset, AWS", json_schema_extra=_plain("AOS_S3_ENDPOINT")
-    )
-    region: str = Field(default="us-east-1", description="S3 region", json_schema_extra=_plain("AOS_S3_REGION"))
-    access_key_id: SecretStr | None = Field(
-        default=None, description="S3 access key", json_schema_extra=_plain("AOS_S3_ACCESS_KEY_ID")
-    )
-    secret_access_key: SecretStr | None = Field(
-        default=None, description="S3 secret key", json_schema_extra=_plain("AOS_S3_SECRET_ACCESS_KEY")
-    )
-
-
 class Http(Section):
     """The HTTP door."""
 
     host: str = Field(
         default="127.0.0.1",
         description="address to listen on; 0.0.0.0 for every interface",
-        json_schema_extra=_plain("AOS_HTTP_HOST"),
+        json_schema_extra=plain("AOS_HTTP_HOST"),
     )
     port: Port = Field(
-        default=8080, description="TCP port to listen on; 0 picks one", json_schema_extra=_plain("AOS_HTTP_PORT")
+        default=8080, description="TCP port to listen on; 0 picks one", json_schema_extra=plain("AOS_HTTP_PORT")
     )
     public_url: Url | None = Field(
         default=None,
         description="how remote agents reach this door to fetch attachments; unset, http://host:port",
-        json_schema_extra=_plain("AOS_GATEWAY_URL"),
+        json_schema_extra=plain("AOS_GATEWAY_URL"),
     )
 
 
@@ -229,7 +61,7 @@ class Agents(Section):
     cards_dir: Path | None = Field(
         default=None,
         description="folder of agent cards that `aos up` watches; workers run Python agents from here",
-        json_schema_extra=_plain("AOS_AGENTS_DIR"),
+        json_schema_extra=plain("AOS_AGENTS_DIR"),
     )
     python_packages: tuple[str, ...] = Field(
         default=(), description="packages whose modules a card's `module:callable` target may name"

@@ -12,7 +12,7 @@ from gateway.cli import checkup
 from gateway.cli.credentials import admitted, influx_door, qdrant_door
 from gateway.cli.findings import Finding, Verdict
 from gateway.settings import Settings
-from gateway.settings.sections import Index, Influx
+from gateway.settings.stores import Index, Influx
 
 
 @asynccontextmanager
