@@ -17,7 +17,7 @@ NOISE = 0.3
 HALF_LIFE_STEPS = 64.0
 """After so many later steps of the agent an outcome is twice as noisy."""
 STEPS_MAX = 192
-"""So many of an agent's latest steps are looked at: some 3 ms for an agent."""
+"""So many of an agent's latest steps are looked at: some 2 ms for an agent."""
 GROWTH = 0.125
 """An agent is looked at again when it did so much more than was looked at."""
 
