@@ -10,7 +10,6 @@ import pytest
 from agents.registry.kv_registry import KvRegistry
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
-from gateway.cli.main import main
 from gateway.replay.shadow import HARMLESS
 from schemas import subjects
 from schemas.card import PythonEndpoint
@@ -19,6 +18,7 @@ from schemas.parts import text_part
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
 from schemas.task import TaskEvent, TaskEventKind
 from tests.integration.test_shadow_lane import a_card
+from tests.integration.typed_commands import exit_code_of
 from tests.unit.evolution.a_week import a_week
 
 Aos = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -31,16 +31,9 @@ async def aos(js, nats_server, tmp_path: Path, monkeypatch, capsys) -> Aos:
     monkeypatch.setenv("AOS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.delenv("AOS_TENANT", raising=False)
 
-    def run(arguments: tuple[str, ...]) -> int:
-        try:
-            main(arguments)
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
-
     async def command(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = await asyncio.to_thread(run, arguments)
+        code = await asyncio.to_thread(exit_code_of, arguments)
         said = capsys.readouterr()
         return code, said.out, said.err
 

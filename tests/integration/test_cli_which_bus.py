@@ -11,10 +11,10 @@ from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.bus.connection import connect
 from gateway.bus.streams import Quotas, ensure
-from gateway.cli.main import main
 from gateway.embedded.nats_server import NatsServer, free_port
 from schemas.policy import PolicySnapshot, dumps
 from tests.integration.http_door import open_app, served
+from tests.integration.typed_commands import exit_code_of
 from tests.unit.evolution.experience_records import a_record
 
 Aos = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -27,13 +27,6 @@ def aos(tmp_path: Path, monkeypatch, capsys) -> Aos:
     monkeypatch.setenv("AOS_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("AOS_HTTP_PORT", str(free_port()))  # nobody listens where commands look by themselves
 
-    def run(arguments: tuple[str, ...]) -> int:
-        try:
-            main(arguments)
-        except SystemExit as end:
-            return int(end.code or 0)
-        return 0
-
     async def command(*arguments: str, **variables: str) -> tuple[int, str, str]:
         with monkeypatch.context() as patch:
             for name in ("AOS_URL", "AOS_NATS_URL", "AOS_TENANT"):
@@ -41,7 +34,7 @@ def aos(tmp_path: Path, monkeypatch, capsys) -> Aos:
             for name, value in variables.items():
                 patch.setenv(name, value)
             capsys.readouterr()
-            code = await asyncio.to_thread(run, arguments)
+            code = await asyncio.to_thread(exit_code_of, arguments)
         said = capsys.readouterr()
         return code, said.out, said.err
 

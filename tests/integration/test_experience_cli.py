@@ -8,7 +8,7 @@ import pyarrow.ipc
 import pytest
 
 from evolution.store.sqlite_store import SqliteExperienceStore
-from gateway.cli.main import main
+from tests.integration.typed_commands import exit_code_of
 from tests.unit.evolution.experience_records import a_feedback, a_record
 
 
@@ -37,11 +37,7 @@ def history(data):
 
 def aos(capsys, *words):
     """Exit code, and what was said as JSON on standard output (or on standard error when it failed)."""
-    code = 0
-    try:
-        main([*words, "--json"])
-    except SystemExit as ended:
-        code = int(ended.code or 0)
+    code = exit_code_of([*words, "--json"])
     said = capsys.readouterr()
     return code, json.loads(said.out or said.err)
 

@@ -5,8 +5,8 @@ import json
 
 import pytest
 
-from gateway.cli.main import main
 from tests.integration.test_mining_schedule import filled
+from tests.integration.typed_commands import exit_code_of
 
 
 @pytest.fixture
@@ -17,11 +17,7 @@ async def aos(js, nats_server, tmp_path, monkeypatch, capsys):
     await filled(tmp_path / "data" / "experience" / "experience.db")
 
     async def run(*words, as_json=True):
-        code = 0
-        try:
-            await asyncio.to_thread(main, [*words, *(["--json"] if as_json else [])])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
+        code = await asyncio.to_thread(exit_code_of, [*words, *(["--json"] if as_json else [])])
         said = capsys.readouterr()
         return code, json.loads(said.out or said.err) if as_json else said.out
 
