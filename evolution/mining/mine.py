@@ -17,7 +17,7 @@ from evolution.mining.columns import NOISE, Columns, columns_of
 from evolution.mining.drift import Drift, find_drifts
 from evolution.mining.kinds import Kinds, Vectors, commonest, learned_kinds, unit
 from evolution.mining.rules import MIN_LIFT, Rule, find_rules
-from evolution.mining.transactions import RESCUED, SAMPLE, Items, limits_of
+from evolution.mining.transactions import FAILURE, RESCUED, SAMPLE, SUCCESS, Items, limits_of
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.pattern import PatternKind, SynthesizedPattern
@@ -25,7 +25,11 @@ from schemas.routing_rule import TaskKind
 
 MINER = "mine-1"
 EXAMPLES = 5
-_SAID = {RESCUED: "success only by another agent that stood in"}
+_SAID = {
+    RESCUED: "success only by another agent that stood in",
+    SUCCESS: "success without anybody standing in",
+    FAILURE: "failure",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ Transactions = Counter[frozenset[str]]
 """Distinct sets of items and how many tasks had them."""
 
 RESCUED = "rescued"
-"""The task succeeded, but only because another agent stood in for one that failed."""
+"""The task succeeded, but only because another agent stood in for one that failed: no success of who was chosen."""
+SUCCESS, FAILURE = "outcome=success", "outcome=failure"
 OUTCOME_PREFIXES = ("outcome=", "failure=", "slow", "costly", RESCUED)
 HOURS_PER_ITEM = 4
 SAMPLE = 30_000
@@ -83,13 +84,14 @@ class Items:
         self, team: int, modalities: int, failure: int, kind: int, part: int, success: bool, *flags: bool
     ) -> frozenset[str]:
         items = [*self._teams[team], *self._modalities[modalities], _hours_item(part)]
-        items.append("outcome=success" if success else "outcome=failure")
+        said = list(itertools.compress(self._flags, flags))
+        if RESCUED not in said:
+            items.append(SUCCESS if success else FAILURE)
         if failure != NOISE and self._columns.failure_code.values[failure]:
             items.append(f"failure={self._columns.failure_code.values[failure]}")
         if kind != NOISE:
             items.append(f"kind={kind}")
-        items += itertools.compress(self._flags, flags)
-        return frozenset(items)
+        return frozenset([*items, *said])
 
     def _mask(self, item: str) -> Mask:
         if item not in self._masks:
@@ -109,7 +111,7 @@ class Items:
             return np.asarray(columns.kind == int(value))
         if name == "hours":
             return np.asarray(self._hours == int(value[:2]) // HOURS_PER_ITEM)
-        return np.asarray(columns.success == (value == "success"))
+        return np.asarray(columns.success & ~self._flags[RESCUED] if item == SUCCESS else ~columns.success)
 
 
 def _in(codes: NDArray[np.int32], wanted: list[bool]) -> Mask:

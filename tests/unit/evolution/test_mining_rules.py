@@ -123,10 +123,33 @@ def test_a_task_that_another_agent_saved_is_told_from_one_that_went_well():
     saved = a_record(chosen=("ocr",))
     done = saved.steps[0]
     saved = saved.model_copy(update={"steps": (done.model_copy(update={"ok": False}), done)})
-    assert {"rescued", "outcome=success"} < items_of(saved, None, Limits(1e9, 1e9))
+    items = items_of(saved, None, Limits(1e9, 1e9))
+    assert "rescued" in items
+    assert not {"outcome=success", "outcome=failure"} & items
     lost = a_failure()
     lost = lost.model_copy(update={"steps": (done.model_copy(update={"ok": False}),)})
     assert "rescued" not in items_of(lost, None, Limits(1e9, 1e9))
+
+
+def saved_by(record, helper):
+    """The record, with its agent's step failed and ``helper`` standing in."""
+    done = record.steps[0]
+    steps = (done.model_copy(update={"ok": False}), done.model_copy(update={"agent_id": helper}))
+    return record.model_copy(update={"steps": steps})
+
+
+def test_an_agent_that_others_save_is_not_praised_for_their_success():
+    records = [a_record(f"s{n}", minutes=n, chosen=("steady",)) for n in range(100)]
+    records += [saved_by(a_record(f"f{n}", minutes=n, chosen=("shaky",)), "steady") for n in range(60)]
+    records += [a_record(f"g{n}", minutes=n, chosen=("shaky",)) for n in range(40)]
+    items = Items(columns_of(records, {}), Limits(1e9, 1e9))
+    rules = find_rules(items.sampled())
+    praised = {rule.antecedent for rule in rules if rule.consequent == "outcome=success"}
+    blamed = {rule.antecedent for rule in rules if rule.consequent == "rescued"}
+    assert frozenset({"agent=steady"}) in praised
+    assert not any("agent=shaky" in antecedent for antecedent in praised)
+    assert frozenset({"agent=shaky"}) in blamed
+    assert all(items.having(rule.antecedent | {rule.consequent}).sum() == rule.count for rule in rules)
 
 
 def test_equal_tasks_are_counted_together_and_found_again():
