@@ -3,6 +3,9 @@
 Estimators: IPS (Horvitz & Thompson 1952), self-normalised IPS (Swaminathan & Joachims 2015), doubly robust (Dudik,
 Langford & Li 2011). All arrays speak of n decisions among up to k actions; an action that was no candidate has
 probability 0 in both policies.
+
+Of choices that had no chance in the log nothing is known: the intervals reach from all of them failing to all of them
+succeeding (Manski, Nonparametric bounds on treatment effects, 1990).
 """
 
 from dataclasses import dataclass
@@ -82,13 +85,15 @@ def evaluate(log: DecisionLog, target: Floats, predicted: Floats, alpha: float =
     """
     _check(log, target, predicted)
     weights = log.chosen(target) / log.chosen(log.logged)
-    unsupported = float(np.where(log.logged > 0, 0.0, target).sum(axis=1).mean())
+    unknown = np.where(log.logged > 0, 0.0, target)
+    unsupported = float(unknown.sum(axis=1).mean())
+    guessed = float((unknown * predicted).sum(axis=1).mean())
     return Evaluation(
         decisions=len(log.actions),
         logged_value=float(log.rewards.mean()),
         ips=ips(weights, log.rewards, alpha),
-        self_normalised=self_normalised(weights, log.rewards, alpha),
-        doubly_robust=doubly_robust(log, weights, target, predicted, alpha),
+        self_normalised=_of_known(self_normalised(weights, log.rewards, alpha), unsupported),
+        doubly_robust=_reaching(doubly_robust(log, weights, target, predicted, alpha), guessed, unsupported - guessed),
         effective_size=effective_size(weights),
         mean_weight=float(weights.mean()),
         largest_weight=float(weights.max()),
@@ -124,6 +129,16 @@ def _within(value: float, low: float, high: float) -> Estimate:
     return Estimate(value, min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0))
 
 
+def _of_known(found: Estimate, unsupported: float) -> Estimate:
+    """An estimate that speaks of the supported choices only, with the interval that holds the value of all of them."""
+    known = 1.0 - unsupported
+    return _within(found.value, known * found.low, known * found.high + unsupported)
+
+
+def _reaching(found: Estimate, down: float, up: float) -> Estimate:
+    return _within(found.value, found.low - down, found.high + up)
+
+
 def _check(log: DecisionLog, target: Floats, predicted: Floats) -> None:
     if len(log.actions) == 0:
         raise ValueError("the log is empty: widen its window")
@@ -148,8 +163,9 @@ def _warnings(weights: Floats, unsupported: float, error: float) -> list[str]:
     found = []
     if unsupported > MUCH_UNSUPPORTED:
         found.append(
-            f"missing support: {100 * unsupported:.1f} % of the policy's choices had no chance in the log; nothing "
-            "is known of them, and the estimates leave them out. Explore more, or evaluate a policy nearer to the log"
+            f"missing support: {100 * unsupported:.1f} % of the policy's choices had no chance in the log, and nothing "
+            "is known of them. IPS counts them as failures, the other two suppose they go like those that are known; "
+            "the intervals hold both ends. Explore more (aos policy explore), or evaluate a policy nearer to the log"
         )
     size = effective_size(weights)
     if size < FEW_EFFECTIVE:

@@ -110,7 +110,24 @@ def test_a_policy_that_takes_what_the_log_never_took_is_warned_of():
     evaluation = evaluate(log, target, np.full((400, 3), 0.5))
     assert evaluation.unsupported == pytest.approx(0.4)
     assert "missing support: 40.0 %" in evaluation.warnings[0]
-    assert evaluation.ips.high - evaluation.ips.low > 0.4
+    for estimate in (evaluation.ips, evaluation.self_normalised, evaluation.doubly_robust):
+        assert estimate.low <= estimate.value <= estimate.high
+        assert estimate.high - estimate.low > 0.4
+
+
+@pytest.mark.parametrize("unknown_success", [0.0, 1.0])
+def test_intervals_hold_the_truth_whatever_the_choices_do_that_the_log_never_took(unknown_success):
+    rng, held = np.random.default_rng(7), {"ips": 0, "self_normalised": 0, "doubly_robust": 0}
+    logged, target = np.tile([0.5, 0.5, 0.0], (500, 1)), np.tile([0.1, 0.4, 0.5], (500, 1))
+    truth = 0.1 * 0.9 + 0.4 * 0.8 + 0.5 * unknown_success
+    for _ in range(40):
+        actions = rng.integers(0, 2, 500)
+        rewards = (rng.random(500) < np.array([0.9, 0.8])[actions]).astype(float)
+        found = evaluate(DecisionLog(actions, rewards, logged), target, np.full((500, 3), 0.85))
+        for name in held:
+            estimate = getattr(found, name)
+            held[name] += estimate.low <= truth <= estimate.high
+    assert min(held.values()) >= 37, held
 
 
 def test_few_effective_decisions_are_warned_of():
