@@ -44,6 +44,7 @@ class _Question:
 
     task: TaskSubmitted
     analysis: TaskAnalysis
+    policy: str
     shape: str
     vector: Vector | None
     started: float
@@ -91,7 +92,7 @@ class KindPlanner:
         if task.routing.pin or policy is None:
             return (await self._greedy.weave(task, perceived)).planned
         analysis = analyse(perceived.parts)
-        asked = _Question(task, analysis, shape_of(analysis, task, policy), perceived.vector, started)
+        asked = _Question(task, analysis, policy, shape_of(analysis, task, policy), perceived.vector, started)
         found = self._book.meet(task.tenant, asked.shape, asked.goals, asked.vector)
         known = (
             found is not None and not self._is_fresh(task) and not self._book.was_doubted(task.tenant, found[1].kind)
@@ -157,6 +158,8 @@ class KindPlanner:
         woven = await self._greedy.weave(asked.task, perceived)
         if woven.analysis.goals != asked.analysis.goals:
             return woven.planned  # it could only be read as a whole: nothing to say of others like it
+        if self._policy_of(asked.task) != asked.policy:
+            return woven.planned  # another policy came into force meanwhile: whose network this is cannot be told
         if asked.task.max_cost is not None:
             return woven.planned  # what its budget forced on it is no model for others
         template = await self._renewed(asked, woven, found)

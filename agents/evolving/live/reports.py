@@ -28,7 +28,8 @@ def reports_of(analysis: TaskAnalysis, template: PlanTemplate, woven: Woven) -> 
                 "reasons": (_reason(template), *first.reasons),
             }
         )
-        reports.append(MatchReport(goal=goal.text, candidates=(first, *others), policy="kind-1"))
+        # The arm of an experiment is told by the policy under which the kind is kept, whoever bettered its network.
+        reports.append(MatchReport(goal=goal.text, candidates=(first, *others), policy=woven.reports[place].policy))
     return tuple(reports)
 
 

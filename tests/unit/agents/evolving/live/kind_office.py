@@ -2,14 +2,14 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from agents.evolving.live.background import Background
 from agents.evolving.live.binding import CardDigests
 from agents.evolving.live.book import PlanBook
-from agents.evolving.live.planner import KindPlanner
+from agents.evolving.live.planner import KindPlanner, PolicyOf
 from agents.evolving.live.refiner import refine
 from agents.evolving.objectives import Preference
 from agents.planning.pasts import Pasts
@@ -117,9 +117,11 @@ class Office:
         preference: Preference = Preference.QUALITY,
         fresh: float = 0.0,
         book: PlanBook | None = None,
+        policy_of: PolicyOf = lambda _task: "",
+        matcher: Callable[[Fleet], Matcher] = Matcher,
     ) -> None:
         self.fleet = Fleet(*cards)
-        self.matcher = Matcher(self.fleet)
+        self.matcher = matcher(self.fleet)
         self.pasts = Pasts()
         self.book = book or PlanBook()
         self.away = False
@@ -128,7 +130,9 @@ class Office:
         digests = CardDigests()
         self.background = Background(self._ask, self.book, self.fleet, self.pasts, digests, lambda _tenant: preference)
         self.greedy = GreedyPlanner(self.matcher, self.fleet, encode, pasts=self.pasts)
-        self.planner = KindPlanner(self.greedy, self.fleet, self.book, self.background, digests, fresh_share=fresh)
+        self.planner = KindPlanner(
+            self.greedy, self.fleet, self.book, self.background, digests, fresh_share=fresh, policy_of=policy_of
+        )
 
     async def _ask(self, request: RefineRequest) -> RefineReply | None:
         self.asked.append(request)
