@@ -9,7 +9,7 @@ from nats.js import JetStreamContext
 
 from evolution.errors import EvolutionError
 from evolution.policies.bucket import PolicyBucket
-from evolution.policies.loop import PolicyLoop
+from evolution.policies.loop import LoopTimes, PolicyLoop
 from evolution.policies.parts import StoredParts
 from evolution.policies.pruning import Keeping, Pruned, prune
 from evolution.policies.registry import PolicyRegistry
@@ -33,15 +33,19 @@ def registry_over(js: JetStreamContext, store: ExperienceStore, settings: Settin
 
 
 async def look_after_policies(
-    js: JetStreamContext, store: ExperienceStore, stop: asyncio.Event, settings: Settings | None = None
+    js: JetStreamContext, store: ExperienceStore, stop: asyncio.Event, settings: Settings
 ) -> None:
     """Experiments decide themselves, a policy that lost goes back to the prior, old ones make room; until ``stop``."""
-    memory = trial_memory(settings) if settings else None
-    loop = PolicyLoop(registry_over(js, store, settings), store, memory=memory)
-    if settings is None:
-        await loop.run(stop)
-    else:
-        await asyncio.gather(loop.run(stop), prune_on_schedule(js, settings, stop))
+    loop = PolicyLoop(
+        registry_over(js, store, settings), store, times=times_of(settings), memory=trial_memory(settings)
+    )
+    await asyncio.gather(loop.run(stop), prune_on_schedule(js, settings, stop))
+
+
+def times_of(settings: Settings) -> LoopTimes:
+    """How often experiments, and the policy in force, are looked at."""
+    learning = settings.learning
+    return LoopTimes(learning.experiments_every_s, timedelta(seconds=learning.prior_every_s))
 
 
 def trial_memory(settings: Settings) -> TrialMemory:

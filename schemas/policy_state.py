@@ -50,3 +50,16 @@ class PolicyState(Message):
     changed_at: Moment = Field(default_factory=now)
     actor: str = Field(default="", max_length=200, description="who changed it: a person or 'aos-evolution'")
     reason: str = Field(default="", max_length=2_000)
+
+
+class PriorComparison(Message):
+    """The policy in force beside having learned nothing, as it was last measured. Kept under ``<tenant>.prior``."""
+
+    tenant: Token
+    policy: str = Field(description="the one that was in force")
+    prior: str = Field(description="the one that has learned nothing")
+    at: Moment = Field(default_factory=now)
+    records: int = Field(ge=0, description="recent tasks that were looked at")
+    gain: float | None = Field(default=None, description="in success rate over the prior; none: it cannot be told")
+    says: str = Field(max_length=2_000, description="in words, with the interval")
+    reset: bool = Field(default=False, description="the policy was certainly worse: the prior is in force again")

@@ -17,7 +17,7 @@ from schemas.invocation import Invocation
 from schemas.parts import Modality
 from schemas.pattern import SynthesizedPattern
 from schemas.policy import PolicySnapshot
-from schemas.policy_state import PolicyState
+from schemas.policy_state import PolicyState, PriorComparison
 from schemas.refinement import PlanningPast, PlanTemplate, RefineRequest
 from schemas.routing_rule import RoutingRules
 from schemas.task import DeadTask, Priority, TaskEvent, TaskRecord, TaskSubmitted
@@ -206,6 +206,14 @@ def policy_state_key(tenant: str) -> str:
     return f"{_token(tenant)}.{POLICY_STATE}"
 
 
+PRIOR_COMPARISON = "prior"
+
+
+def prior_comparison_key(tenant: str) -> str:
+    """The key under which the policy in force was last compared with the prior, in the bucket of policies."""
+    return f"{_token(tenant)}.{PRIOR_COMPARISON}"
+
+
 ROUTING_RULES = "rules"
 
 
@@ -296,6 +304,7 @@ BUS: tuple[Route, ...] = (
     Route(f"KV {BUCKET_PLANS}: <t>.past", PlanningPast, "JetStream KV", "agents workers", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.state", PolicyState, "JetStream KV", "evolution, aos policy", "agents workers"),
     Route(f"KV {BUCKET_POLICY}: <t>.v-<policy>", PolicySnapshot, "JetStream KV", "evolution", "agents workers"),
+    Route(f"KV {BUCKET_POLICY}: <t>.prior", PriorComparison, "JetStream KV", "evolution", "aos policy"),
     Route(
         f"KV {BUCKET_POLICY}: <t>.rules",
         RoutingRules,

@@ -19,7 +19,7 @@ from evolution.errors import ChangedMeanwhile, PolicyBucketUnavailable, PolicyDa
 from schemas import subjects
 from schemas.base import is_token
 from schemas.policy import PolicySnapshot, PolicyUnreadable, loads
-from schemas.policy_state import PolicyState
+from schemas.policy_state import PolicyState, PriorComparison
 
 BUILT_IN = "cosine-1"
 """The policy that is always there: it has learned nothing, so it has no version in the bucket."""
@@ -64,6 +64,21 @@ class PolicyBucket:
                     f"the policies of tenant {state.tenant} were changed by somebody else meanwhile: look, then repeat"
                 ) from error
         return HeldState(state, revision)
+
+    async def comparison(self, tenant: str) -> PriorComparison | None:
+        """How the policy in force last compared with the prior; None where it never was, or cannot be read."""
+        with _reported("read how policies compared"):
+            try:
+                entry = await (await self._bucket()).get(subjects.prior_comparison_key(_checked(tenant)))
+                return PriorComparison.model_validate_json(entry.value or b"")
+            except (KeyNotFoundError, ValidationError):
+                return None
+
+    async def note(self, comparison: PriorComparison) -> None:
+        """Keep a comparison with the prior; the bucket remembers the 63 before it."""
+        key = subjects.prior_comparison_key(_checked(comparison.tenant))
+        with _reported("keep how policies compared"):
+            await (await self._bucket()).put(key, comparison.model_dump_json().encode())
 
     async def changes(self, tenant: str) -> tuple[PolicyState, ...]:
         """The states that the bucket remembers (64 at most), oldest first; a damaged one is passed over."""

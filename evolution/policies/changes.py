@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evolution.errors import ExperimentRunning, NoExperiment, PoliciesFrozen, PolicyRefused
+from evolution.errors import ChangedMeanwhile, ExperimentRunning, NoExperiment, PoliciesFrozen, PolicyRefused
 from evolution.policies.bucket import BUILT_IN
 from schemas.base import now
 from schemas.policy_state import EXPLORATION_FLOOR, PolicyExperiment, PolicyState, Preference
@@ -60,6 +60,18 @@ def rolled_back(state: PolicyState, who: Who) -> PolicyState:
         raise PolicyRefused(f"{active_name(state)} is the first policy: there is nothing to go back to")
     before, *older = state.previous
     return _changed(state, who, active=None if before == BUILT_IN else before, previous=tuple(older), experiment=None)
+
+
+def reset(state: PolicyState, lost: str, who: Who) -> PolicyState:
+    """With the prior in force instead of the policy that ``lost``, and no experiment: what it compared with is gone.
+
+    Raises PoliciesFrozen, and ChangedMeanwhile when another policy is in force by now.
+    """
+    _thawed(state)
+    if active_name(state) != lost:
+        raise ChangedMeanwhile(f"{active_name(state)} is in force by now, not {lost}: look again")
+    previous = (lost, *state.previous)[:KEPT]
+    return _changed(state, who, active=None, previous=previous, experiment=None)
 
 
 def frozen(state: PolicyState, who: Who, *, frozen: bool) -> PolicyState:

@@ -9,17 +9,16 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from evolution.errors import EvolutionError, ReviewNeeded
 from evolution.experiments.deciding import Action, Design
-from evolution.policies.bucket import BUILT_IN
-from evolution.policies.changes import Who, active_name
+from evolution.policies.changes import Who
+from evolution.policies.prior import PriorWatch
 from evolution.policies.registry import PolicyRegistry
 from evolution.policies.trial import Progress, progress
 from evolution.policies.trial_memory import TrialMemory
 from evolution.ports import ExperienceStore
-from schemas.base import now
 from schemas.policy_state import PolicyState
 
 logger = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class PolicyLoop:
         self._design = design
         self._times = times or LoopTimes()
         self._memory = memory
-        self._prior_asked: dict[str, datetime] = {}
+        self._prior = PriorWatch(registry, store, self._times.prior_every)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
@@ -75,9 +74,8 @@ class PolicyLoop:
     async def _look_at(self, tenant: str) -> str:
         try:
             state = await self._registry.state(tenant)
-            if state.experiment is not None:
-                return await self._experiment(state)
-            return await self._prior(state)
+            # One thing at a time: the next look sees the state that this one made.
+            return await self._experiment(state) or await self._prior.look(state, ACTOR)
         except ReviewNeeded as review:
             return str(review)
         except EvolutionError as error:
@@ -109,24 +107,6 @@ class PolicyLoop:
             await self._registry.promote(tenant, found.experiment.candidate, who, automatic=True)
         elif verdict.action is Action.ROLL_BACK:
             await self._registry.stop_experiment(tenant, who, found.experiment)
-
-    async def _prior(self, state: PolicyState) -> str:
-        """Now and then the learned policy is compared with having learned nothing; a certain loss goes back to it."""
-        tenant, active = state.tenant, active_name(state)
-        asked = self._prior_asked.get(tenant)
-        if active == BUILT_IN or state.frozen or (asked is not None and now() - asked < self._times.prior_every):
-            return ""
-        review = await self._registry.review(tenant, active)
-        self._prior_asked[tenant] = now()
-        for finding in review.findings:
-            logger.info("%s: %s %s", tenant, active, finding.says)
-        lost = [finding.says for finding in review.findings if finding.guard == f"beside {BUILT_IN}" and not finding.ok]
-        if not lost:
-            return ""
-        who = Who(ACTOR, f"reset to the prior: {active} {lost[0]}")
-        logger.warning("%s: %s", tenant, who.reason)
-        await self._registry.promote(tenant, BUILT_IN, who, reviewed=True)
-        return who.reason
 
 
 def _asks_for_something(state: PolicyState, found: Progress) -> bool:

@@ -140,6 +140,11 @@ class PolicyRegistry:
         held = await self._bucket.state(tenant)
         return await self._write(held, changes.rolled_back(held.state, who))
 
+    async def reset(self, tenant: str, lost: str, who: Who) -> PolicyState:
+        """Put the prior in force instead of the policy that ``lost``. Raises ChangedMeanwhile, PoliciesFrozen."""
+        held = await self._bucket.state(tenant)
+        return await self._write(held, changes.reset(held.state, lost, who))
+
     async def freeze(self, tenant: str, who: Who, *, frozen: bool = True) -> PolicyState:
         """Forbid promotions, or allow them again."""
         held = await self._bucket.state(tenant)

@@ -1,9 +1,10 @@
-"""What states of policies say in words: what a policy is now, what a change did, who froze. For lists and reports."""
+"""What states of policies say in words: what a policy is, what a change did, who froze, how an experiment ended."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from evolution.policies.changes import active_name, reference_name
-from schemas.policy_state import PolicyState
+from schemas.policy_state import PolicyExperiment, PolicyState
 
 
 def roles_of(state: PolicyState, policy: str) -> tuple[str, ...]:
@@ -36,6 +37,19 @@ def freezing(changes: Sequence[PolicyState]) -> PolicyState | None:
     return found
 
 
+def last_trial(changes: Sequence[PolicyState]) -> tuple[PolicyExperiment, PolicyState] | None:
+    """The experiment that ended last and the state that ended it, of states oldest first; None when none ended."""
+    for before, after in reversed(list(pairwise(changes))):
+        trial = before.experiment
+        if trial is not None and _ended(trial, after.experiment):
+            return trial, after
+    return None
+
+
+def _ended(then: PolicyExperiment, now: PolicyExperiment | None) -> bool:
+    return now is None or now.name != then.name or now.since != then.since
+
+
 def _differences(before: PolicyState, after: PolicyState) -> Iterator[str]:
     if active_name(before) != active_name(after):
         yield f"{active_name(after)} in force"
@@ -55,7 +69,7 @@ def _differences(before: PolicyState, after: PolicyState) -> Iterator[str]:
 
 def _trials(before: PolicyState, after: PolicyState) -> Iterator[str]:
     then, now = before.experiment, after.experiment
-    if then is not None and (now is None or now.name != then.name or now.since != then.since):
+    if then is not None and _ended(then, now):
         yield f"{then.name} ended"
         then = None
     if now is not None and (then is None or then.share != now.share):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from gateway.cli.credentials import Door, admitted, influx_door, qdrant_door
 from gateway.cli.findings import Finding, Verdict
+from gateway.cli.gateway_checkup import gateway
 from gateway.cli.which_bus import without_password
 from gateway.embedded.nats_server import find_binary
 from gateway.settings import Settings
@@ -50,7 +51,7 @@ async def examine(settings: Settings) -> list[Finding]:
     services = await asyncio.gather(*(service(name, url) for name, url in services_of(settings).items()))
     doors = {"influxdb": influx_door(settings.influx), "qdrant": qdrant_door(settings.index)}
     services = await asyncio.gather(*(_let_in(one, doors.get(one.name)) for one in services))
-    return [*local, *services, *programs()]
+    return [*local, *services, await gateway(settings), *programs()]
 
 
 async def _let_in(reached: Finding, door: Door | None) -> Finding:

@@ -10,9 +10,10 @@ from evolution.export import ExportFormat
 from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery
 from gateway.cli import session
-from gateway.cli.experience_source import kept_in, stored
+from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant
+from gateway.cli.whose_experience import kept_in
 from gateway.cli.windows import AnyWindow, span
 from gateway.settings import Settings
 

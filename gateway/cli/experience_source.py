@@ -8,7 +8,6 @@ from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import failed
-from gateway.cli.which_bus import without_password
 from gateway.experience_store import store_settings
 from gateway.settings import Settings
 
@@ -18,11 +17,6 @@ _WHERE = "run this where the gateway keeps its data: --data of `aos up`, AOS_DAT
 def where(error: EvolutionError) -> str:
     """The next step when no store was found; other errors say theirs themselves."""
     return _WHERE if isinstance(error, StoreMissing) else ""
-
-
-def kept_in(settings: Settings) -> str:
-    """Which experience a command reads: two stacks on one machine have two, and AOS_NATS_URL does not choose it."""
-    return without_password(settings.influx.url) if settings.influx.url else str(settings.experience_file.absolute())
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import typer
 
 from evolution.errors import NoExperiment
 from evolution.policies.bucket import BUILT_IN
-from gateway.cli import session
+from gateway.cli import policy_views, session
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_options import Name, Reason, Reviewed, say_state
 from gateway.cli.policy_source import failed, opened, who
@@ -56,19 +56,19 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
     """How the running experiment stands: tasks of each arm, the difference and its always-valid interval."""
     settings = session.settings_from({"tenant": tenant}).settings
 
-    async def work() -> "Progress | None":
+    async def work() -> "Progress | str":
         from evolution.policies.loop import DESIGN  # lazy: the tests bring scipy
         from evolution.policies.trial import progress
         from gateway.policy_desk import trial_memory
 
-        async with opened(settings) as (registry, store):
+        async with opened(settings, guards=True) as (registry, store):
             state = await registry.state(settings.tenant)
             changes, memory = await registry.bucket.changes(settings.tenant), trial_memory(settings)
-            return await progress(store, state, changes, DESIGN, memory=memory)
+            return await progress(store, state, changes, DESIGN, memory=memory) or policy_views.ended(changes)
 
     found = session.run(work())
-    if found is None:
-        raise failed(NoExperiment(f"no experiment is running for tenant {settings.tenant}"))
+    if isinstance(found, str):
+        raise failed(NoExperiment(f"no experiment is running for tenant {settings.tenant}"), found)
     if as_json:
         session.print_json(_as_json(found))
         return
@@ -98,7 +98,7 @@ def stop(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> PolicyState:
-        async with opened(settings, changes=True) as (registry, _):
+        async with opened(settings, changes=True, guards=promote and not reviewed) as (registry, _):
             state = await registry.state(settings.tenant)
             if promote and state.experiment is not None:
                 candidate = state.experiment.candidate

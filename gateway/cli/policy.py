@@ -1,51 +1,26 @@
 """``aos policy``: which learned policy routes, what it learned from, and changing it. Talks straight to the bus."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from evolution.policies.bucket import BUILT_IN
-from evolution.policies.telling import freezing, told
-from gateway.cli import policy_prune, policy_views, session
-from gateway.cli.experience_source import kept_in
+from evolution.policies.telling import told
+from gateway.cli import policy_list, policy_prune, policy_views, session
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_options import Name, Reason, Reviewed, say, say_state
 from gateway.cli.policy_source import opened, who
 from gateway.cli.session import Json, Tenant
 from gateway.cli.which_bus import place
+from gateway.cli.whose_experience import kept_in
 from schemas.policy import PolicySnapshot
-from schemas.policy_state import PolicyState, Preference
-
-if TYPE_CHECKING:
-    from evolution.policies.registry import Listed
+from schemas.policy_state import PolicyState, Preference, PriorComparison
 
 app = typer.Typer(help="Which learned policy routes, what it learned from, and changing it.")
 
+app.command("list")(policy_list.list_policies)
 app.command()(policy_prune.prune)
-
-
-@app.command("list")
-def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
-    """Every version, with what it learned from and what it is just now."""
-    settings = session.settings_from({"tenant": tenant}).settings
-
-    async def work() -> "tuple[PolicyState, tuple[Listed, ...], PolicyState | None]":
-        async with opened(settings) as (registry, _):
-            state, found = await registry.state(settings.tenant), await registry.listed(settings.tenant)
-            return state, found, freezing(await registry.bucket.changes(settings.tenant)) if state.frozen else None
-
-    state, found, froze = session.run(work())
-    if as_json:
-        session.print_json(
-            {"state": state.model_dump(mode="json"), "policies": [policy_views.listed_json(item) for item in found]}
-        )
-        return
-    rows = [policy_views.row(item) for item in found]
-    session.print_table(("policy", "is", "parent", "made", "records", "metrics"), rows, "no policies")
-    if froze is not None:
-        session.print_line(f"\n{policy_views.frozen_by(froze)}")
-    session.print_line(f"\non the bus {place(settings)}")
 
 
 @app.command()
@@ -62,13 +37,16 @@ def show(
         )
     settings = session.settings_from({"tenant": tenant}).settings
 
-    async def work() -> tuple[PolicySnapshot, bytes]:
+    async def work() -> tuple[PolicySnapshot, bytes, PriorComparison | None]:
         async with opened(settings) as (registry, _):
             bucket = registry.bucket
-            snapshot = await bucket.version(settings.tenant, policy)
-            return snapshot, await bucket.content(settings.tenant, policy)
+            snapshot, content = (
+                await bucket.version(settings.tenant, policy),
+                await bucket.content(settings.tenant, policy),
+            )
+            return snapshot, content, await bucket.comparison(settings.tenant)
 
-    snapshot, content = session.run(work())
+    snapshot, content, comparison = session.run(work())
     if out is not None:
         try:
             out.write_bytes(content)
@@ -79,6 +57,8 @@ def show(
         session.print_json(snapshot.model_dump(mode="json"))
     else:
         policy_views.show(snapshot)
+        if comparison is not None and comparison.policy == policy:
+            session.print_line(f"  {policy_views.compared(comparison)}")
 
 
 @app.command()
@@ -104,7 +84,7 @@ def diff(before: Name, after: Name, as_json: Json = False, tenant: Tenant = None
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> Any:  # noqa: ANN401 - a PolicyDiff; its module is loaded with the registry
-        async with opened(settings) as (registry, _):
+        async with opened(settings, guards=True) as (registry, _):
             return await registry.diff(settings.tenant, before, after)
 
     found = session.run(work())
@@ -136,7 +116,7 @@ def promote(
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> PolicyState:
-        async with opened(settings, changes=True) as (registry, _):
+        async with opened(settings, changes=True, guards=not reviewed) as (registry, _):
             return await registry.promote(settings.tenant, policy, who(reason), reviewed=reviewed)
 
     state = session.run(work())
@@ -149,7 +129,7 @@ def review(policy: Name, as_json: Json = False, tenant: Tenant = None) -> None:
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> Any:  # noqa: ANN401 - as above
-        async with opened(settings) as (registry, _):
+        async with opened(settings, guards=True) as (registry, _):
             return await registry.review(settings.tenant, policy)
 
     found = session.run(work())

@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+    from nats.js import JetStreamContext
 
     from evolution.policies.registry import PolicyRegistry
 
@@ -38,20 +40,25 @@ NEXT_STEPS: dict[type[EvolutionError], str] = {
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, changes: bool = False
+    settings: Settings, *, changes: bool = False, guards: bool = False
 ) -> "AsyncIterator[tuple[PolicyRegistry, ExperienceStore]]":
     """The registry over the bus, and the experience store. Every EvolutionError becomes a Failed with a next step.
 
-    ``changes`` as in ``bus_of``.
+    ``changes`` as in ``bus_of``. With ``guards`` the command measures on that experience: another bus's is warned of,
+    and refused where a change follows from it.
     """
     from gateway.policy_desk import registry_over  # lazy: rankers bring scipy, 0.3 s that --help need not pay
 
     store = build_store(store_settings(settings, read_only=True))
     try:
         async with bus_of(settings, changes=changes) as nc:
-            registry = registry_over(nc.jetstream(timeout=BUS_TIMEOUT_S), store, settings)
+            js = nc.jetstream(timeout=BUS_TIMEOUT_S)
+            doubts = await _doubted(settings, js, changes=changes) if guards else ""
+            registry = registry_over(js, store, settings)
             try:
                 yield registry, store
+            except ReviewNeeded as error:
+                raise failed(error, doubts) from error
             except PoliciesFrozen as error:
                 froze = freezing(await registry.bucket.changes(settings.tenant))
                 raise failed(error, frozen_by(froze) if froze else "") from error
@@ -59,6 +66,21 @@ async def opened(
         raise failed(error) from error
     finally:
         await store.close()
+
+
+async def _doubted(settings: Settings, js: "JetStreamContext", *, changes: bool) -> str:
+    """What speaks against the experience that guards are to measure on, in words; empty when nothing does."""
+    from gateway.cli.whose_experience import NEXT_STEP, doubt
+
+    found = await doubt(settings, js)
+    if found is None:
+        return ""
+    if found.other and changes:
+        detail = "nothing was changed"
+        raise Failed(found.says, code="another_experience", detail=detail, next_step=f"{NEXT_STEP}; or add --reviewed")
+    if not changes:
+        sys.stderr.write(f"! {found.says}; {NEXT_STEP}\n")
+    return f"{found.says}; {NEXT_STEP}"
 
 
 @asynccontextmanager
@@ -113,7 +135,7 @@ def failed(error: EvolutionError, detail: str = "") -> Failed:
         return Failed(
             "the guards ask for a person's review",
             code=error.code,
-            detail="\n  ".join(error.problems),
+            detail="\n  ".join([*error.problems, *([detail] if detail else [])]),
             next_step="look at it (aos policy diff, aos policy review), then promote with --reviewed --reason …",
         )
     exit_code: dict[type[EvolutionError], ExitCode] = {

@@ -1,10 +1,13 @@
 """Policies as rows and lines for people, and as JSON. Called by ``policy``."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from evolution.policies.changes import active_name
+from evolution.policies.telling import last_trial
 from gateway.cli import session
 from schemas.policy import PolicySnapshot
-from schemas.policy_state import PolicyState
+from schemas.policy_state import PolicyState, PriorComparison
 
 if TYPE_CHECKING:
     from evolution.policies.registry import Listed
@@ -48,6 +51,25 @@ def frozen_by(froze: PolicyState) -> str:
     """Who froze, when and why."""
     why = froze.reason or "no reason given"
     return f"frozen by {froze.actor or 'somebody'} at {froze.changed_at:%Y-%m-%d %H:%M}: {why}"
+
+
+def compared(found: PriorComparison) -> str:
+    """How a policy in force did beside having learned nothing."""
+    outcome = f"; {found.prior} was put in force again" if found.reset else ""
+    when = f"compared at {found.at:%Y-%m-%d %H:%M:%S} on {found.records} recent tasks"
+    return f"{when}: {found.policy} {found.says}{outcome}"
+
+
+def ended(changes: Sequence[PolicyState]) -> str:
+    """How the last experiment ended, of states oldest first; empty where there was none."""
+    last = last_trial(changes)
+    if last is None:
+        return ""
+    trial, state = last
+    by, why = state.actor or "somebody", state.reason or "no reason given"
+    return (
+        f"{trial.name} was ended by {by} at {state.changed_at:%Y-%m-%d %H:%M:%S}, {active_name(state)} in force: {why}"
+    )
 
 
 def numbers(pair: tuple[float | None, float | None]) -> tuple[str, str]:

@@ -40,7 +40,7 @@ async def compare(settings: Settings, js: JetStreamContext, *, changes: bool) ->
     """
     if settings.bus.url is not None and settings.url is None:
         return
-    theirs, ours = await asyncio.gather(_gateways(settings.gateway_url), _ours(js))
+    theirs, ours = await asyncio.gather(gateways_bus(settings.gateway_url), our_bus(js))
     if not theirs or ours is None or theirs == ours:
         return
     title = f"the gateway at {settings.gateway_url} is on another bus than {without_password(settings.nats_url)}"
@@ -55,8 +55,8 @@ async def compare(settings: Settings, js: JetStreamContext, *, changes: bool) ->
     )
 
 
-async def _gateways(url: str) -> str:
-    """The identity of the gateway's bus; empty when it does not tell."""
+async def gateways_bus(url: str) -> str | None:
+    """The identity of the gateway's bus; empty when it does not tell, None when nobody answers as a gateway does."""
     import httpx  # lazy: 0.1 s that commands which need not compare do not pay
 
     try:
@@ -64,11 +64,11 @@ async def _gateways(url: str) -> str:
             answer = await client.get(f"{url.rstrip('/')}/readyz")
         told = answer.json().get("bus_id", "")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError):
-        return ""
+        return None
     return told if isinstance(told, str) else ""
 
 
-async def _ours(js: JetStreamContext) -> str | None:
+async def our_bus(js: JetStreamContext) -> str | None:
     """The identity of the bus that we are on; None when these credentials may not ask."""
     try:
         async with asyncio.timeout(LOOK_FOR_S):

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from evolution.wiring import build_store, run_recorder
+from gateway.bus.identity import identity_of
+from gateway.experience_origin import note_bus
 from gateway.experience_store import store_settings
 from gateway.roles.foundation import open_bus
 from gateway.roles.yielding import give_way
@@ -28,6 +30,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     give_way(settings.learning.niceness)
     async with open_bus(settings, "aos-evolution") as bus:
         store = build_store(store_settings(settings))
+        note_bus(settings, await identity_of(bus.js))
         refiner = RefinementService(bus.nc)
         await refiner.start()
         try:

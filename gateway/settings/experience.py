@@ -91,3 +91,10 @@ class Learning(Section):
     keep_promoted_days: PositiveFloat = Field(
         default=30.0, description="how long a version that was in force, on trial or the reference is kept, in days"
     )
+    experiments_every_s: PositiveFloat = Field(
+        default=30.0, description="seconds between two looks at the experiments that run, which may end them"
+    )
+    prior_every_s: PositiveFloat = Field(
+        default=86_400.0,
+        description="seconds after which the policy in force is compared again with having learned nothing",
+    )

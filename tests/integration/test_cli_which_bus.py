@@ -10,8 +10,11 @@ import pytest
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.bus.connection import connect
+from gateway.bus.identity import identity_of
 from gateway.bus.streams import Quotas, ensure
 from gateway.embedded.nats_server import NatsServer, free_port
+from gateway.experience_origin import note_bus
+from gateway.settings import Settings
 from schemas.policy import PolicySnapshot, dumps
 from tests.integration.http_door import open_app, served
 from tests.integration.typed_commands import exit_code_of
@@ -137,6 +140,55 @@ async def test_what_is_measured_or_exported_says_whose_experience_it_was(aos, js
     assert f"measured on the experience in {tmp_path / 'data' / 'experience' / 'experience.db'}; on the bus " in out
     code, out, _ = await aos("experience", "export", "e.csv")
     assert (code, out) == (0, f"1 records of {tmp_path / 'data' / 'experience' / 'experience.db'} in e.csv\n")
+
+
+async def test_the_doctor_says_whether_the_gateway_is_on_the_bus_that_is_set(aos, first, nats_server, second):
+    async def gateway(**variables: str) -> dict[str, str]:
+        _, out, _ = await aos("doctor", "--json", **variables)
+        return next(finding for finding in json.loads(out) if finding["name"] == "gateway")
+
+    same = await gateway(AOS_URL=first, AOS_NATS_URL=nats_server.url)
+    assert (same["verdict"], same["found"]) == ("ok", f"{first}, on the bus {nats_server.url}")
+    other = await gateway(AOS_URL=second[0], AOS_NATS_URL=nats_server.url)
+    assert (other["verdict"], other["found"]) == ("warning", f"{second[0]} is on another bus than {nats_server.url}")
+    assert "AOS_NATS_URL" in other["remedy"]
+    nobody = f"nats://127.0.0.1:{free_port()}"
+    assert (await gateway(AOS_URL=first, AOS_NATS_URL=nobody))[
+        "found"
+    ] == f"{first} answers, but no bus does at {nobody}"
+    silent = await gateway(AOS_URL=f"http://127.0.0.1:{free_port()}", AOS_NATS_URL=nats_server.url)
+    assert (silent["verdict"], silent["remedy"]) == ("missing", "start it, or correct AOS_URL")
+    assert (await gateway(AOS_NATS_URL=nats_server.url))["verdict"] == "optional"
+
+
+async def test_guards_do_not_measure_on_the_experience_of_another_bus(aos, js, nats_server, second, tmp_path):
+    await PolicyBucket(js).put(
+        "default", dumps(PolicySnapshot(policy="new", encoder="e", events=0, weights={"nearness": 1}))
+    )
+    here = {"AOS_NATS_URL": nats_server.url}
+    settings = Settings(data_dir=tmp_path / "data")
+    code, _, err = await aos("policy", "promote", "new", **here)
+    assert code == 1
+    assert f"no experience is kept in {settings.experience_file}" in err
+    store = SqliteExperienceStore(settings.experience_file)
+    await store.record([a_record()])
+    await store.close()
+    elsewhere = await connect(second[1], "test")
+    note_bus(settings, await identity_of(elsewhere.jetstream(timeout=10)))
+    await elsewhere.close()
+    code, _, err = await aos("policy", "review", "new", **here)
+    assert code == 0
+    said = f"the experience in {settings.experience_file} was recorded from another bus than {nats_server.url}"
+    assert err.startswith(f"! {said}; ")
+    for change in (("policy", "promote", "new"), ("experiment", "stop", "--promote")):
+        code, _, err = await aos(*change, "--json", **here)
+        problem = json.loads(err)
+        assert (code, problem["code"], problem["title"]) == (1, "another_experience", said)
+    assert await PolicyBucket(js).changes("default") == ()
+    assert (await aos("policy", "promote", "new", "--reviewed", **here))[0] == 0
+    note_bus(settings, await identity_of(js))
+    code, _, err = await aos("policy", "review", "new", **here)
+    assert (code, err) == (0, "")
 
 
 async def test_no_bus_is_said_without_its_password_and_with_why(aos):

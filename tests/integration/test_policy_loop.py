@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from evolution.errors import ExperienceStoreUnavailable
 from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.changes import Who
@@ -151,27 +152,78 @@ async def test_two_loops_at_once_decide_once(registry, store, js):
     assert [state.active for state in told] == [None, "learned-1"]
 
 
-async def test_a_learned_policy_that_is_certainly_worse_than_the_prior_goes_back_to_it(registry, store, loop):
-    snapshot = PolicySnapshot(policy="bad", encoder="e", events=0, weights=WEIGHTS, standings=TURNED_ROUND)
+async def in_force(registry, policy: str) -> None:
+    snapshot = PolicySnapshot(policy=policy, encoder="e", events=0, weights=WEIGHTS, standings=TURNED_ROUND)
     await registry.bucket.put("default", dumps(snapshot))
-    await registry.promote("default", "bad", Who("anna"), reviewed=True)
-    await store.record(
-        [a_decision(i, explored=0.5, chosen="main" if i % 2 else "spare", success=bool(i % 2)) for i in range(400)]
-    )
+    await registry.promote("default", policy, Who("anna"), reviewed=True)
+
+
+def spare_is_worse(**changes):
+    """`spare` is what the policy TURNED_ROUND takes, and always fails."""
+    return [
+        a_decision(i, explored=0.5, chosen="main" if i % 2 else "spare", success=bool(i % 2), **changes)
+        for i in range(400)
+    ]
+
+
+async def test_a_learned_policy_that_is_certainly_worse_than_the_prior_goes_back_to_it(registry, store, loop):
+    await in_force(registry, "bad")
+    await store.record(spare_is_worse())
     assert "reset to the prior" in (await loop.look())["default"]
     state = await registry.state("default")
     assert (state.active, state.previous[0]) == (None, "bad")
+    noted = await registry.bucket.comparison("default")
+    assert (noted.policy, noted.prior, noted.records, noted.reset) == ("bad", BUILT_IN, 400, True)
+    assert state.reason == f"reset to the prior: bad {noted.says}"
 
 
-async def test_a_learned_policy_that_does_well_stays(registry, store, loop):
-    snapshot = PolicySnapshot(policy="good", encoder="e", events=0, weights=WEIGHTS, standings=TURNED_ROUND)
-    await registry.bucket.put("default", dumps(snapshot))
-    await registry.promote("default", "good", Who("anna"), reviewed=True)
+async def test_a_control_that_is_worse_than_the_prior_goes_and_its_experiment_ends(registry, store, loop):
+    await in_force(registry, "bad")
+    held = await registry.bucket.state("default")
+    await registry.bucket.put("default", dumps(PolicySnapshot(policy="other", encoder="e", events=0, weights=WEIGHTS)))
+    trial = PolicyExperiment(name="trial", candidate="other", share=0.01)
+    await registry.bucket.write(held, held.state.model_copy(update={"experiment": trial}))
+    await store.record(spare_is_worse(policy="bad"))
+    assert "reset to the prior" in (await loop.look())["default"]
+    state = await registry.state("default")
+    assert (state.active, state.experiment) == (None, None)
+
+
+async def test_a_learned_policy_that_does_well_stays_and_is_compared_once_a_day_by_whichever_loop(
+    registry, store, loop
+):
+    await in_force(registry, "good")
     await store.record(
         [a_decision(i, explored=0.5, chosen="main" if i % 2 else "spare", success=not i % 2) for i in range(400)]
     )
     assert await loop.look() == {}
     assert (await registry.state("default")).active == "good"
+    first = await registry.bucket.comparison("default")
+    assert (first.policy, first.reset) == ("good", False)
+    assert first.gain > 0.9
+    # A loop that starts again finds what the one before it found.
+    assert await PolicyLoop(registry, store).look() == {}
+    assert await registry.bucket.comparison("default") == first
+    hurried = PolicyLoop(registry, store, times=LoopTimes(prior_every=timedelta(0)))
+    assert await hurried.look() == {}
+    assert (await registry.bucket.comparison("default")).at > first.at
+
+
+async def test_a_policy_is_not_reset_while_frozen_nor_without_its_experience(registry, store, loop, monkeypatch):
+    await in_force(registry, "bad")
+    await store.record(spare_is_worse())
+
+    async def down(query):
+        raise ExperienceStoreUnavailable("the store is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "find", down)
+        assert await loop.look() == {}
+    assert await registry.bucket.comparison("default") is None, "nothing was measured: it is tried again"
+    await registry.freeze("default", Who("anna"))
+    assert await loop.look() == {}
+    await registry.freeze("default", Who("anna"), frozen=False)
+    assert "reset to the prior" in (await loop.look())["default"]
 
 
 async def test_it_looks_again_and_again_until_told_to_stop(registry, store):

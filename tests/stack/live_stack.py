@@ -49,6 +49,8 @@ class LiveStack(Stack):
             "AOS_AGENTS__MAX_DELIVER": str(MAX_DELIVERIES),
             "AOS_AGENTS__FRESH_PLAN_SHARE": "0",
             "AOS_LEARNING__ENABLED": "false",  # a choice that changes with what other tests did would be no test
+            "AOS_LEARNING__EXPERIMENTS_EVERY_S": "0.5",
+            "AOS_LEARNING__PRIOR_EVERY_S": "3",
             "AOS_LEARNING__NICENESS": "0",  # many suites share these cores: who gives way to all of them never gets one
             "AOS_SUPERVISION__DRAIN_S": str(DRAIN_S),
             "AOS_LIMITS__INSPECTED_BYTES": str(INSPECTED_BYTES),
@@ -164,7 +166,7 @@ class LiveStack(Stack):
     async def feedback_on(self, task_id: str, tenant: str = "default", timeout_s: float = 45) -> list[Feedback]:
         """What was said of the task, once the recorder has stored something."""
         async with self._store() as store, asyncio.timeout(timeout_s):
-            while not (feedback := await store.feedback_of(tenant, task_id)):
+            while not (feedback := (await store.feedback_by_task(tenant, [task_id]))[task_id]):
                 await asyncio.sleep(0.1)
             return feedback
 

@@ -2,7 +2,7 @@
 
 from evolution.policies import changes
 from evolution.policies.changes import Who
-from evolution.policies.telling import freezing, told
+from evolution.policies.telling import freezing, last_trial, told
 from schemas.policy_state import PolicyExperiment, PolicyState
 
 BEA, TOM = Who("bea", "audit"), Who("tom")
@@ -40,3 +40,20 @@ def test_who_froze_is_known_after_others_changed_something():
     assert freezing([promoted, frozen, back]) == frozen
     assert freezing([promoted, frozen, changes.frozen(back, TOM, frozen=False)]) is None
     assert freezing([]) is None
+
+
+def test_how_the_last_experiment_ended_is_known_afterwards():
+    one = PolicyExperiment(name="exp-b", candidate="b", share=0.01)
+    other = one.model_copy(update={"name": "exp-c", "candidate": "c"})
+    first = changes.started(PolicyState(tenant="acme"), one, TOM)
+    wider = changes.widened(first, 0.05, TOM)
+    assert last_trial([first, wider]) is None
+    over = changes.stopped(wider, BEA)
+    assert last_trial([first, wider, over]) == (wider.experiment, over)
+    second = changes.started(changes.exploring(over, 0.1, TOM), other, TOM)
+    promoted = changes.promoted(second, "c", BEA)
+    assert last_trial([first, wider, over, second]) == (wider.experiment, over)
+    assert last_trial([first, wider, over, second, promoted, changes.frozen(promoted, TOM, frozen=True)]) == (
+        other,
+        promoted,
+    )

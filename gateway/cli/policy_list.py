@@ -1,0 +1,55 @@
+"""``aos policy list``: every version, what it is just now, and how the one in force does. Registered by ``policy``."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evolution.policies.telling import freezing
+from gateway.cli import policy_views, session
+from gateway.cli.policy_source import opened
+from gateway.cli.session import Json, Tenant
+from gateway.cli.which_bus import place
+from gateway.settings import Settings
+from schemas.policy_state import PolicyState, PriorComparison
+
+if TYPE_CHECKING:
+    from evolution.policies.registry import Listed
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Everything that the list tells."""
+
+    state: PolicyState
+    policies: "tuple[Listed, ...]"
+    froze: PolicyState | None
+    comparison: PriorComparison | None
+
+
+def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
+    """Every version, with what it learned from and what it is just now."""
+    settings = session.settings_from({"tenant": tenant}).settings
+    found = session.run(_standing(settings))
+    if as_json:
+        session.print_json(
+            {
+                "state": found.state.model_dump(mode="json"),
+                "policies": [policy_views.listed_json(item) for item in found.policies],
+                "comparison": found.comparison.model_dump(mode="json") if found.comparison else None,
+            }
+        )
+        return
+    rows = [policy_views.row(item) for item in found.policies]
+    session.print_table(("policy", "is", "parent", "made", "records", "metrics"), rows, "no policies")
+    if found.froze is not None:
+        session.print_line(f"\n{policy_views.frozen_by(found.froze)}")
+    if found.comparison is not None:
+        session.print_line(f"\n{policy_views.compared(found.comparison)}")
+    session.print_line(f"\non the bus {place(settings)}")
+
+
+async def _standing(settings: Settings) -> _Standing:
+    tenant = settings.tenant
+    async with opened(settings) as (registry, _):
+        state = await registry.state(tenant)
+        froze = freezing(await registry.bucket.changes(tenant)) if state.frozen else None
+        return _Standing(state, await registry.listed(tenant), froze, await registry.bucket.comparison(tenant))
