@@ -26,12 +26,14 @@ first. Null where nothing was said, and everywhere when feedback was not asked f
 UNKNOWN: dict[str, Any] = dict.fromkeys(column.name for column in COLUMNS)
 
 
-async def said_of(store: ExperienceStore, records: Sequence[ExperienceRecord]) -> list[tuple[Feedback, ...]]:
+async def said_of(store: ExperienceStore, records: Sequence[ExperienceRecord]) -> list[list[Feedback]]:
     """What was said of each record's task, oldest first. Raises ExperienceStoreUnavailable."""
-    tasks = list(dict.fromkeys((record.tenant, record.task_id) for record in records))
-    found = await asyncio.gather(*(store.feedback_of(tenant, task_id) for tenant, task_id in tasks))
-    by_task = {task: tuple(said) for task, said in zip(tasks, found, strict=True)}
-    return [by_task[record.tenant, record.task_id] for record in records]
+    tasks: dict[str, list[str]] = {}
+    for record in records:
+        tasks.setdefault(record.tenant, []).append(record.task_id)
+    found = await asyncio.gather(*(store.feedback_by_task(tenant, of_it) for tenant, of_it in tasks.items()))
+    said = dict(zip(tasks, found, strict=True))
+    return [said[record.tenant][record.task_id] for record in records]
 
 
 def columns_of(said: Sequence[Feedback]) -> dict[str, Any]:

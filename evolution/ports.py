@@ -1,6 +1,6 @@
 """What the evolution layer needs from outside."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -47,8 +47,8 @@ class ExperienceStore(Protocol):
         """Matching records, newest first."""
         ...
 
-    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
-        """What was said of one task, oldest first."""
+    async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
+        """What was said of each of these tasks, however many, oldest first; an empty list where nothing was."""
         ...
 
     def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:

@@ -1,6 +1,6 @@
 """What a durable store does to task text and feedback on their way in and out. Called by the stores."""
 
-import json
+import orjson
 
 from evolution.privacy.keys import KeyRing
 from evolution.privacy.redaction import Redaction
@@ -30,10 +30,11 @@ class Guard:
         return feedback if text == feedback.comment else feedback.model_copy(update={"comment": text})
 
     def opened_feedback(self, body: str) -> Feedback:
-        """The feedback in stored JSON. Raises KeysUnusable."""
-        values = json.loads(body)
-        values["comment"] = self._in(values.get("tenant", ""), values.get("comment", ""))
-        return Feedback.model_validate(values)
+        """The feedback in stored JSON. Raises ValueError for what is none, KeysUnusable."""
+        match orjson.loads(body):
+            case {"tenant": str(tenant), "comment": str(comment)} as values:
+                return Feedback.model_validate({**values, "comment": self._in(tenant, comment)})
+        raise ValueError("feedback is an object with a tenant and a comment")
 
     def _out(self, tenant: str, text: str) -> str:
         kept = self._redaction.redacted(text)

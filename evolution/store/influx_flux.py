@@ -1,6 +1,8 @@
 """The Flux that the InfluxDB store asks. Every value travels as a bound parameter, never inside the text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from evolution.ports import ExperienceQuery
@@ -58,15 +60,16 @@ def existing(bucket: str, measurement: str, field: str, ids: list[str], start_ns
     return Flux(text, {"bucket": bucket, "start": start_ns, "stop": stop_ns, "ids": ids})
 
 
-def moments_of_task(bucket: str, task_id: str) -> Flux:
-    """When the points of one task lie: rows of ``_time`` alone, so that no record is read that is not asked for."""
+def moments_of(bucket: str, measurement: str, task_ids: Sequence[str]) -> Flux:
+    """When the points of those tasks lie: rows of ``_time`` alone, so that little is read that is not asked for."""
+    test, tasks = _one_of("_value", task_ids)
     text = (
-        _source(RECORDS)
+        _source(measurement)
         + '  |> filter(fn: (r) => r._field == "task_id")\n'
-        + "  |> filter(fn: (r) => r._value == task)\n"
+        + f"  |> filter(fn: (r) => {test})\n"
         + '  |> group()\n  |> keep(columns: ["_time"])'
     )
-    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "task": task_id})
+    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, **tasks})
 
 
 def places_of_task(bucket: str, measurement: str, id_field: str, task_id: str) -> Flux:
@@ -105,15 +108,19 @@ def hours(bucket: str, measurement: str, start_ns: int) -> Flux:
     return Flux(_source(measurement) + _PIVOT, {"bucket": bucket, "start": start_ns, "stop": FOREVER_NS})
 
 
-def feedback_of(bucket: str, task_id: str) -> Flux:
-    """What was said of one task, oldest first."""
+def feedback_of(bucket: str, task_ids: Sequence[str], since: datetime, until: datetime) -> Flux:
+    """What was said of those tasks within that time, oldest first."""
+    test, tasks = _one_of("task_id", task_ids)
     text = (
         _source(FEEDBACK)
         + f'  |> filter(fn: (r) => r._field == "task_id" or {_BODY})\n'
         + _PIVOT
-        + '  |> filter(fn: (r) => r.task_id == task)\n  |> sort(columns: ["_time"])'
+        # A point without a task, which is none of ours, would be an error in `contains`.
+        + f"  |> filter(fn: (r) => exists r.task_id and {test})\n"
+        + '  |> sort(columns: ["_time"])'
     )
-    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "task": task_id})
+    start, stop = (microseconds(moment) * 1000 for moment in (since, until))
+    return Flux(text, {"bucket": bucket, "start": start, "stop": stop, **tasks})
 
 
 def count(bucket: str) -> Flux:
@@ -155,6 +162,13 @@ def _records(
         parameters["task"] = query.task_id
         text += "  |> filter(fn: (r) => r.task_id == task)\n"
     return Flux(f"{text}{extra_filter}{order}  |> limit(n: rows)", parameters)
+
+
+def _one_of(column: str, task_ids: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """A test and its parameters. The server looks for one value where the data lies; `contains` gets every row."""
+    if len(task_ids) == 1:
+        return f"r.{column} == task", {"task": task_ids[0]}
+    return f"contains(value: r.{column}, set: tasks)", {"tasks": list(task_ids)}
 
 
 def _source(measurement: str) -> str:

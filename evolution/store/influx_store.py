@@ -8,17 +8,18 @@ the same moment write the same point.
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from evolution.ports import ExperienceQuery
 from evolution.privacy.guard import OPEN, Guard
-from evolution.store import influx_flux, influx_points
+from evolution.store import influx_flux, influx_points, said
 from evolution.store.group_commit import GroupCommit
 from evolution.store.influx_batch import Item, Key, Prepared, prepare, requests
 from evolution.store.influx_flux import Flux
+from evolution.store.influx_points import FEEDBACK, RECORDS
 from evolution.store.influx_server import BucketMissing, InfluxServer
 from evolution.store.moments import microseconds
 from schemas.base import now
@@ -88,10 +89,15 @@ class InfluxExperienceStore:
                 start_ns = _ns(fresh[-1])
                 seen = {record.record_id for record in rows if _ns(record) == start_ns}
 
-    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
-        """Oldest first."""
-        rows = await self._query(influx_flux.feedback_of(bucket_name(tenant), task_id))
-        return [self._guard.opened_feedback(influx_points.read_body(row)) for row in rows]
+    async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
+        """Oldest first; of each lot of tasks first the moments, so that little else is read."""
+        bucket, bodies = bucket_name(tenant), list[str]()
+        for lot in said.lots(task_ids):
+            moments = [row["_time"] for row in await self._query(influx_flux.moments_of(bucket, FEEDBACK, lot))]
+            if moments:
+                rows = await self._query(influx_flux.feedback_of(bucket, lot, *_within(moments)))
+                bodies += map(influx_points.read_body, rows)
+        return await asyncio.to_thread(said.by_task, task_ids, bodies, self._guard)
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls every 500 ms for what was stored since, in each bucket, overlapping by 2 s; remembers the ids seen."""
@@ -149,10 +155,11 @@ class InfluxExperienceStore:
         """The query within the time in which its task's records lie: the server reads by time. None: there are none."""
         if query.task_id is None:
             return query
-        moments = [row["_time"] for row in await self._query(influx_flux.moments_of_task(bucket, query.task_id))]
+        asked = influx_flux.moments_of(bucket, RECORDS, [query.task_id])
+        moments = [row["_time"] for row in await self._query(asked)]
         if not moments:
             return None
-        first, after = min(moments), max(moments) + timedelta(microseconds=1)
+        first, after = _within(moments)
         since = first if query.since is None else max(first, query.since)
         until = after if query.until is None else min(after, query.until)
         return replace(query, since=since, until=until) if since < until else None
@@ -196,7 +203,7 @@ class InfluxExperienceStore:
         return written
 
     async def _existing(self, bucket: str, measurement: str, points: list[Prepared]) -> set[str]:
-        field = "record_id" if measurement == influx_points.RECORDS else "feedback_id"
+        field = "record_id" if measurement == RECORDS else "feedback_id"
         ids, times = [point.item_id for point in points], [point.at_ns for point in points]
         rows = await self._query(influx_flux.existing(bucket, measurement, field, ids, min(times), max(times) + 1))
         return {str(row["_value"]) for row in rows}
@@ -212,6 +219,11 @@ class InfluxExperienceStore:
 def bucket_name(tenant: str) -> str:
     """The bucket of a tenant."""
     return f"aos-experience-{tenant}"
+
+
+def _within(moments: Collection[datetime]) -> tuple[datetime, datetime]:
+    """The time that holds all of them; the second moment is no longer in it."""
+    return min(moments), max(moments) + timedelta(microseconds=1)
 
 
 def _is_ours(bucket: str) -> bool:

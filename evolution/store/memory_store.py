@@ -1,7 +1,7 @@
 """Experience kept in this process only: for dry runs and tests. What the port says, less the survival of power loss."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -57,11 +57,13 @@ class MemoryExperienceStore:
         for start in range(0, len(found), batch_rows):
             yield found[start : start + batch_rows]
 
-    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
+    async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
         """Oldest first."""
-        return sorted(
-            (f for f in self._feedback.values() if (f.tenant, f.task_id) == (tenant, task_id)), key=lambda f: f.at
-        )
+        found: dict[str, list[Feedback]] = {task_id: [] for task_id in task_ids}
+        for feedback in sorted(self._feedback.values(), key=lambda f: f.at):
+            if feedback.tenant == tenant and feedback.task_id in found:
+                found[feedback.task_id].append(feedback)
+        return found
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """In order of storing."""

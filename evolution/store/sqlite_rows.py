@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,6 @@ INSERT_CHOSEN = "INSERT OR IGNORE INTO chosen_agent (tenant, agent_id, at_us, se
 INSERT_FEEDBACK = """INSERT INTO feedback (tenant, feedback_id, task_id, at_us, score, thumbs_up, feedback)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, feedback_id) DO NOTHING"""
 
-FEEDBACK_OF_TASK = "SELECT feedback FROM feedback WHERE tenant = ? AND task_id = ? ORDER BY at_us, seq"
 COUNT = "SELECT count(*) FROM experience"
 COUNT_OF_TENANT = "SELECT count(*) FROM experience WHERE tenant = ?"
 TENANTS = """WITH RECURSIVE found (tenant) AS (
@@ -93,6 +93,14 @@ def feedback_row(feedback: Feedback, guard: Guard = OPEN) -> Row:
     thumbs = None if feedback.thumbs_up is None else int(feedback.thumbs_up)
     at_us = microseconds(feedback.at)
     return (feedback.tenant, feedback.feedback_id, feedback.task_id, at_us, feedback.score, thumbs, body)
+
+
+def feedback_of(tenant: str, task_ids: Sequence[str]) -> Select:
+    """What was said of those tasks, oldest first of each, as the index has it; SQLite takes no more than 999 values."""
+    # Only question marks are joined here; every value travels as a parameter.
+    marks = ", ".join("?" * len(task_ids))
+    sql = f"SELECT feedback FROM feedback WHERE tenant = ? AND task_id IN ({marks}) ORDER BY task_id, at_us, seq"  # noqa: S608
+    return sql, (tenant, *task_ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ evolution role is meant to be the only one. Why SQLite: docs/decisions/0003-embe
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -19,7 +19,7 @@ from typing import TypeVar
 from evolution.errors import ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
 from evolution.privacy.guard import OPEN, Guard
-from evolution.store import sqlite_rows, sqlite_schema
+from evolution.store import said, sqlite_rows, sqlite_schema
 from evolution.store.group_commit import GroupCommit
 from evolution.store.latest import Latest
 from evolution.store.sqlite_advice import advice
@@ -80,10 +80,9 @@ class SqliteExperienceStore:
             if len(rows) < batch_rows:
                 return
 
-    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
-        """Oldest first."""
-        rows = await self._read(sqlite_rows.FEEDBACK_OF_TASK, (tenant, task_id))
-        return [self._guard.opened_feedback(body) for (body,) in rows]
+    async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
+        """Oldest first; a question for each lot of tasks, so that no number of them is too large."""
+        return await self._in_reader(partial(self._said, tenant, task_ids))
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls the sequence number, at once after a write of this process, every 10 to 250 ms for those of others."""
@@ -119,6 +118,10 @@ class SqliteExperienceStore:
             return self._records(*sqlite_rows.stored_after(query, last, TAIL_BATCH_ROWS))
         stored = zip(records, keys, strict=True)
         return [sqlite_rows.Read(self._guard.opened(record), at_us, seq) for record, (at_us, seq, *_) in stored]
+
+    def _said(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
+        asked = (sqlite_rows.feedback_of(tenant, lot) for lot in said.lots(task_ids))
+        return said.by_task(task_ids, (body for select in asked for (body,) in self._fetch(*select)), self._guard)
 
     def _records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
         return [sqlite_rows.read(row, self._guard) for row in self._fetch(sql, values)]

@@ -5,7 +5,7 @@ Wraps the embedded store; writes, feedback and following are its own. Put around
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -46,9 +46,9 @@ class TieredStore:
         """Into the hot tier, where feedback stays."""
         return await self._hot.add_feedback(feedback)
 
-    async def feedback_of(self, tenant: str, task_id: str) -> list[Feedback]:
-        """Oldest first."""
-        return await self._hot.feedback_of(tenant, task_id)
+    async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
+        """Oldest first; of tasks whose records are cold too."""
+        return await self._hot.feedback_by_task(tenant, task_ids)
 
     async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
         """Newest first; cold files are read only as far as the hot tier does not fill the limit."""

@@ -24,6 +24,11 @@ from schemas.task import TaskEvent, TaskEventKind
 SLACK = timedelta(minutes=1)
 FIRST_IDS = datetime(2020, 1, 1, tzinfo=UTC)
 _ID_DIGITS = 32
+_NO_RECORD = {
+    False: "no experience yet: the task goes on",
+    True: "no experience: its record is on its way to the store, or was forgotten, or is past its time",
+}
+"""By whether the last event ended the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,17 @@ class Story:
             return tuple(_told(self.events, self._submitted()))
         return tuple(_remembered(self.record)) if self.record else ()
 
+    @property
+    def why(self) -> str:
+        """Why the task ended as it did, as its last event or its last failed step says; empty for a success."""
+        if self.record is not None and self.record.success:
+            return ""
+        failure = self.events[-1].data.get("failure") if self.events else None
+        if isinstance(failure, dict) and failure.get("message"):
+            return str(failure["message"])
+        failed = [step.error for step in self.record.steps if step.error and not step.ok] if self.record else []
+        return failed[-1] if failed else ""
+
     def _submitted(self) -> datetime:
         if self.record is None:
             return self.events[0].at
@@ -75,9 +91,9 @@ class Stories:
         record = await self._record(tenant, task_id, events)
         if record is None and not events:
             raise TaskNotFound(f"nothing is known of task {task_id} of tenant {tenant}")
-        feedback = await self._store.feedback_of(tenant, task_id)
+        feedback = (await self._store.feedback_by_task(tenant, [task_id]))[task_id]
         if record is None:
-            missing = (*missing, "no experience yet: the task goes on, or its record was compacted or forgotten")
+            missing = (*missing, _NO_RECORD[events[-1].kind.terminal])
         return Story(task_id, record, events, tuple(feedback), missing)
 
     async def _told(self, tenant: str, task_id: str) -> tuple[tuple[TaskEvent, ...], tuple[str, ...]]:
@@ -144,9 +160,18 @@ def _detail(event: TaskEvent) -> str:
     reason = failure.get("message") if isinstance(failure, dict) else data.get("error")
     if reason:
         return str(reason)
+    if event.kind is TaskEventKind.RESUMED:
+        return "; ".join(_remark(one) for one in data.get("remarks", ()) if isinstance(one, dict))
     node = data.get("node")
     attempt = data.get("attempt", 1)
     return f"{node}, attempt {attempt}" if node and attempt != 1 else str(node or "")
+
+
+def _remark(said: dict[str, object]) -> str:
+    """What a person said to the task, in words: approve by anna: looks right."""
+    by = f" by {said['actor']}" if said.get("actor") else ""
+    reason = f": {said['reason']}" if said.get("reason") else ""
+    return f"{said.get('action', 'word')}{by}{reason}"
 
 
 def _remembered(record: ExperienceRecord) -> Iterator[Moment]:

@@ -59,7 +59,7 @@ async def told(store: ExperienceStore, steps, queries) -> list[object]:
     for query in queries:
         answers.append(await store.find(query))
         answers.append([record async for batch in store.scan(query, 2) for record in batch])
-    answers += [await store.feedback_of(tenant, f"t{number}") for tenant in "ab" for number in range(5)]
+    answers += [await store.feedback_by_task(tenant, [f"t{number}" for number in range(5)]) for tenant in "ab"]
     return [*answers, await store.count(), await store.count("a")]
 
 

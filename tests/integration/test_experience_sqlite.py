@@ -15,7 +15,7 @@ from evolution.errors import ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
 from evolution.store import sqlite_schema
 from evolution.store.sqlite_store import SqliteExperienceStore
-from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record
+from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record, said_of
 
 ALL = ExperienceQuery()
 
@@ -57,7 +57,7 @@ async def test_everything_is_there_after_closing_and_opening_again(path):
     await store.close()
     again = SqliteExperienceStore(path)
     assert await again.find(ALL) == [record]
-    assert await again.feedback_of("default", "t") == [feedback]
+    assert await said_of(again, "default", "t") == [feedback]
     await again.close()
 
 

@@ -19,7 +19,7 @@ from schemas import subjects
 from schemas.base import now
 from schemas.experience import ExperienceRecord, Feedback
 from schemas.task import DeadTask
-from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record
+from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record, said_of
 
 PATIENCE_S = 30
 
@@ -70,8 +70,8 @@ async def test_a_record_and_its_feedback_are_kept_and_leave_the_stream(nc, js, s
         await publish(js, feedback, record, a_feedback(record.task_id, score=0.5))
         await emptied(js)
     assert await store.find(ExperienceQuery()) == [record]
-    assert [f.score for f in await store.feedback_of("default", record.task_id)] == [0.5]
-    assert await store.feedback_of("default", "late-task") == [feedback]
+    assert [f.score for f in await said_of(store, "default", record.task_id)] == [0.5]
+    assert await said_of(store, "default", "late-task") == [feedback]
 
 
 async def test_several_recorders_share_the_work_and_double_nothing(nc, js, store):
@@ -120,7 +120,7 @@ async def test_feedback_longer_than_a_person_writes_is_refused_with_its_task_id_
         await emptied(js)
     [letter] = await dead(js)
     assert "comment" in letter.reason
-    assert await store.feedback_of("default", "t1") == []
+    assert await said_of(store, "default", "t1") == []
 
 
 async def test_while_the_store_is_down_everything_waits_and_then_arrives_once(nc, js, tmp_path):

@@ -21,7 +21,7 @@ from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.compaction import compact, day_of
 from evolution.tiers.forgetting import forget, renew
 from evolution.tiers.tiered_store import TieredStore
-from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record
+from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, said_of
 
 QUERY = ExperienceQuery(tenant="default")
 EVERYTHING_US = 2**62
@@ -186,8 +186,8 @@ async def test_a_forgotten_task_is_gone_from_everywhere(store, path, cold, tmp_p
         assert (gone.records, gone.feedback, gone.unread) == (records, feedback, ())
         DigestFolder(tmp_path / "mining").forget(gone.tasks)
     assert [record.record_id for record in await scanned(store)] == ["other"]
-    assert await store.feedback_of("default", "new") == []
-    assert len(await store.feedback_of("default", "other")) == 1
+    assert await said_of(store, "default", "new") == []
+    assert len(await said_of(store, "default", "other")) == 1
     await store.close()
     everything = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert secret.encode() not in everything
@@ -208,7 +208,7 @@ async def test_a_forgotten_person_is_gone_from_everywhere_of_this_tenant_only(st
     gone = forget(path, cold, "default", subject="ann")
     assert (gone.tasks, gone.records, gone.feedback) == (("a", "c"), 2, 2)
     assert [record.record_id for record in await scanned(store)] == ["b", "d"]
-    assert [feedback.actor for feedback in await store.feedback_of("default", "d")] == ["bob"]
+    assert [feedback.actor for feedback in await said_of(store, "default", "d")] == ["bob"]
     assert await store.count("other") == 1
 
 
@@ -240,7 +240,7 @@ async def test_text_and_feedback_lie_sealed_in_both_tiers_and_read_as_they_were(
     await store.add_feedback([a_feedback("r", comment=secret), a_feedback("r", minutes=1, comment=long)])
     compact(path, cold, hot_until_us=hot_until(7), cold_until_us=0)
     assert await scanned(store, replace(QUERY, until=MOMENT)) == [record]
-    assert [f.comment for f in await store.feedback_of("default", "r")] == [secret, long]
+    assert [f.comment for f in await said_of(store, "default", "r")] == [secret, long]
     assert (await scanned(store, ExperienceQuery(tenant="open"))) == [plain]
     await store.close()
     with sqlite3.connect(path) as connection:
@@ -250,6 +250,25 @@ async def test_text_and_feedback_lie_sealed_in_both_tiers_and_read_as_they_were(
     everything = [body for (body,) in bodies] + [body for of_file in texts for body in of_file]
     assert len(everything) == 4
     assert all(secret not in body and json.dumps(SEALED)[1:-1] in body for body in everything)
+
+
+async def test_many_tasks_are_asked_for_at_once_over_both_tiers_and_two_keys(path, cold, keys):
+    store = TieredStore(SqliteExperienceStore(path, guard=Guard(keys)), path, cold, Guard(keys))
+    tasks = [f"r{n}" for n in range(1200)]
+    await store.record([days_ago(10, "r0"), days_ago(10, "r700"), days_ago(1, "r1199")])
+    await store.add_feedback([a_feedback("r0", comment="old key"), a_feedback("r1", comment="to be forgotten")])
+    compact(path, cold, hot_until_us=hot_until(7), cold_until_us=0)
+    keys.add("default")
+    await store.add_feedback([a_feedback("r700", comment="new key"), a_feedback("r0", minutes=1, comment="new too")])
+    forget(path, cold, "default", task="r1")
+    found = await store.feedback_by_task("default", tasks)
+    assert list(found) == tasks
+    said = {task: [one.comment for one in of_it] for task, of_it in found.items() if of_it}
+    assert said == {"r0": ["old key", "new too"], "r700": ["new key"]}
+    keys.keep_newest("default")
+    lost = "(sealed; its key is not in the key file)"
+    assert [one.comment for one in await said_of(store, "default", "r0")] == [lost, "new too"]
+    await store.close()
 
 
 async def test_without_the_key_the_rest_of_the_record_can_still_be_read(path, cold, keys, tmp_path):
@@ -273,7 +292,7 @@ async def test_keys_rotate_under_a_running_store_and_the_old_one_can_go(path, co
     assert by_hand.keep_newest("default") == 1
     assert (tmp_path / "keys").stat().st_mode & 0o777 == 0o600
     assert [record.instruction for record in await scanned(store)] == ["one", "two"]
-    assert [f.comment for f in await store.feedback_of("default", "new")] == ["three"]
+    assert [f.comment for f in await said_of(store, "default", "new")] == ["three"]
     await store.record([a_record("newest", instruction="four")])
     await store.close()
     fresh = KeyRing(tmp_path / "keys")

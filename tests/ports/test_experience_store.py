@@ -13,11 +13,15 @@ import pytest
 
 from evolution.errors import ExperienceRefused
 from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.privacy.guard import Guard
+from evolution.privacy.keys import KeyRing
 from evolution.store.influx_store import InfluxExperienceStore
 from evolution.store.memory_store import MemoryExperienceStore
 from evolution.store.sqlite_store import SqliteExperienceStore
+from evolution.tiers.cold_files import ColdFiles
+from evolution.tiers.tiered_store import TieredStore
 from schemas.base import new_id
-from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record
+from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, said_of
 
 NAN = float("nan")
 
@@ -35,7 +39,7 @@ class Stored:
         return replace(ExperienceQuery(tenant=self.mine), **changes)
 
 
-@pytest.fixture(params=["memory", "sqlite", "influx"])
+@pytest.fixture(params=["memory", "sqlite", "tiered", "influx"])
 async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stored]:
     mine, other = f"mine-{new_id()[-8:]}", f"other-{new_id()[-8:]}"
     if request.param == "memory":
@@ -51,6 +55,14 @@ async def stored(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             sqlite, lambda: asyncio.to_thread(_ids_in_file, tmp_path / "folder" / "experience.db"), mine, other
         )
         await sqlite.close()
+    elif request.param == "tiered":
+        path, keys = tmp_path / "tiered.db", KeyRing(tmp_path / "keys")
+        keys.add("*")
+        tiered = TieredStore(
+            SqliteExperienceStore(path, guard=Guard(keys)), path, ColdFiles((tmp_path / "cold").as_uri()), Guard(keys)
+        )
+        yield Stored(tiered, lambda: asyncio.to_thread(_ids_in_file, path), mine, other)
+        await tiered.close()
     else:
         if "AOS_INFLUX_URL" not in os.environ:
             pytest.skip("AOS_INFLUX_URL is not set")
@@ -173,9 +185,33 @@ async def test_feedback_may_come_before_its_record_late_and_twice(stored: Stored
     late = a_feedback("task-1", tenant=stored.mine, minutes=60 * 24 * 9, thumbs_up=False)
     assert await stored.store.add_feedback([late, early]) == 1
     assert await stored.store.add_feedback([late]) == 0
-    assert await stored.store.feedback_of(stored.mine, "task-1") == [early, late]
-    assert await stored.store.feedback_of(stored.other, "task-1") == []
-    assert await stored.store.feedback_of(stored.mine, "task-2") == []
+    assert await said_of(stored.store, stored.mine, "task-1") == [early, late]
+    assert await said_of(stored.store, stored.other, "task-1") == []
+    assert await said_of(stored.store, stored.mine, "task-2") == []
+
+
+async def test_feedback_of_many_tasks_comes_in_one_answer_and_each_tenants_own(stored: Stored) -> None:
+    said = [a_feedback(f"task-{n % 3}", tenant=stored.mine, minutes=-n, score=n / 10) for n in range(9)]
+    await stored.store.add_feedback([*said, a_feedback("task-0", tenant=stored.other)])
+    found = await stored.store.feedback_by_task(stored.mine, ["task-2", "unknown", "task-0", "task-2"])
+    assert list(found) == ["task-2", "unknown", "task-0"]
+    assert found == {"task-2": [said[8], said[5], said[2]], "unknown": [], "task-0": [said[6], said[3], said[0]]}
+
+
+async def test_nothing_is_said_of_no_task_nor_of_ids_that_no_task_has(stored: Stored) -> None:
+    await stored.store.add_feedback([a_feedback("a", tenant=stored.mine)])
+    assert await stored.store.feedback_by_task(stored.mine, []) == {}
+    strange = ["", "A", "a%", "a\0b", "' OR 1=1 --", "ä", "a" * 100_000]
+    assert await stored.store.feedback_by_task(stored.mine, strange) == {task_id: [] for task_id in strange}
+    assert len(await said_of(stored.store, stored.mine, "a")) == 1
+
+
+async def test_thousands_of_tasks_may_be_asked_for_at_once(stored: Stored) -> None:
+    said = {f"task-{n}": a_feedback(f"task-{n}", tenant=stored.mine, minutes=n) for n in range(0, 4000, 7)}
+    await stored.store.add_feedback(list(said.values()))
+    found = await stored.store.feedback_by_task(stored.mine, [f"task-{n}" for n in range(4000)])
+    assert len(found) == 4000
+    assert {task_id: remarks for task_id, remarks in found.items() if remarks} == {k: [v] for k, v in said.items()}
 
 
 async def test_a_scan_gives_everything_once_oldest_first_in_batches(stored: Stored) -> None:

@@ -166,7 +166,7 @@ class LiveStack(Stack):
     async def feedback_on(self, task_id: str, tenant: str = "default", timeout_s: float = 45) -> list[Feedback]:
         """What was said of the task, once the recorder has stored something."""
         async with self._store() as store, asyncio.timeout(timeout_s):
-            while not (feedback := await store.feedback_of(tenant, task_id)):
+            while not (feedback := (await store.feedback_by_task(tenant, [task_id]))[task_id]):
                 await asyncio.sleep(0.1)
             return feedback
 

@@ -1,6 +1,7 @@
 """The InfluxDB store on the wire: what it writes is real line protocol, what it reads is InfluxDB's annotated CSV."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -15,7 +16,7 @@ from evolution.store.influx_store import InfluxExperienceStore
 from evolution.store.moments import microseconds
 from schemas.experience import Feedback
 from tests.integration.influx.wire import BINARY, InfluxDoor, annotated_csv, parameters, row
-from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record
+from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, said_of
 
 pytestmark = pytest.mark.skipif(BINARY is None, reason="needs Debian's victoria-metrics")
 
@@ -145,8 +146,55 @@ async def test_feedback_is_written_and_read(store, door, behind):
     feedback = a_feedback("task-1", score=0.75)
     assert await store.add_feedback([feedback, feedback]) == 1
     assert {s["metric"]["__name__"]: s["values"] for s in behind.exported()}["feedback_score"] == [0.75]
-    door.answers.append(annotated_csv([{"_time": "2026-11-20T12:00:00Z", "body_0": feedback.model_dump_json()}]))
-    assert await store.feedback_of("default", "task-1") == [Feedback.model_validate_json(feedback.model_dump_json())]
+    door.answers.extend([annotated_csv([{"_time": "2026-11-20T12:00:00Z"}]), spoken(feedback)])
+    assert await said_of(store, "default", "task-1") == [Feedback.model_validate_json(feedback.model_dump_json())]
+
+
+def spoken(*feedback: Feedback) -> bytes:
+    """Pivoted rows of feedback."""
+    rows = [
+        {"_time": said.at.isoformat(), "task_id": said.task_id, "body_0": said.model_dump_json()} for said in feedback
+    ]
+    return annotated_csv(rows)
+
+
+async def test_feedback_of_many_tasks_is_asked_for_in_bounded_questions_where_it_lies(store, door):
+    # A client that repeats itself without a moment gives the remark two: InfluxDB keeps both points.
+    first, again = (a_feedback("t1", minutes=n, feedback_id="f", score=n / 10) for n in (0, 3))
+    later = a_feedback("t700", minutes=9)
+    tasks = [f"t{n}" for n in range(1200)]
+    moments = annotated_csv([{"_time": said.at.isoformat()} for said in (again, first)])
+    last = annotated_csv([{"_time": later.at.isoformat()}])
+    door.answers.extend([moments, spoken(first, again), last, spoken(later), b""])
+    found = await store.feedback_by_task("default", [*tasks, "t0"])
+    assert list(found) == tasks
+    assert {task: said for task, said in found.items() if said} == {"t1": [first], "t700": [later]}
+    asked = [parameters(query) for query in door.queries]
+    assert [len(one["tasks"]) for one in asked] == [500, 500, 500, 500, 200]
+    assert [task for one in (asked[0], asked[2], asked[4]) for task in one["tasks"]] == tasks
+    assert (asked[1]["start"], asked[1]["stop"]) == (ns(first.at), ns(again.at) + 1_000)
+    assert (asked[0]["start"], asked[3]["start"]) == (0, ns(later.at))
+    assert max(len(json.dumps(query)) for query in door.queries) < 200_000
+    assert "body" not in door.queries[0]["query"]
+    assert "t700" not in door.queries[2]["query"]
+
+
+async def test_of_one_task_the_server_is_asked_by_its_value(store, door):
+    assert await said_of(store, "default", "t1") == []
+    assert "r._value == task" in door.queries[0]["query"]
+    assert parameters(door.queries[0])["task"] == "t1"
+    assert await store.feedback_by_task("default", []) == {}
+    assert len(door.queries) == 1
+
+
+async def test_feedback_that_does_not_read_as_such_is_left_out_with_a_warning(store, door, caplog):
+    good = a_feedback("t1")
+    broken = annotated_csv(
+        [{"_time": good.at.isoformat(), "body_0": body} for body in ("{", "[]", good.model_dump_json())]
+    )
+    door.answers.extend([annotated_csv([{"_time": good.at.isoformat()}]), broken])
+    assert await said_of(store, "default", "t1") == [good]
+    assert caplog.text.count("is left out") == 2
 
 
 async def test_a_scan_pages_through_records_of_one_nanosecond_without_losing_or_doubling(store, door):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from evolution.ports import ExperienceStore
 from schemas.base import new_id
 from schemas.candidate import Candidate
 from schemas.experience import ExperienceRecord, Feedback
@@ -76,3 +77,8 @@ def a_feedback(task_id: str, *, minutes: float = 0.0, **changes: object) -> Feed
     """What a person says of that task's result."""
     values = {"task_id": task_id, "at": MOMENT + timedelta(minutes=minutes), "thumbs_up": True, "comment": "très bien"}
     return Feedback.model_validate({**values, **changes})
+
+
+async def said_of(store: ExperienceStore, tenant: str, task_id: str) -> list[Feedback]:
+    """What the store knows to have been said of one task."""
+    return (await store.feedback_by_task(tenant, [task_id]))[task_id]

@@ -8,7 +8,7 @@ from evolution.errors import ExperienceRefused, ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
 from evolution.recording import KEPT, Arrival, Fate, Recorder
 from evolution.store.memory_store import MemoryExperienceStore
-from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record
+from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record, said_of
 
 EXPERIENCE, FEEDBACK = "aos.default.experience", "aos.default.feedback"
 
@@ -29,7 +29,7 @@ async def test_every_message_gets_its_verdict_in_order():
     )
     assert [verdict.fate for verdict in verdicts] == [Fate.KEPT, Fate.REFUSED, Fate.KEPT, Fate.KEPT]
     assert await store.find(ExperienceQuery()) == [record]
-    assert await store.feedback_of("default", "a") == [feedback]
+    assert await said_of(store, "default", "a") == [feedback]
 
 
 async def test_the_reason_names_the_fields_but_not_all_of_a_hundred():
