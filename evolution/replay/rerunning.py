@@ -42,6 +42,12 @@ class Rerun:
         """The two goes at it, step by step; of an unknown outcome none."""
         return step_changes(self.before, self.after) if self.after is not None else ()
 
+    @property
+    def unaided(self) -> bool:
+        """Whether it fails now, and had succeeded only because somebody tried again or stood in."""
+        helped = any(not step.ok or step.attempts > 1 for step in self.before.steps)
+        return self.before.success and helped and self.after is not None and not self.after.success
+
 
 @dataclass(frozen=True, slots=True)
 class Totals:
@@ -55,7 +61,10 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class RerunReport:
-    """``before`` and ``after`` speak of the same known tasks; ``low`` and ``high`` bound success over all of them."""
+    """``before`` and ``after`` speak of the same known tasks; ``low`` and ``high`` bound success over all of them.
+
+    ``unaided`` counts those that had succeeded by help and fail without it.
+    """
 
     reruns: tuple[Rerun, ...]
     before: Totals
@@ -64,6 +73,7 @@ class RerunReport:
     unknown: int
     low: float
     high: float
+    unaided: int = 0
 
 
 Again = Callable[[ExperienceRecord], Awaitable[Outcome]]
@@ -98,6 +108,7 @@ def report(reruns: Sequence[Rerun]) -> RerunReport:
         unknown=unknown,
         low=succeeded / count,
         high=(succeeded + unknown) / count,
+        unaided=sum(one.unaided for one in reruns),
     )
 
 

@@ -88,9 +88,7 @@ async def _policies(settings: Settings, store: ExperienceStore) -> "tuple[dict[s
         async with bus_of(settings) as nc:
             registry = registry_over(nc.jetstream(timeout=10), store, settings)
             found = await named(registry, settings.tenant, [*always_there, ACTIVE, REFERENCE])
-            changes = await registry.bucket.changes(settings.tenant)
+            return found, await registry.bucket.changes(settings.tenant)
     except (Failed, EvolutionError) as error:
         say(f"without the policies on the bus: {error}")
         return await named(None, settings.tenant, always_there), ()
-    unlike_built_in = {name: policy for name, policy in found.items() if not name.startswith("cosine-1 (")}
-    return unlike_built_in, changes

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from schemas.task import StepOutcome
 
 SHOWN = 20
-LOGGED = "logged"
+LOGGED, UNIFORM = "logged", "uniform"
 
 
 class Agents(StrEnum):
@@ -63,6 +63,12 @@ def run(
     said to be unknown. live: in a shadow lane without effects: only agents with the tag side_effects:none are asked,
     and nothing is stored or learned.
     """
+    if policy == UNIFORM:
+        raise Failed(
+            "uniform chooses by chance: whom it would have chosen is not known",
+            exit_code=ExitCode.USAGE,
+            next_step="aos replay evaluate --policy uniform",
+        )
     settings = session.settings_from({"tenant": tenant, "agents.cards_dir": cards}).settings
     asked = span(window)
     query = ExperienceQuery(tenant=settings.tenant, since=asked.since, until=asked.until, limit=limit)
@@ -78,7 +84,7 @@ def run(
     if as_json:
         session.print_json(_as_json(found, policy, agents))
     else:
-        _show(found, policy)
+        _show(found, policy, agents, f"no task of {window} was done again")
 
 
 async def _again(
@@ -145,16 +151,25 @@ def _check_reachable(cards: "Mapping[str, AgentCard]", candidates: Collection[st
         )
 
 
-def _show(found: "ShadowReport", policy: str) -> None:
+def _show(found: "ShadowReport", policy: str, agents: Agents, empty: str) -> None:
     compared = found.compared
-    rows = [_totals_row("as it was", compared.before), _totals_row(policy, compared.after)]
-    session.print_table(("", "tasks", "success", "latency ms", "cost"), rows, "no tasks")
     count = len(compared.reruns)
-    session.print_line(f"\n{compared.changed} of {count} tasks go to another agent")
+    if count:
+        rows = [_totals_row("as it was", compared.before), _totals_row(policy, compared.after)]
+        session.print_table(("", "tasks", "success", "mean latency ms", "mean cost"), rows, "no tasks")
+        session.print_line(f"\n{compared.changed} of {count} tasks go to another agent")
+    else:
+        session.print_line(empty)
     if compared.unknown:
         session.print_line(
             f"{compared.unknown} have no recorded answer of that agent: over all {count}, success lies between "
-            f"{compared.low:.1%} and {compared.high:.1%}"
+            f"{compared.low:.1%} and {compared.high:.1%}\n"
+            "→ --alike 0.9 also takes answers to tasks nearly the same; aos replay evaluate judges without any"
+        )
+    if agents is Agents.LIVE and compared.unaided:
+        session.print_line(
+            f"{compared.unaided} that fail now had succeeded by a further attempt or by another agent that stood in: "
+            "in this lane each agent is asked once, and nobody stands in"
         )
     differing = [one for one in compared.reruns if one.after is not None and one.after.success != one.before.success]
     rows = [(one.task_id, *_change(one), one.instruction[:50]) for one in differing[:SHOWN]]
@@ -219,6 +234,7 @@ def _as_json(found: "ShadowReport", policy: str, agents: Agents) -> dict[str, An
         "tasks": len(compared.reruns),
         "changed": compared.changed,
         "unknown": compared.unknown,
+        "unaided": compared.unaided,
         "success_between": [compared.low, compared.high],
         "left_out": dict(found.left_out),
         "reruns": [

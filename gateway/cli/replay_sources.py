@@ -18,23 +18,30 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def policies_and_store(
-    settings: Settings, names: Sequence[str], asked: Span
+    settings: Settings, names: Sequence[str], asked: Span, *, dispensable: Collection[str] = ()
 ) -> AsyncIterator["tuple[dict[str, Policy], ExperienceStore]"]:
     """How the named policies choose, and the store. The bus is asked only when a version is named.
 
-    Says on standard error which of them learned from experience of the time that is asked for.
+    Says on standard error which of them learned from experience of the time that is asked for. Without a bus the
+    ``dispensable`` names are left out, and that is said there too.
     """
     from gateway.policy_desk import registry_over  # lazy: rankers bring scipy
     from gateway.replay.comparands import named, needs_registry, seen_before
 
     async with stored(settings) as store:
+        policies = None
         if needs_registry(names):
-            async with bus_of(settings) as nc:
-                registry = registry_over(nc.jetstream(timeout=10), store, settings)
-                policies = await named(registry, settings.tenant, names)
-                for warning in await seen_before(registry, settings.tenant, names, asked.since, asked.until):
-                    sys.stderr.write(f"! {warning}\n")
-        else:
+            try:
+                async with bus_of(settings) as nc:
+                    registry = registry_over(nc.jetstream(timeout=10), store, settings)
+                    policies = await named(registry, settings.tenant, names)
+                    for warning in await seen_before(registry, settings.tenant, names, asked.since, asked.until):
+                        sys.stderr.write(f"! {warning}\n")
+            except Failed as failure:
+                if failure.code != "bus_unavailable" or needs_registry(set(names) - set(dispensable)):
+                    raise
+                sys.stderr.write(f"! without {' and '.join(dispensable)}: {failure}\n")
+        if policies is None:
             policies = await named(None, settings.tenant, names)
         yield policies, store
 

@@ -21,17 +21,38 @@ async def named(registry: PolicyRegistry | None, tenant: str, names: Iterable[st
     Without a registry (no bus in reach) only those are known that need none.
     """
     found: dict[str, Policy] = {}
-    for name in names:
+    for label, asked in (await labels(registry, tenant, names)).items():
+        name = asked[0]
         if name in SIMPLE:
-            found[name] = SIMPLE[name]
+            found[label] = SIMPLE[name]
         elif name.startswith(ALWAYS):
-            found[name] = always(name.removeprefix(ALWAYS))
-        elif name in (BUILT_IN, "cosine"):
-            found[BUILT_IN] = await WorkerChoices()(None)
-        elif registry is not None:
-            version = await _version(registry, tenant, name)
-            found[version if version == name else f"{version} ({name})"] = await registry.policy(tenant, version)
+            found[label] = always(name.removeprefix(ALWAYS))
+        else:
+            version = label.partition(" ")[0]
+            if registry is None or version == BUILT_IN:
+                found[label] = await WorkerChoices()(None)
+            else:
+                found[label] = await registry.policy(tenant, version)
     return found
+
+
+async def labels(registry: PolicyRegistry | None, tenant: str, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The names by what is shown for them, as asked: a version is shown once, with all the roles it was asked by.
+
+    Without a registry, names that need one are left out.
+    """
+    versions: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        if not needs_registry([name]):
+            versions.setdefault(BUILT_IN if name == "cosine" else name, []).append(name)
+        elif registry is not None:
+            versions.setdefault(await _version(registry, tenant, name), []).append(name)
+    return {_label(version, asked): tuple(asked) for version, asked in versions.items()}
+
+
+def _label(version: str, asked: Iterable[str]) -> str:
+    roles = ", ".join(name for name in asked if name in (ACTIVE, REFERENCE))
+    return f"{version} ({roles})" if roles else version
 
 
 async def seen_before(

@@ -51,6 +51,8 @@ class TestApproval:
             record = await ending(door, task_id)
         assert (record["state"], record["approvals"]) == ("succeeded", {"task": "approved"})
         assert heard.count(task_id, TaskEventKind.STEP_FINISHED) == 1
+        resumed = await heard.until(task_id, TaskEventKind.RESUMED)
+        assert [said["actor"] for said in resumed.data["remarks"]] == ["ada"]
 
     async def test_a_denied_task_ends_with_that_reason_and_no_agent_is_asked(self, door, bus, heard):
         async with agent_on_the_bus(bus, door, prompt) as agent:

@@ -175,6 +175,37 @@ async def test_policies_are_evaluated_on_the_log_and_missing_support_is_said(aos
     assert (await aos("replay", "evaluate", "--tenant", "empty", "--policy", "cosine-1"))[0] == 1
 
 
+async def test_a_version_with_several_roles_is_evaluated_once_and_scripts_find_it_by_what_they_asked(aos, bucket, week):
+    _, out, _ = await aos("replay", "evaluate", "--json")
+    found = json.loads(out)["evaluations"]
+    assert {name: one["asked"] for name, one in found.items()} == {
+        "logged": ["logged"],
+        "cosine-1 (active, reference)": ["cosine-1", "active", "reference"],
+    }
+    assert "95 % intervals" in (await aos("replay", "evaluate"))[1]
+
+
+async def test_without_a_bus_what_needs_none_is_evaluated_and_the_rest_is_said(aos, week, monkeypatch):
+    monkeypatch.setenv("AOS_NATS_URL", "nats://127.0.0.1:1")
+    code, out, err = await aos("replay", "evaluate", "--json")
+    assert code == 0
+    assert list(json.loads(out)["evaluations"]) == ["logged", "cosine-1"]
+    assert "! without active and reference: no bus answers" in err
+    assert (await aos("replay", "evaluate", "--policy", "active"))[0] == 3
+
+
+async def test_a_policy_that_chooses_by_chance_is_not_said_to_choose_somebody(aos, week):
+    code, _, err = await aos("replay", "run", "--policy", "uniform")
+    assert code == 2
+    assert "aos replay evaluate --policy uniform" in err
+
+
+async def test_an_empty_window_is_no_result_and_unknown_answers_have_a_next_step(aos, week):
+    _, out, _ = await aos("replay", "run", "--window", "60d..50d")
+    assert out == "no task of 60d..50d was done again\n"
+    assert "--alike 0.9" in (await aos("replay", "run", "--window", "7d", "--limit", "5", "--policy", "always:poet"))[1]
+
+
 async def test_tasks_are_done_again_and_the_same_command_says_the_same(aos, week):
     asked = ("replay", "run", "--window", "7d", "--policy", "always:poet", "--alike", "0.9", "--json")
     first, second = await aos(*asked), await aos(*asked)

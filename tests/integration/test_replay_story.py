@@ -86,7 +86,36 @@ async def test_a_task_that_goes_on_is_told_as_far_as_it_is(nc, js, store):
     story = await Stories(store, nc).of("default", task_id)
     assert story.record is None
     assert [one.what for one in story.timeline] == ["started", "matched", "planned"]
-    assert "no experience yet" in story.missing[0]
+    assert story.missing == ("no experience yet: the task goes on",)
+
+
+async def test_a_task_that_ended_without_a_record_is_not_said_to_go_on(nc, js, store):
+    task_id = new_id()
+    await tell(js, events_of(task_id, now()))
+    [missing] = (await Stories(store, nc).of("default", task_id)).missing
+    assert "on its way" in missing
+    assert "goes on" not in missing
+
+
+async def test_why_a_task_failed_is_said_in_words_and_who_let_it_go_on(nc, js, store):
+    task_id, started = new_id(), now()
+    said = [{"action": "approve", "actor": "ada", "reason": "looks right"}, {"action": "approve"}]
+    refused = {"failure": {"code": "no_agent_fits", "message": "No agent fits 'dig a hole'."}}
+    told = [(TaskEventKind.STARTED, {"remarks": []}), (TaskEventKind.RESUMED, {"remarks": said})]
+    told.append((TaskEventKind.FAILED, refused))
+    await tell(js, [TaskEvent(task_id=task_id, tenant="default", kind=k, at=started, data=d) for k, d in told])
+    await store.record([a_failure(task_id, at=started)])
+    story = await Stories(store, nc).of("default", task_id)
+    assert story.why == "No agent fits 'dig a hole'."
+    assert [one.detail for one in story.timeline][:2] == ["", "approve by ada: looks right; approve"]
+
+
+async def test_without_events_the_last_failed_step_says_why(store):
+    record = a_failure("f1")
+    step = record.steps[-1].model_copy(update={"ok": False, "error": "ocr says: no words"})
+    await store.record([record.model_copy(update={"steps": (step,)}), a_record("s1")])
+    assert (await Stories(store, None).of("default", "f1")).why == "ocr says: no words"
+    assert (await Stories(store, None).of("default", "s1")).why == ""
 
 
 async def test_foreign_messages_on_the_event_subject_are_passed_over(nc, js, store):

@@ -84,6 +84,17 @@ async def test_harmless_agents_answer_again_and_the_results_are_compared(directo
     assert not {one.task_id for one in asked} & {record.task_id for record in records}
 
 
+async def test_what_had_succeeded_by_help_and_fails_without_it_is_counted(directory, asker, asked):
+    helped = done(1, "spare", words="hard")
+    [tried] = helped.steps
+    stood_in = tried.model_copy(update={"agent_id": "main", "step_id": "t1.n0.main"})
+    helped = helped.model_copy(update={"steps": (tried.model_copy(update={"ok": False}), stood_in)})
+    lane = ShadowLane(directory, {"spare": a_card("spare", HARMLESS)}, asker)
+    compared = (await lane.run([helped, done(2, "spare", words="easy")], None)).compared
+    assert {one.task_id: one.after.success for one in compared.reruns} == {"t1": False, "t2": True}
+    assert compared.unaided == 1
+
+
 async def test_agents_that_do_not_promise_to_have_no_effects_are_never_asked(directory, asker, asked):
     records = [done(1, "main"), done(2, "spare"), done(3, "gone")]
     lane = ShadowLane(
