@@ -15,7 +15,7 @@ from influxdb_client import Point, WritePrecision
 
 from evolution.errors import ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
-from evolution.store import influx_flux, influx_points
+from evolution.store import influx_flux, influx_points, said
 from evolution.store.influx_points import FEEDBACK, RECORDS
 from evolution.store.influx_server import BucketMissing, InfluxServer
 from evolution.store.influx_store import InfluxExperienceStore, bucket_name
@@ -68,16 +68,16 @@ class InfluxKeeping:
         """
         records = await self._of_task(tenant, task) if task is not None else await self._of_subject(tenant, subject)
         tasks = {task_id for task_id, _, _ in records} | ({task} if task is not None else set())
-        said = {(each, *place) for each in tasks for place in await self._places(tenant, FEEDBACK, each)}
+        remarks = {(each, *place) for each in tasks for place in await self._places(tenant, FEEDBACK, each)}
         if subject is not None:
-            said |= {(f.task_id, f.feedback_id, f.at) async for f in self._feedback(tenant) if f.actor == subject}
-        for measurement, places in ((RECORDS, records), (FEEDBACK, said)):
+            remarks |= {(f.task_id, f.feedback_id, f.at) async for f in self._feedback(tenant) if f.actor == subject}
+        for measurement, places in ((RECORDS, records), (FEEDBACK, remarks)):
             for _, item_id, at in sorted(places):
                 await self._remove(tenant, measurement, item_id, at)
         for each in sorted(tasks):
             if await self._places(tenant, RECORDS, each) or await self._places(tenant, FEEDBACK, each):
                 raise ExperienceStoreUnavailable(f"InfluxDB still shows points of task {each}: repeat the command")
-        return Removed(tuple(sorted(tasks)), len(records), len(said))
+        return Removed(tuple(sorted(tasks)), len(records), len(remarks))
 
     async def compact(self, retention_s: int, moment: datetime) -> Kept:
         """Every tenant's bucket keeps as long as is set, and its whole hours up to then are counted for ever."""
@@ -159,8 +159,9 @@ class InfluxKeeping:
                 rows = await self._server.query(asked)
             except BucketMissing:
                 return
-            for row in rows:
-                yield Feedback.model_validate_json(influx_points.read_body(row))
+            for feedback in map(said.without_words, map(influx_points.read_body, rows)):
+                if feedback is not None:
+                    yield feedback
             if len(rows) < FEEDBACK_ROWS:
                 return
             # What shares the last microsecond comes again; a whole page of it would come for ever.

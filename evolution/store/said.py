@@ -1,7 +1,9 @@
 """Stored feedback as it was said, task by task. Called by both durable stores as they read."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+
+import orjson
 
 from evolution.privacy.guard import OPEN, Guard
 from schemas.experience import Feedback
@@ -22,16 +24,28 @@ def by_task(task_ids: Collection[str], bodies: Iterable[str], guard: Guard = OPE
     """Stored JSON, oldest first, as lists of each task; what lies there twice counts once. Raises KeysUnusable."""
     found: dict[str, dict[str, Feedback]] = {task_id: {} for task_id in task_ids}
     for body in bodies:
-        feedback = _read(body, guard)
+        feedback = _read(body, guard.opened_feedback)
         if feedback is not None and feedback.task_id in found:
             found[feedback.task_id].setdefault(feedback.feedback_id, feedback)
     return {task_id: list(said.values()) for task_id, said in found.items()}
 
 
-def _read(body: str, guard: Guard) -> Feedback | None:
+def without_words(body: str) -> Feedback | None:
+    """Who said something, of what and when, from stored JSON; the comment, which may lie sealed, is left out."""
+    return _read(body, _wordless)
+
+
+def _wordless(body: str) -> Feedback:
+    match orjson.loads(body):
+        case dict() as values:
+            return Feedback.model_validate({**values, "comment": ""})
+    raise ValueError("feedback is an object")
+
+
+def _read(body: str, opened: Callable[[str], Feedback]) -> Feedback | None:
     """None for what another release wrote differently: it must not hide all the others."""
     try:
-        return guard.opened_feedback(body)
+        return opened(body)
     except ValueError as error:
         logger.warning("stored feedback does not read as such and is left out: %s", type(error).__name__)
         return None

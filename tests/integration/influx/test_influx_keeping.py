@@ -84,6 +84,21 @@ async def test_a_persons_tasks_and_words_are_found_by_reading_and_forgotten(keep
     }
 
 
+async def test_a_persons_words_are_found_beside_long_sealed_ones_and_what_does_not_read(keeping, door, caplog):
+    said = a_feedback("t", actor="ann", minutes=2)
+    # Sealed, a comment is longer than a person may write.
+    sealed = said.model_copy(update={"feedback_id": "long", "comment": "\x01sealed:" + "A" * 25_000})
+    rows = [{"_time": "2026-11-20T12:00:00Z", "body_0": body} for body in (said.model_dump_json(), "{", "[]")]
+    chunks = [sealed.model_dump_json()[at : at + 15_000] for at in (0, 15_000)]
+    rows = [{**row, "body_1": ""} for row in rows] + [
+        {"_time": "2026-11-20T12:01:00Z", "body_0": chunks[0], "body_1": chunks[1]}
+    ]
+    door.answers.extend([b"", annotated_csv(rows)])
+    gone = await keeping.forget("default", subject="ann")
+    assert (gone.records, gone.feedback) == (0, 2)
+    assert caplog.text.count("does not read as such") == 2
+
+
 async def test_what_is_still_there_afterwards_is_said(keeping, door):
     door.answers.extend([annotated_csv([place("r-1", MOMENT)]), b"", annotated_csv([place("r-1", MOMENT)])])
     with pytest.raises(ExperienceStoreUnavailable, match="still shows points of task t-1: repeat"):
