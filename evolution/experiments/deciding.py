@@ -9,6 +9,8 @@ from evolution.experiments.sequential import Difference, difference, split_evide
 from evolution.experiments.tallies import COST, LATENCY, SUCCESS, Stage
 
 SPLIT_ALPHA = 0.001
+MOST_STRAYED = 0.2
+"""Of a treatment's tasks that another policy routed: a worker that has just started sends some astray, no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def decide(design: Design, stages: Sequence[Stage], *, changed: float = 0.0, app
     """
     success = difference(stages, SUCCESS, design.alpha, design.expected_gain, bounded=True)
     share = stages[-1].treatment_share if stages else design.shares[0]
-    harm = broken_split(stages) or harmed(design, stages, success)
+    harm = broken_split(stages) or unserved(design, stages) or harmed(design, stages, success)
     if harm:
         return Verdict(Action.ROLL_BACK, harm, 0.0, success)
     if success.low > 0:
@@ -90,11 +92,23 @@ def decide(design: Design, stages: Sequence[Stage], *, changed: float = 0.0, app
 def broken_split(stages: Sequence[Stage]) -> str:
     """Why the split is not the intended one, in words; empty while it is. A broken one compares nothing."""
     for stage in stages:
-        treated, total = stage.count(TREATMENT), stage.count(TREATMENT) + stage.count(CONTROL)
+        treated, total = stage.came(TREATMENT), stage.came(TREATMENT) + stage.came(CONTROL)
         if split_evidence(treated, total, stage.treatment_share) > 1 / SPLIT_ALPHA:
             return (
                 f"{treated} of {total} tasks were in treatment, not {stage.treatment_share:.0%}: tasks of one arm are "
                 "lost or doubled on the way"
+            )
+    return ""
+
+
+def unserved(design: Design, stages: Sequence[Stage]) -> str:
+    """That workers cannot use the treatment, in words; empty while they can, or too few tasks came to say."""
+    for stage in stages[-1:]:
+        strayed, due = stage.strayed(TREATMENT), stage.strayed(TREATMENT) + stage.count(TREATMENT)
+        if due >= design.tasks_per_stage and strayed > MOST_STRAYED * due:
+            return (
+                f"{strayed} of {due} tasks of {design.treatment} were routed by another policy: workers could not use "
+                "it, their log and explain say why"
             )
     return ""
 

@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
+from evolution.experiments.assignment import TREATMENT, arm_of
 from schemas.experience import ExperienceRecord
 
 SUCCESS = "success"
 LATENCY = "log_latency"
 COST = "cost"
+STRAYED, EARLY = "strayed", "early"
+"""Not measured, only counted: tasks that another policy routed than that of their arm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,16 @@ class Stage:
         return self.arms.get(arm, {}).get(metric, Moments())
 
     def count(self, arm: str) -> int:
-        """How many tasks the arm had."""
+        """How many tasks the arm had that its policy routed."""
         return self.moments(arm, SUCCESS).count
+
+    def strayed(self, arm: str) -> int:
+        """How many more another policy routed though the arm's should have been there."""
+        return self.moments(arm, STRAYED).count
+
+    def came(self, arm: str) -> int:
+        """How many tasks belong to the arm, whoever routed them."""
+        return self.count(arm) + self.strayed(arm) + self.moments(arm, EARLY).count
 
     def merged(self, other: "Stage") -> "Stage":
         """With what another count of the same share found."""
@@ -77,11 +88,37 @@ def measures(record: ExperienceRecord) -> dict[str, float]:
     return {SUCCESS: float(record.success), LATENCY: math.log1p(record.latency_ms), COST: record.cost}
 
 
-def tallied(stage: Stage, records: Iterable[ExperienceRecord], control: str, treatment: str) -> Stage:
-    """The stage with these records; those of other policies do not count. Records carry the policy that routed them."""
-    arms = {control: CONTROL, treatment: TREATMENT}
+@dataclass(frozen=True, slots=True)
+class Arms:
+    """Whose tasks are whose: ``key`` splits them by their hash, and each half has the policy that should route it."""
+
+    key: str
+    control: str
+    treatment: str
+
+    def of(self, record: ExperienceRecord, treatment_share: float) -> str:
+        """The arm that the task belongs to, whoever routed it."""
+        return arm_of(self.key, record.task_id, treatment_share)
+
+    def policy(self, arm: str) -> str:
+        """The one that should route the arm's tasks."""
+        return self.treatment if arm == TREATMENT else self.control
+
+
+def tallied(stage: Stage, records: Iterable[ExperienceRecord], arms: Arms, in_force_by: datetime) -> Stage:
+    """The stage with these records. What another policy routed than that of its arm says nothing of either policy:
+
+    it is only counted, as early where it came before ``in_force_by``, when workers may not have had the policy yet.
+    """
     for record in records:
-        arm = arms.get(record.policy)
-        if arm is not None:
+        arm = arms.of(record, stage.treatment_share)
+        if record.policy == arms.policy(arm):
             stage = stage.plus(arm, measures(record))
+        else:
+            stage = stage.plus(arm, {EARLY if came_at(record) < in_force_by else STRAYED: 1.0})
     return stage
+
+
+def came_at(record: ExperienceRecord) -> datetime:
+    """When the task was submitted; the record says when it ended."""
+    return record.at - timedelta(milliseconds=record.latency_ms)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.deciding import Design, Verdict, decide
-from evolution.experiments.tallies import Stage, tallied
+from evolution.experiments.tallies import Arms, Stage, came_at, tallied
 from evolution.policies.changes import active_name
 from evolution.policies.trial_memory import Counted, TrialMemory, question_of, sums_of
 from evolution.ports import ExperienceQuery, ExperienceStore
@@ -24,6 +24,8 @@ WASHOUT = timedelta(seconds=5)
 """Workers hear of a new share a moment later: tasks that began so soon after it belong to neither stage."""
 
 
+IN_FORCE = timedelta(minutes=1)
+"""Until then a worker may not have read a candidate with a long past: tasks that it sends elsewhere tell nothing."""
 LATE = timedelta(hours=1)
 """Records of so long ago are still read again at each look: the recorder may be behind."""
 WHOLE_EVERY = timedelta(days=1)
@@ -39,7 +41,7 @@ class Span:
 
     def holds(self, record: ExperienceRecord) -> bool:
         """Whether the task was routed at that share. What counts is when it came, not when it ended."""
-        came = record.at - timedelta(milliseconds=record.latency_ms)
+        came = came_at(record)
         return self.since + WASHOUT <= came and (self.until is None or came < self.until)
 
 
@@ -93,11 +95,11 @@ async def stages_of(
     store: ExperienceStore,
     tenant: str,
     spans: Sequence[Span],
-    arms: tuple[str, str],
+    arms: Arms,
     since: datetime,
     settled: datetime | None = None,
 ) -> tuple[tuple[Stage, ...], tuple[Stage, ...]]:
-    """What both ``arms``, control and treatment, did at each share from ``since`` on: what ended before ``settled``,
+    """What both ``arms`` did at each share from ``since`` on: what ended before ``settled``,
 
     and the rest. Tasks that no policy routed (refused unread, failed before) count for none.
     """
@@ -109,7 +111,7 @@ async def stages_of(
         for stages, records in ((before, old), (after, batch[len(old) :])):
             for index, span in enumerate(spans):
                 mine = [record for record in records if record.candidates and span.holds(record)]
-                stages[index] = tallied(stages[index], mine, *arms)
+                stages[index] = tallied(stages[index], mine, arms, spans[0].since + IN_FORCE)
 
     async for batch in store.scan(ExperienceQuery(tenant=tenant, since=since)):
         await asyncio.to_thread(add, batch)
@@ -135,7 +137,8 @@ async def progress(
         return None
     spans = spans_of(experiment, changes)
     own = design_of(design, state, experiment)
-    count = _Count(store, state.tenant, spans, own, changed, memory)
+    arms = Arms(experiment.salt or experiment.name, own.control, own.treatment)
+    count = _Count(store, state.tenant, spans, arms, own, changed, memory)
     stages, verdict = await count.look()
     return Progress(experiment, own.control, stages, verdict)
 
@@ -148,6 +151,7 @@ class _Count:
         store: ExperienceStore,
         tenant: str,
         spans: Sequence[Span],
+        arms: Arms,
         design: Design,
         changed: float,
         memory: TrialMemory | None,
@@ -155,10 +159,11 @@ class _Count:
         self._store = store
         self._tenant = tenant
         self._spans = spans
+        self._arms = arms
         self._design = design
         self._changed = changed
         self._memory = memory
-        self._question = question_of(design.experiment_id, design.control, design.treatment, *spans)
+        self._question = question_of(design.experiment_id, arms, *spans)
 
     async def look(self) -> tuple[tuple[Stage, ...], Verdict]:
         moment = now()
@@ -175,8 +180,7 @@ class _Count:
     async def _counted(self, moment: datetime, known: Counted | None) -> tuple[tuple[Stage, ...], Verdict, Counted]:
         since = known.until if known is not None else self._spans[0].since
         settled = max(since, moment - LATE)
-        arms = (self._design.control, self._design.treatment)
-        before, after = await stages_of(self._store, self._tenant, self._spans, arms, since, settled)
+        before, after = await stages_of(self._store, self._tenant, self._spans, self._arms, since, settled)
         if known is not None:
             before = _merged(known.stages(), before)
         stages = _merged(before, after)

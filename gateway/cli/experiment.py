@@ -77,6 +77,9 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
     session.print_line(f"on the bus {place(settings)}")
     rows = [row for stage in _stages_json(found) for row in _stage_rows(stage)]
     session.print_table(("share", "arm", "tasks", "success", "latency ms", "cost"), rows, "no tasks yet")
+    astray = sum(stage.strayed("treatment") for stage in found.stages)
+    if astray:
+        session.print_line(f"\n{astray} more tasks of {trial.candidate} were routed by another policy: workers lack it")
     if math.isinf(success.low):
         session.print_line("\nsuccess: too few tasks to say anything")
     else:
@@ -136,6 +139,7 @@ def _stages_json(found: "Progress") -> list[dict[str, Any]]:
             "success": stage.moments(name, SUCCESS).mean,
             "latency_ms": math.expm1(latency.mean),
             "cost": stage.moments(name, COST).mean,
+            "strayed": stage.strayed(name),
         }
 
     return [

@@ -127,6 +127,8 @@ async def office(
             agents[await left.enter_async_context(made)] = claims
         policies = PolicyBucket(bus.jetstream(timeout=10))
         yield Office(stack, tenant, door, policies, agents, tmp_path, count())
+        # What is in force would be compared with the prior for as long as the shared stack runs.
+        await policies.write(await policies.state(tenant), PolicyState(tenant=tenant))
 
 
 FLEET = ("vowels", "broken", "broken", "broken", "able")

@@ -103,9 +103,34 @@ async def test_an_arm_that_harms_is_stopped_early(registry, store, loop, harm, s
 
 async def test_a_split_that_is_not_the_intended_one_ends_the_experiment(registry, store, loop):
     await begin(registry, share=0.5)
-    await store.record(traffic(900, share=0.3))
+    half_lost = [record for record in traffic(900) if record.policy == BUILT_IN or int(record.task_id[1:]) % 2]
+    await store.record(half_lost)
     assert "tasks of one arm are lost or doubled" in (await loop.look())["default"]
     assert (await registry.state("default")).experiment is None
+
+
+async def test_a_candidate_that_workers_cannot_use_ends_the_experiment_instead_of_looking_like_the_control(
+    registry, store, loop
+):
+    await begin(registry, share=0.5)
+    await store.record([record.model_copy(update={"policy": BUILT_IN}) for record in traffic(900)])
+    assert (
+        "tasks of learned-1 were routed by another policy: workers could not use it" in (await loop.look())["default"]
+    )
+    assert (await registry.state("default")).experiment is None
+
+
+async def test_tasks_that_came_while_workers_still_read_the_candidate_are_held_against_nobody(registry, store, loop):
+    trial = await begin(registry, share=0.5)
+    ago = (now() - trial.since).total_seconds() / 60 - 0.5
+    unread = [one.model_copy(update={"policy": BUILT_IN}) for one in traffic(600, good=0.1, minutes_ago=ago)]
+    await store.record([*unread, *traffic(300, start=2000)])
+    assert await loop.look() == {}
+    found = await loop.standing(await registry.state("default"))
+    assert found.verdict.action.value == "wait"
+    (stage,) = found.stages
+    assert stage.came(TREATMENT) > 2 * stage.count(TREATMENT)
+    assert (stage.strayed(TREATMENT), stage.strayed(CONTROL)) == (0, 0)
 
 
 async def test_the_canary_widens_step_by_step_and_each_stage_counts_for_itself(registry, store, loop):

@@ -1,6 +1,7 @@
 """Experiments: a fair split, tests that survive peeking, and decisions that promote gains and stop harm."""
 
 import math
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of, position
 from evolution.experiments.deciding import Action, Design, Guard, decide
 from evolution.experiments.sequential import difference, split_evidence
-from evolution.experiments.tallies import COST, LATENCY, SUCCESS, Moments, Stage, tallied
+from evolution.experiments.tallies import COST, LATENCY, STRAYED, SUCCESS, Arms, Moments, Stage, tallied
 from schemas.base import new_id
 from tests.unit.evolution.experience_records import a_record
 
@@ -80,12 +81,31 @@ def test_moments_added_one_by_one_or_merged_are_those_of_all_values():
     assert merged.merged(Moments()) == merged
 
 
-def test_records_count_for_the_arm_whose_policy_routed_them():
-    records = [a_record(policy="cosine-1"), a_record(policy="learned-2", success=False), a_record(policy="old")]
-    stage = tallied(Stage(0.5), records, control="cosine-1", treatment="learned-2")
-    assert stage.count(CONTROL) == stage.count(TREATMENT) == 1
+ARMS = Arms("e", control="cosine-1", treatment="learned-2")
+
+
+def task_in(arm: str) -> str:
+    """The id of a task that belongs to that arm."""
+    return next(name for name in (f"t{n}" for n in range(1000)) if arm_of(ARMS.key, name, 0.5) == arm)
+
+
+def test_records_count_for_their_arm_when_its_policy_routed_them():
+    records = [
+        a_record(task_id=task_in(CONTROL), policy="cosine-1"),
+        a_record(task_id=task_in(TREATMENT), policy="learned-2", success=False),
+    ]
+    stage = tallied(Stage(0.5), records, ARMS, records[0].at - timedelta(days=1))
+    assert stage.count(CONTROL) == stage.count(TREATMENT) == stage.came(TREATMENT) == 1
     assert stage.moments(TREATMENT, SUCCESS).mean == 0.0
     assert stage.moments(CONTROL, LATENCY).mean == pytest.approx(math.log1p(12.5))
+
+
+@pytest.mark.parametrize(("in_force_after_h", "strayed"), [(-1, 1), (1, 0)], ids=["workers had it", "they may not"])
+def test_a_task_that_another_policy_routed_tells_nothing_of_either_but_belongs_to_its_arm(in_force_after_h, strayed):
+    record = a_record(task_id=task_in(TREATMENT), policy="cosine-1", success=False)
+    stage = tallied(Stage(0.5), [record], ARMS, record.at + timedelta(hours=in_force_after_h))
+    assert (stage.count(CONTROL), stage.count(TREATMENT), stage.came(CONTROL)) == (0, 0, 0)
+    assert (stage.came(TREATMENT), stage.strayed(TREATMENT)) == (1, strayed)
 
 
 # Tests under peeking
@@ -240,6 +260,16 @@ def test_a_guard_tolerates_what_it_tolerates():
     cost = (rng.normal(1.3, 0.1, 3000), rng.normal(1.0, 0.1, 3000))
     verdict = decide(design, [stage_of(0.5, coin(rng, 0.9, 3000), coin(rng, 0.7, 3000), cost=cost)])
     assert verdict.action is Action.PROMOTE
+
+
+@pytest.mark.parametrize(("strayed", "action"), [(250, Action.ROLL_BACK), (50, Action.WAIT)])
+def test_a_treatment_that_workers_cannot_use_is_stopped_and_one_that_some_had_late_is_not(strayed, action):
+    rng = np.random.default_rng(15)
+    stage = stage_of(0.5, coin(rng, 0.7, 400), coin(rng, 0.7, 400 + strayed))
+    stage = stage.merged(Stage(0.5, {TREATMENT: {STRAYED: Moments(strayed, 1.0, 0.0)}}))
+    verdict = decide(DESIGN, [stage])
+    assert verdict.action is action
+    assert ("workers could not use it" in verdict.reason) is (action is Action.ROLL_BACK)
 
 
 def test_a_broken_split_stops_everything_even_a_gain():
