@@ -16,6 +16,7 @@ import httpx
 import pytest
 from nats.aio.client import Client
 
+from evolution.experiments.assignment import TREATMENT, arm_of
 from evolution.policies.bucket import BUILT_IN, PolicyBucket
 from gateway.bus.identity import identity_of
 from gateway.experience_origin import recorded_from
@@ -165,6 +166,32 @@ async def test_a_better_policy_is_promoted_and_then_a_bad_one_stopped_by_themsel
     listed = json.loads(await office.aos("policy", "list", "--json"))
     assert (listed["comparison"]["policy"], listed["comparison"]["reset"]) == ("better", False)
     assert "beside cosine-1" in listed["comparison"]["says"]
+
+
+@pytest.mark.parametrize("office", [("vowels",)], indirect=True, ids=["fleet"])
+async def test_a_canary_without_harm_is_widened_and_every_worker_splits_tasks_as_the_hash_says(office: Office):
+    await office.put("twin", {"nearness": 1.0})
+    await office.aos("experiment", "start", "twin", "--share", "0.34")
+    await office.work_until(lambda state: state.experiment is None or state.experiment.share != 0.34, VERSE)
+    state = await office.state()
+    assert state.experiment is not None, state.reason
+    assert (state.experiment.share, state.actor) == (0.5, ACTOR)
+    assert "tasks without harm" in state.reason
+
+    def is_due(record: dict[str, Any]) -> bool:
+        """Whether the record names the policy of the task's arm."""
+        arm = arm_of(state.experiment.salt, record["task_id"], 0.5)
+        return record.get("policy", BUILT_IN) == ("twin" if arm == TREATMENT else BUILT_IN)
+
+    due = 0
+    async with asyncio.timeout(PATIENCE_S):  # a worker may hear of the new share a moment later
+        while due < 5:
+            due = due + 1 if all(map(is_due, await office.do_many(VERSE))) else 0
+    status = json.loads(await office.aos("experiment", "status", "--json"))
+    assert [stage["share"] for stage in status["stages"]] == [0.34, 0.5]
+    assert status["stages"][0]["treatment"]["tasks"] >= 100
+    await office.aos("experiment", "stop")
+    await office.until_followed(BUILT_IN)
 
 
 @pytest.mark.parametrize("office", [("vowels", *["broken"] * 4)], indirect=True, ids=["fleet"])
