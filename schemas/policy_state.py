@@ -34,6 +34,9 @@ class PolicyState(Message):
     active: str | None = Field(default=None, description="policy in force; none: the built-in cosine-1")
     previous: tuple[str, ...] = Field(default=(), max_length=50, description="for rollback, latest first")
     reference: str | None = Field(default=None, description="the frozen policy that is always measured beside")
+    held: bool = Field(
+        default=False, description="somebody went back to the active policy: what is learned waits until a promotion"
+    )
     frozen: bool = Field(default=False, description="nothing is promoted while it is")
     experiment: PolicyExperiment | None = None
     awaiting_review: tuple[str, ...] = Field(

@@ -29,13 +29,17 @@ def reference_name(state: PolicyState) -> str:
 
 
 def promoted(state: PolicyState, policy: str, who: Who) -> PolicyState:
-    """With that policy in force. Raises what ``check_promotable`` raises."""
+    """With that policy in force. Raises what ``check_promotable`` raises.
+
+    One that was in force before, or has learned nothing, is gone back to on purpose: it is held.
+    """
     check_promotable(state, policy)
     ends_experiment = state.experiment is not None and state.experiment.candidate == policy
     return _changed(
         state,
         who,
         active=None if policy == BUILT_IN else policy,
+        held=policy == BUILT_IN or policy in state.previous,
         previous=(active_name(state), *state.previous)[:KEPT],
         experiment=None if ends_experiment else state.experiment,
         awaiting_review=tuple(name for name in state.awaiting_review if name != policy),
@@ -59,7 +63,8 @@ def rolled_back(state: PolicyState, who: Who) -> PolicyState:
     if not state.previous:
         raise PolicyRefused(f"{active_name(state)} is the first policy: there is nothing to go back to")
     before, *older = state.previous
-    return _changed(state, who, active=None if before == BUILT_IN else before, previous=tuple(older), experiment=None)
+    active = None if before == BUILT_IN else before
+    return _changed(state, who, active=active, held=True, previous=tuple(older), experiment=None)
 
 
 def reset(state: PolicyState, lost: str, who: Who) -> PolicyState:
@@ -71,7 +76,7 @@ def reset(state: PolicyState, lost: str, who: Who) -> PolicyState:
     if active_name(state) != lost:
         raise ChangedMeanwhile(f"{active_name(state)} is in force by now, not {lost}: look again")
     previous = (lost, *state.previous)[:KEPT]
-    return _changed(state, who, active=None, previous=previous, experiment=None)
+    return _changed(state, who, active=None, held=True, previous=previous, experiment=None)
 
 
 def frozen(state: PolicyState, who: Who, *, frozen: bool) -> PolicyState:

@@ -42,6 +42,8 @@ def list_policies(as_json: Json = False, tenant: Tenant = None) -> None:
     session.print_table(("policy", "is", "parent", "made", "records", "metrics"), rows, "no policies")
     if found.froze is not None:
         session.print_line(f"\n{policy_views.frozen_by(found.froze)}")
+    if found.state.held:
+        session.print_line("\nwhat is learned waits for a person, as somebody went back: aos policy promote ends it")
     if found.comparison is not None:
         session.print_line(f"\n{policy_views.compared(found.comparison)}")
     session.print_line(f"\non the bus {place(settings)}")

@@ -1,7 +1,9 @@
 """Whether a new version comes into force by itself. Pure; called by ``publishing``.
 
-What a person decided is never undone: nothing is promoted while policies are frozen, while an experiment runs, or when
-so many choices would change that a person has to look first, or when it learned from a few tasks or agents only.
+What a person decided is never undone: nothing is promoted while policies are frozen, while an experiment runs, after
+somebody went back to an earlier policy, or when so many choices would change that a person has to look first, or when
+it learned from a few tasks or agents only. All of that stands in the state: a restart forgets nothing, and any number of
+learners come to the same.
 """
 
 from collections.abc import Mapping
@@ -18,15 +20,13 @@ PREFIX = "learned-"
 EFFECTIVE_TASKS, EFFECTIVE_AGENTS = "effective_tasks", "effective_agents"
 
 
-def state_after(state: PolicyState, snapshot: PolicySnapshot, review_beyond: float, ours: str | None) -> PolicyState:
-    """The state once the version is there: with it in force, awaiting review, or the very same.
-
-    ``ours`` is the version that this learner put in force last. Another one in its place was chosen by somebody.
-    """
+def state_after(state: PolicyState, snapshot: PolicySnapshot, review_beyond: float) -> PolicyState:
+    """The state once the version is there: with it in force, awaiting review, or the very same."""
     if state.frozen or state.experiment is not None:
         return state
     active = active_name(state)
-    if active != (ours or active) or (active == BUILT_IN and state.previous):
+    # The second is a state from before it was said who went back.
+    if state.held or (active == BUILT_IN and state.previous):
         return _awaiting(state, snapshot, f"{active} was put in force on purpose: a person decides when to go on")
     if active != BUILT_IN and not active.startswith(PREFIX):
         return state

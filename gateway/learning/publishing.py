@@ -27,7 +27,6 @@ class Publisher:
         self._bucket = bucket
         self._blobs = blobs
         self._review_beyond = review_beyond
-        self._in_force: dict[str, str] = {}
         self._code = f"aos-gateway {version('aos-gateway')}"
 
     async def publish(self, tenant: str, pupil: Pupil) -> PolicySnapshot:
@@ -52,11 +51,9 @@ class Publisher:
         for _ in range(PROMOTION_TRIES):
             held = await self._bucket.state(tenant)
             try:
-                state = state_after(held.state, snapshot, self._review_beyond, self._in_force.get(tenant))
+                state = state_after(held.state, snapshot, self._review_beyond)
                 if state is not held.state:
                     await self._bucket.write(held, state)
-                if state.active == snapshot.policy:
-                    self._in_force[tenant] = snapshot.policy
             except ChangedMeanwhile:
                 continue
             except PolicyError as error:
