@@ -2,8 +2,8 @@
 
 What a person decided is never undone: nothing is promoted while policies are frozen, while an experiment runs, after
 somebody went back to an earlier policy, or when so many choices would change that a person has to look first, or when
-it learned from a few tasks or agents only. All of that stands in the state: a restart forgets nothing, and any number of
-learners come to the same.
+it learned from a few tasks or agents only. All of that stands in the state: a restart forgets nothing, and any number
+of learners come to the same.
 """
 
 from collections.abc import Mapping
