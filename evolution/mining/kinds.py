@@ -109,10 +109,14 @@ def renamed(found: Kinds, previous: Kinds) -> Kinds:
 
 
 def _clusterings(vectors: Vectors, seed: int) -> list[tuple[str, Labels]]:
+    # The same few questions over and over, of a monitor say, are no more clusters than there are questions.
+    distinct = len(np.unique(vectors.round(4), axis=0))
+    if distinct == 1:
+        return [("all alike", np.zeros(len(vectors), dtype=np.intp))]
     found = [
         (f"k-means, k={k}", KMeans(k, n_init=3, random_state=seed).fit_predict(vectors).astype(np.intp))
         for k in KS
-        if k * MIN_KIND <= len(vectors)
+        if k <= distinct and k * MIN_KIND <= len(vectors)
     ]
     components = min(COMPONENTS, *vectors.shape)
     reduced = PCA(components, random_state=seed).fit_transform(vectors)

@@ -7,6 +7,7 @@ CPU-bound: run it in a thread or process of its own.
 import base64
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,6 +115,9 @@ def _kinds_of(records: Sequence[ExperienceRecord], previous: Kinds | None, seed:
     ordered = sorted(records, key=lambda record: (record.at, record.record_id))
     common = commonest([record.vector_version for record in ordered if record.vector is not None])
     with_vector = [record for record in ordered if record.vector is not None and record.vector_version == common]
+    # An encoder that changed its width without a new name: only one width can be compared.
+    width = Counter(len(record.vector or "") for record in with_vector).most_common(1)
+    with_vector = [record for record in with_vector if len(record.vector or "") == width[0][0]]
     stacked = [vector for vector in map(task_vector, with_vector) if vector is not None]
     vectors: Vectors = np.array(stacked, dtype=np.float32).reshape(len(stacked), -1 if stacked else 0)
     kinds = learned_kinds(vectors, previous, seed)
@@ -215,8 +219,13 @@ def _changed(drift: Drift) -> str:
         return f"success of {drift.agent_id} went from {drift.before:.1%} to {drift.after:.1%}"
     if drift.metric == "log_latency_ms":
         before, after = math.expm1(drift.before), math.expm1(drift.after)
-        return f"typical latency of {drift.agent_id} went from {before:.3g} ms to {after:.3g} ms"
-    return f"{drift.metric} of {drift.agent_id} went from {drift.before:.3g} to {drift.after:.3g}"
+        return f"typical latency of {drift.agent_id} went from {_plain(before)} ms to {_plain(after)} ms"
+    return f"{drift.metric} of {drift.agent_id} went from {_plain(drift.before)} to {_plain(drift.after)}"
+
+
+def _plain(value: float) -> str:
+    """Three digits, and never a power of ten for what people read whole."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _id(window: _Window, kind: PatternKind, *parts: str) -> str:

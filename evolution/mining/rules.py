@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import hypergeom, norm
 
-from evolution.mining.transactions import Transactions, is_outcome
+from evolution.mining.transactions import CODE, FAILURE, Transactions, is_outcome
 
 with warnings.catch_warnings():  # mlxtend switches every DeprecationWarning on for the whole process when imported
     from mlxtend.frequent_patterns.fpcommon import FPTree
@@ -139,8 +139,12 @@ def _candidates(counts: Mapping[Items, int]) -> list[_Candidate]:
 
 
 def _splits(counts: Mapping[Items, int]) -> Iterator[tuple[Items, str]]:
+    """A failure's code is left out where all failures have it: every rule would be there twice."""
+    failures = counts.get(frozenset({FAILURE}))
     for items in counts:
         outcomes = [item for item in items if is_outcome(item)]
+        if len(outcomes) == 1 and outcomes[0].startswith(CODE) and counts[frozenset(outcomes)] == failures:
+            continue
         if len(outcomes) == 1 and len(items) > 1:
             yield items - {outcomes[0]}, outcomes[0]
 

@@ -18,8 +18,8 @@ Transactions = Counter[frozenset[str]]
 
 RESCUED = "rescued"
 """The task succeeded, but only because another agent stood in for one that failed: no success of who was chosen."""
-SUCCESS, FAILURE = "outcome=success", "outcome=failure"
-OUTCOME_PREFIXES = ("outcome=", "failure=", "slow", "costly", RESCUED)
+SUCCESS, FAILURE, CODE = "outcome=success", "outcome=failure", "failure="
+OUTCOME_PREFIXES = ("outcome=", CODE, "slow", "costly", RESCUED)
 HOURS_PER_ITEM = 4
 SAMPLE = 30_000
 """Of a larger window, rules are sought in a sample of so many tasks, and what is found is counted in all of them
@@ -88,7 +88,7 @@ class Items:
         if RESCUED not in said:
             items.append(SUCCESS if success else FAILURE)
         if failure != NOISE and self._columns.failure_code.values[failure]:
-            items.append(f"failure={self._columns.failure_code.values[failure]}")
+            items.append(f"{CODE}{self._columns.failure_code.values[failure]}")
         if kind != NOISE:
             items.append(f"kind={kind}")
         return frozenset([*items, *said])

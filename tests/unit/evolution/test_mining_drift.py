@@ -1,5 +1,6 @@
 """Planted drifts are found where they are; quiet agents raise no alarm, however odd their numbers."""
 
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 
 from evolution.mining.columns import columns_of
 from evolution.mining.drift import change_point, find_drifts, holm
+from evolution.mining.mine import mine
+from schemas.pattern import PatternKind
 from schemas.task import StepOutcome
 from tests.unit.evolution.experience_records import MOMENT, a_record
 
@@ -114,3 +117,12 @@ def test_a_clean_step_is_certain():
 def test_holms_correction_is_the_published_one():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([]) == []
+
+
+def test_a_drift_is_told_in_numbers_that_people_read():
+    rng = np.random.default_rng(9)
+    slow = [a_task(n, "a", latency_ms=float((2000 if n < 100 else 9000) * rng.lognormal(0, 0.1))) for n in range(200)]
+    [drift] = [pattern for pattern in mine(slow).patterns if pattern.kind is PatternKind.DRIFT]
+    before, after = re.search(r"from (\S+) ms to (\S+) ms", drift.statement).groups()
+    assert before.isdigit()
+    assert after.isdigit()

@@ -65,6 +65,21 @@ def test_few_vectors_have_no_kinds():
     assert set(found.assign(vectors).tolist()) == {NOISE}
 
 
+@pytest.mark.parametrize("questions", [1, 2, 5])
+def test_the_same_few_questions_over_and_over_are_so_many_kinds_at_most(questions):
+    asked = np.random.default_rng(3).normal(size=(questions, 32)).astype(np.float32)
+    vectors = unit(np.repeat(asked, 100, axis=0))
+    kinds = find_kinds(vectors)
+    assert 1 <= len(kinds.names) <= questions
+    assert NOISE not in kinds.assign(vectors)
+
+
+def test_vectors_of_another_width_under_the_same_name_are_passed_over():
+    wide = [a_record(f"w{n}", minutes=n, vector=encoded(np.ones(16))) for n in range(100)]
+    narrow = [a_record(f"n{n}", minutes=n, vector=encoded(np.ones(8))) for n in range(20)]
+    assert mine([*wide, *narrow]).kinds.centres.shape[1] == 16
+
+
 def test_naming_without_a_past_starts_at_zero():
     nothing = Kinds(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), (), "none", 0.0)
     some = Kinds(np.eye(2, 4, dtype=np.float32), np.zeros(2, np.float32), (7, 8), "k-means, k=2", 0.5)

@@ -152,6 +152,18 @@ def test_an_agent_that_others_save_is_not_praised_for_their_success():
     assert all(items.having(rule.antecedent | {rule.consequent}).sum() == rule.count for rule in rules)
 
 
+def failing(code, count):
+    return {frozenset({"agent=x", "outcome=failure", f"failure={code}"}): count}
+
+
+def test_a_failures_code_is_told_only_where_codes_differ():
+    well = {frozenset({"agent=y", "outcome=success"}): 300, frozenset({"agent=x", "outcome=success"}): 20}
+    said = {rule.consequent for rule in find_rules(Counter(well | failing("broken", 80)))}
+    assert said == {"outcome=failure", "outcome=success"}
+    said = {rule.consequent for rule in find_rules(Counter(well | failing("broken", 80) | failing("late", 70)))}
+    assert said == {"outcome=failure", "outcome=success", "failure=broken", "failure=late"}
+
+
 def test_equal_tasks_are_counted_together_and_found_again():
     records = [a_record(f"t{n}", minutes=n, chosen=("ocr",) if n % 3 else ("sum",)) for n in range(30)]
     columns = columns_of(records[::-1], {})
