@@ -16,6 +16,15 @@ SHOWN_MAX = 5
 NUMBER_MOST = 1e30
 """Beyond it single precision has no room for sums."""
 
+_OTHERS = {
+    b"\x1f\x8b": ("it is packed with gzip", "unpack it: gunzip -k {path}"),
+    b"PK\x03\x04": ("it is a zip archive", "unpack it: unzip {path}"),
+    b"\x28\xb5\x2f\xfd": ("it is packed with zstd", "unpack it: unzstd {path}"),
+    b"\xff\xfe": ("it is UTF-16", "write it as UTF-8: iconv -f utf-16 -t utf-8 {path}"),
+    b"\xfe\xff": ("it is UTF-16", "write it as UTF-8: iconv -f utf-16 -t utf-8 {path}"),
+}
+"""What a file that is not UTF-8 begins with, and what to do with it."""
+
 _KINDS = {bool: "true or false", str: "text", list: "a list", dict: "an object", int: "a number", float: "a number"}
 
 
@@ -69,6 +78,8 @@ class JsonLines:
         except (ValueError, RecursionError) as error:
             if line.lstrip().startswith("["):
                 raise self._listed(number) from error
+            if line.strip() == "{":
+                self._next_step = f"one JSON object a line, not spread over many: jq -c . {self.path}"
             self.wrong(number, f"is no JSON: {error}")
             return None
         if isinstance(row, list):
@@ -90,10 +101,18 @@ def opened(path: Path) -> Iterator[TextIO]:
         with (Path("/dev/stdin") if str(path) == "-" else path).open(encoding="utf-8-sig") as lines:
             yield lines
     except UnicodeDecodeError as error:
-        hint = "write it as UTF-8, for example: iconv -f latin1 -t utf-8"
-        raise RowsInvalid(f"{path} cannot be read: it is not UTF-8 ({error.reason})", next_step=hint) from error
+        what, hint = _not_utf8(path, error)
+        raise RowsInvalid(f"{path} cannot be read: {what}", next_step=hint) from error
     except OSError as error:
-        raise RowsInvalid(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+        hint = "name a file of JSON lines that may be read, or - for standard input"
+        raise RowsInvalid(f"{path} cannot be read: {(error.strerror or str(error)).lower()}", next_step=hint) from error
+
+
+def _not_utf8(path: Path, error: UnicodeDecodeError) -> tuple[str, str]:
+    """What the file is instead, by its first bytes, and how it becomes UTF-8."""
+    usual = (f"it is not UTF-8 ({error.reason})", "write it as UTF-8, for example: iconv -f latin1 -t utf-8 {path}")
+    what, hint = next((told for mark, told in _OTHERS.items() if error.object.startswith(mark)), usual)
+    return what, hint.format(path=path)
 
 
 def id_of(value: object) -> str | None:
@@ -125,7 +144,7 @@ def kind_of(value: object) -> str:
         return str(value)
     if isinstance(value, int | float) and abs(value) > NUMBER_MOST:
         return "too large a number"
-    return _KINDS[type(value)] if value or not isinstance(value, str) else "empty"
+    return _KINDS[type(value)] if not isinstance(value, str) or value.strip() else "empty"
 
 
 def shortened(lines: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Files are read with care: what is wrong is named by line, what can be used is used."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -64,8 +65,9 @@ def test_a_file_without_rows_is_refused(tmp_path: Path, content: bytes):
 
 
 def test_a_missing_file_is_refused(tmp_path: Path):
-    with pytest.raises(RowsInvalid, match="cannot be read"):
+    with pytest.raises(RowsInvalid, match="cannot be read") as refused:
         read_catalogue(tmp_path / "nowhere.jsonl")
+    assert "or - for standard input" in refused.value.next_step
 
 
 def test_gold_becomes_rows_of_the_catalogue_and_none_is_out_of_scope(tmp_path: Path):
@@ -164,6 +166,36 @@ def test_text_that_is_not_utf8_is_told_how_to_become_it(tmp_path: Path):
     with pytest.raises(RowsInvalid, match="it is not UTF-8") as refused:
         read_catalogue(file)
     assert "iconv" in refused.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "hint"),
+    [
+        (gzip.compress(b'{"id": "a"}'), "packed with gzip", "gunzip -k"),
+        ('{"id": "a"}'.encode("utf-16"), "UTF-16", "iconv -f utf-16 -t utf-8"),
+    ],
+)
+def test_packed_files_and_other_encodings_are_told_by_their_first_bytes(
+    tmp_path: Path, content: bytes, what: str, hint: str
+):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(RowsInvalid, match=what) as refused:
+        read_catalogue(file)
+    assert refused.value.next_step.endswith(str(file))
+    assert hint in refused.value.next_step
+
+
+def test_an_object_spread_over_many_lines_is_told_how_to_become_one(tmp_path: Path):
+    with pytest.raises(RowsInvalid, match="3 wrong rows") as refused:
+        read_catalogue(written(tmp_path, '{\n  "id": "a"\n}'))
+    assert "jq -c ." in refused.value.next_step
+
+
+def test_an_id_of_blanks_is_called_empty(tmp_path: Path):
+    with pytest.raises(RowsInvalid) as refused:
+        read_catalogue(written(tmp_path, {"id": "  "}))
+    assert "'id' is empty; expected a word" in refused.value.lines[0]
 
 
 def test_a_folder_is_no_file(tmp_path: Path):
