@@ -11,9 +11,12 @@ import pytest
 
 from evolution.export import ExportFormat, export
 from evolution.ports import ExperienceQuery
+from evolution.replay.evaluating import evaluated
+from evolution.replay.policies import always
 from evolution.store.memory_store import MemoryExperienceStore
-from tests.unit.evolution.a_week import a_week
+from tests.unit.evolution.a_week import AGENTS, a_week
 
+EXPORTED = [*a_week(300), *(r.model_copy(update={"record_id": "n", "vector": None}) for r in a_week(1))]
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "examples" / "notebooks").glob("*.ipynb"))
 
 
@@ -23,9 +26,7 @@ def exported(tmp_path_factory) -> Path:
 
     async def write() -> None:
         store = MemoryExperienceStore()
-        await store.record(
-            [*a_week(300), *(r.model_copy(update={"record_id": "n", "vector": None}) for r in a_week(1))]
-        )
+        await store.record(EXPORTED)
         await export(store, ExperienceQuery(), path, ExportFormat.PARQUET)
 
     asyncio.run(write())
@@ -39,7 +40,7 @@ def test_a_notebook_is_well_formed_and_its_cells_run(notebook, exported, tmp_pat
     assert all(not cell["outputs"] for cell in content["cells"] if cell["cell_type"] == "code")
     assert len({cell["id"] for cell in content["cells"]}) == len(content["cells"])
     cells = ["".join(cell["source"]) for cell in content["cells"] if cell["cell_type"] == "code"]
-    ending = "print(len(plt.get_fignums()), 'figures', round(float(what_if.loc['as it was', 'success']), 3))"
+    ending = "print(len(plt.get_fignums()), 'figures'); print(what_if['success'].to_json())"
     environment = os.environ | {"MPLBACKEND": "Agg", "AOS_EXPERIENCE": str(exported), "MPLCONFIGDIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", "\n\n".join([*cells, ending])],
@@ -53,6 +54,11 @@ def test_a_notebook_is_well_formed_and_its_cells_run(notebook, exported, tmp_pat
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("301 tasks from ")
     assert "4 figures" in done.stdout
+    by_hand = json.loads(done.stdout.splitlines()[-1])
+    commands = evaluated(EXPORTED, {agent: always(agent) for agent in AGENTS}).evaluations
+    assert {agent: by_hand[agent] for agent in AGENTS} == {
+        agent: pytest.approx(found.self_normalised.value, abs=1e-9) for agent, found in commands.items()
+    }
 
 
 def test_there_is_a_notebook():
