@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Awaitable, Callable
 
-import nats
 from nats.aio.client import Client
+
+from gateway.bus.client import BusClient
 
 logger = logging.getLogger(__name__)
 
@@ -16,13 +17,14 @@ async def connect(url: str, name: str, *, credentials: str | None = None) -> Cli
 
     Raises OSError or nats.errors.Error when the first connection fails.
     """
-    return await nats.connect(
+    client = BusClient()
+    await client.connect(
         servers=url.split(","),
         name=name,
         user_credentials=credentials,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
-        reconnect_time_wait=RECONNECT_WAIT_S,
+        reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type] # parts of a second are waited for as well
         connect_timeout=5,
         ping_interval=10,
         max_outstanding_pings=3,
@@ -31,6 +33,7 @@ async def connect(url: str, name: str, *, credentials: str | None = None) -> Cli
         disconnected_cb=_log("disconnected from the bus"),
         reconnected_cb=_log("reconnected to the bus"),
     )
+    return client
 
 
 async def _log_error(error: Exception) -> None:
