@@ -21,7 +21,7 @@ from nats.js.errors import NotFoundError
 from agents.errors import BusUnavailable
 from agents.journey.changes import with_reasons
 from agents.journey.records import Held, TaskRecords
-from agents.journey.telling import Teller, encode
+from agents.journey.telling import Teller
 from schemas import subjects
 from schemas.experience import ExperienceRecord
 from schemas.parts import INLINE_LIMIT_BYTES, Part
@@ -116,8 +116,9 @@ class Settlement:
         return (_Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}"),)
 
     def _last_event(self, record: TaskRecord) -> _Word:
-        event = self._teller.event(record.tenant, record.task_id, TaskEventKind(record.state.value), _summary(record))
-        return _Word(subjects.event(record.tenant, record.task_id), encode(event), f"end-{_round(record)}")
+        kind = TaskEventKind(record.state.value)
+        event = self._teller.written(record.tenant, record.task_id, kind, _summary(record))
+        return _Word(subjects.event(record.tenant, record.task_id), event, f"end-{_round(record)}")
 
     async def _tell(self, *words: _Word) -> None:
         try:
@@ -218,9 +219,9 @@ def _kept(task: TaskSubmitted) -> TaskSubmitted | None:
 
 def _summary(record: TaskRecord) -> dict[str, Any]:
     result = record.result or TaskResult()
-    summary: dict[str, Any] = {"cost": result.cost, "times": result.times.model_dump(), "outputs": len(result.outputs)}
+    summary: dict[str, Any] = {"cost": result.cost, "times": result.times, "outputs": len(result.outputs)}
     if record.failure is not None:
-        summary["failure"] = record.failure.model_dump()
+        summary["failure"] = record.failure
     return summary
 
 

@@ -157,7 +157,7 @@ class Traveller:
         started = time.perf_counter()
         journey.perceived = await self._perceiver.perceive(journey.task.parts)
         journey.times = journey.times.model_copy(update={"perceive_ms": _ms_since(started)})
-        await self._tell(journey, TaskEventKind.PERCEIVED, percept=journey.perceived.percept.model_dump(mode="json"))
+        await self._tell(journey, TaskEventKind.PERCEIVED, percept=journey.perceived.percept)
 
     async def _plan(self, journey: _Journey) -> Plan:
         """Match and plan, then store the plan: a worker that resumes must run the same network."""
@@ -171,9 +171,8 @@ class Traveller:
         return planned.plan
 
     async def _tell_planned(self, journey: _Journey, planned: Planned) -> None:
-        best = [candidate.model_dump(mode="json") for candidate in planned.candidates[:_CANDIDATES_TOLD]]
-        await self._tell(journey, TaskEventKind.MATCHED, candidates=best)
-        await self._tell(journey, TaskEventKind.PLANNED, plan=planned.plan.model_dump(mode="json"))
+        await self._tell(journey, TaskEventKind.MATCHED, candidates=planned.candidates[:_CANDIDATES_TOLD])
+        await self._tell(journey, TaskEventKind.PLANNED, plan=planned.plan)
 
     async def _run(self, journey: _Journey, plan: Plan) -> RunOutcome:
         assert journey.perceived is not None
