@@ -1,5 +1,7 @@
 """Whether the gateway that is set runs on the bus that is set. Asked by ``checkup``: commands use both."""
 
+import asyncio
+
 import nats
 import nats.errors
 
@@ -42,14 +44,14 @@ def _silent(settings: Settings, url: str) -> Finding:
 async def _identity(settings: Settings) -> str | None:
     """Of the bus that commands talk to; None where none answers us."""
     try:
-        client = await nats.connect(
-            settings.nats_url.split(","),
-            name="aos-doctor",
-            user_credentials=settings.nats_credentials,
-            allow_reconnect=False,
-            connect_timeout=CONNECT_TIMEOUT_S,
-            error_cb=_silently,
-        )
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
+            client = await nats.connect(
+                settings.nats_url.split(","),
+                name="aos-doctor",
+                user_credentials=settings.nats_credentials,
+                reconnect_time_wait=0.2,
+                error_cb=_silently,
+            )
     except (nats.errors.Error, OSError):
         return None
     try:
