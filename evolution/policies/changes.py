@@ -129,9 +129,10 @@ def widened(state: PolicyState, share: float, who: Who) -> PolicyState:
 
 
 def stopped(state: PolicyState, who: Who) -> PolicyState:
-    """With all traffic at the active policy again. Raises NoExperiment."""
-    running(state)
-    return _changed(state, who, experiment=None)
+    """With all traffic at the active policy again; the candidate waits for nobody's review. Raises NoExperiment."""
+    trial = running(state)
+    awaiting_review = tuple(name for name in state.awaiting_review if name != trial.candidate)
+    return _changed(state, who, experiment=None, awaiting_review=awaiting_review)
 
 
 def running(state: PolicyState) -> PolicyExperiment:

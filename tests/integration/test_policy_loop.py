@@ -87,6 +87,17 @@ async def test_a_gain_that_would_change_most_choices_waits_for_a_person_while_th
     assert (await registry.promote("default", "learned-1", Who("anna"), reviewed=True)).active == "learned-1"
 
 
+async def test_a_candidate_that_waited_for_a_person_and_then_harmed_waits_no_more(registry, store, loop):
+    await begin(registry, standings=TURNED_ROUND)
+    await store.record(traffic(900, good=0.95, usual=0.6))
+    await loop.look()
+    assert (await registry.state("default")).awaiting_review == ("learned-1",)
+    await store.record(traffic(4000, good=0.1, usual=0.6, start=2000))
+    assert "success falls" in (await loop.look())["default"]
+    state = await registry.state("default")
+    assert (state.experiment, state.awaiting_review) == (None, ())
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [({"good": 0.4}, "success falls"), ({"slower": 2.0}, "log_latency rises")],
