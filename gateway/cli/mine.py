@@ -14,16 +14,18 @@ from gateway.cli.experience_source import where
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, who
 from gateway.cli.session import Json, Tenant
+from gateway.cli.which_bus import place
+from gateway.cli.whose_experience import NEXT_STEP, doubt
 from gateway.cli.windows import Window, span
 from gateway.settings import Settings
 from schemas.pattern import SynthesizedPattern
-from schemas.routing_rule import RoutingRule, RuleEffect
+from schemas.routing_rule import RoutingRule, RoutingRules, RuleEffect
 
 T = TypeVar("T")
 
 app = typer.Typer(help="What keeps happening: mine experience for patterns, make routing rules of them.")
 
-COLUMNS = ("pattern", "kind", "tasks", "confidence", "lift", "what")
+COLUMNS = ("pattern", "kind", "tasks", "confidence (95 %)", "lift", "what")
 Pattern = Annotated[str, typer.Argument(help="Id of a pattern, or how it begins, as `aos mine list` shows it.")]
 
 
@@ -43,15 +45,16 @@ def mine(
 
     settings = session.settings_from({"tenant": tenant}).settings
     asked = span(window)
+    # Patterns of a time gone by must not take the place of today's, nor rules follow them.
+    keep = not dry_run and asked.until is None
+    if keep:
+        session.run(_check_bus(settings))
     with bar("reading experience", silent=as_json) as progress:
         try:
             report = mine_window(settings, settings.tenant, asked.since, asked.until, afresh=afresh, progress=progress)
         except EvolutionError as error:
             raise failed(error) from error
-    # Patterns of a time gone by must not take the place of today's, nor rules follow them.
-    keep = not dry_run and asked.until is None
-    if keep:
-        session.run(_keep(settings, report.patterns))
+    changed = session.run(_keep(settings, report.patterns)) if keep else None
     if as_json:
         session.print_json(
             {
@@ -62,9 +65,17 @@ def mine(
             }
         )
         return
-    _print(report.patterns, f"no patterns in {report.tasks} tasks")
-    kept = "" if keep else "; not kept" + ("" if dry_run else ", for the window ends before now")
-    session.print_line(f"\n{len(report.patterns)} patterns in {report.tasks} tasks, {report.read} newly read{kept}")
+    over = ", for the window ends before now" if asked.until is not None and not dry_run else ""
+    kept = "; kept in place of those before" if keep else f"; not kept{over}"
+    counted = f"{len(report.patterns)} patterns in {report.tasks} tasks of {window}, {report.read} newly read{kept}"
+    if report.patterns:
+        _print(report.patterns)
+        session.print_line(f"\n{counted}")
+    else:
+        session.print_line(counted.replace("0 patterns", "no patterns", 1))
+    if changed is not None:
+        automatic = sum(rule.automatic for rule in changed.rules)
+        session.print_line(f"automatic rules follow them: {automatic} now; aos rules list")
 
 
 @app.command("list")
@@ -81,6 +92,9 @@ def list_patterns(as_json: Json = False, tenant: Tenant = None) -> None:
         session.print_json([_plain(pattern) for pattern in found])
         return
     _print(found, "no patterns are kept; `aos mine` looks for some")
+    if found:
+        newest = max(pattern.mined_at for pattern in found)
+        session.print_line(f"\nmined {newest:%Y-%m-%d %H:%M} UTC, on the bus {place(settings)}")
 
 
 @app.command()
@@ -165,14 +179,33 @@ def failed(error: EvolutionError) -> Failed:
     return Failed(str(error), exit_code=exit_code, code=error.code, next_step=where(error))
 
 
-async def _keep(settings: Settings, patterns: tuple[SynthesizedPattern, ...]) -> None:
+async def _check_bus(settings: Settings) -> None:
+    """Before a minute of work whose result could not be kept, or not where it belongs. Raises Failed."""
+    instead = "; `aos mine --dry-run` only prints patterns"
+    try:
+        async with bus_of(settings) as nc:
+            found = await doubt(settings, nc.jetstream(timeout=BUS_TIMEOUT_S))
+    except Failed as failure:
+        failure.detail = failure.detail or f"patterns are kept there{instead} and needs none"
+        raise
+    if found is not None and found.other:
+        raise Failed(
+            found.says,
+            code="another_experience",
+            detail=f"its patterns and rules are of no use there, and nothing was mined{instead}",
+            next_step=NEXT_STEP,
+        )
+
+
+async def _keep(settings: Settings, patterns: tuple[SynthesizedPattern, ...]) -> RoutingRules | None:
+    """Answers the rules, if they changed."""
     from gateway.mining_desk import automatic_rules
 
     try:
         async with bus_of(settings, changes=True) as nc:
             js = nc.jetstream(timeout=BUS_TIMEOUT_S)
             await Patterns(js).replace(settings.tenant, patterns)
-            await Rules(js).follow(settings.tenant, patterns, automatic_rules(settings))
+            return await Rules(js).follow(settings.tenant, patterns, automatic_rules(settings))
     except EvolutionError as error:
         raise failed(error) from error
 
@@ -189,7 +222,7 @@ def _plain(pattern: SynthesizedPattern) -> dict[str, object]:
     return pattern.model_dump(mode="json", exclude={"task_kind": {"centre"}})
 
 
-def _print(patterns: list[SynthesizedPattern] | tuple[SynthesizedPattern, ...], empty: str) -> None:
+def _print(patterns: list[SynthesizedPattern] | tuple[SynthesizedPattern, ...], empty: str = "") -> None:
     rows = [
         (
             pattern.pattern_id[:12],

@@ -9,6 +9,7 @@ from gateway.cli import replay_evaluate, replay_report, replay_run, session
 from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
+from gateway.cli.replay_sources import warn_of_another_bus
 from gateway.cli.replay_views import print_story, print_tasks, print_timeline
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import Window, span
@@ -119,6 +120,7 @@ def _story(task_id: str, tenant: str | None) -> Story:
         async with stored(settings) as store:
             try:
                 async with bus_of(settings) as nc:
+                    await warn_of_another_bus(settings, nc)
                     return await Stories(store, nc).of(settings.tenant, task_id)
             except Failed as failure:
                 if failure.code != "bus_unavailable":

@@ -12,7 +12,7 @@ from gateway.cli import session
 from gateway.cli.bench_screen import say
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
-from gateway.cli.replay_sources import check_fixed_agents, policies_and_store
+from gateway.cli.replay_sources import check_fixed_agents, policies_and_store, warn_of_another_bus
 from gateway.cli.session import Json, Tenant
 from gateway.cli.windows import Window, span
 from gateway.settings import Settings
@@ -117,6 +117,7 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
     from schemas.subjects import BUCKET_TASKS
 
     async with bus_of(settings) as nc:
+        await warn_of_another_bus(settings, nc)
         js, blobs = nc.jetstream(timeout=10), open_blobs(settings)
         revisions = await KvRegistry(js).list_cards(settings.tenant)
         cards = {revision.card.id: revision.card for revision in revisions}

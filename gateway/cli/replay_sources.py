@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 from evolution.ports import ExperienceStore
 from gateway.cli.experience_source import stored
 from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.policy_source import bus_of
+from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
+from gateway.cli.whose_experience import NEXT_STEP, doubt
 from gateway.cli.windows import Span
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
+    from nats.aio.client import Client
+
     from evolution.replay.decision_log import Policy
 
 
@@ -33,6 +36,7 @@ async def policies_and_store(
         if needs_registry(names):
             try:
                 async with bus_of(settings) as nc:
+                    await warn_of_another_bus(settings, nc)
                     registry = registry_over(nc.jetstream(timeout=10), store, settings)
                     policies = await named(registry, settings.tenant, names)
                     for warning in await seen_before(registry, settings.tenant, names, asked.since, asked.until):
@@ -44,6 +48,13 @@ async def policies_and_store(
         if policies is None:
             policies = await named(None, settings.tenant, names)
         yield policies, store
+
+
+async def warn_of_another_bus(settings: Settings, nc: "Client") -> None:
+    """Says on standard error when the experience was recorded from another bus than the one that is asked."""
+    found = await doubt(settings, nc.jetstream(timeout=BUS_TIMEOUT_S))
+    if found is not None and found.other:
+        sys.stderr.write(f"! {found.says}; {NEXT_STEP}\n")
 
 
 def check_fixed_agents(names: Sequence[str], candidates: Collection[str]) -> None:

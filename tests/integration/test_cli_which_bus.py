@@ -191,6 +191,27 @@ async def test_guards_do_not_measure_on_the_experience_of_another_bus(aos, js, n
     assert (code, err) == (0, "")
 
 
+async def test_patterns_are_not_kept_on_another_bus_than_that_of_their_experience(
+    aos, js, nats_server, second, tmp_path
+):
+    settings = Settings(data_dir=tmp_path / "data")
+    store = SqliteExperienceStore(settings.experience_file)
+    await store.record([a_record("t1")])
+    await store.close()
+    elsewhere = await connect(second[1], "test")
+    note_bus(settings, await identity_of(elsewhere.jetstream(timeout=10)))
+    await elsewhere.close()
+    code, _, err = await aos("mine", "--json", AOS_NATS_URL=nats_server.url)
+    assert (code, json.loads(err)["code"]) == (1, "another_experience")
+    assert not settings.mining_dir.exists()
+    assert (await aos("mine", "--dry-run", AOS_NATS_URL=nats_server.url))[0] == 0
+    for command in (("timeline", "t1"), ("evaluate", "--window", "2000-01-01", "--policy", "active")):
+        assert "was recorded from another bus" in (await aos("replay", *command, AOS_NATS_URL=nats_server.url))[2]
+    note_bus(settings, await identity_of(js))
+    assert (await aos("mine", AOS_NATS_URL=nats_server.url))[0] == 0
+    assert "another bus" not in (await aos("replay", "timeline", "t1", AOS_NATS_URL=nats_server.url))[2]
+
+
 async def test_no_bus_is_said_without_its_password_and_with_why(aos):
     address = f"127.0.0.1:{free_port()}"
     code, _, err = await aos("policy", "list", AOS_NATS_URL=f"nats://me:secret@{address}")

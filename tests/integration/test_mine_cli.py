@@ -54,3 +54,24 @@ async def test_forgetting_a_task_takes_the_patterns_that_name_it(aos):
     assert (code, gone["records"], gone["patterns"]) == (0, 1, named)
     assert not any(task in pattern["examples"] for pattern in (await aos("mine", "list"))[1])
     assert (await aos("mine", "--window", "1d"))[1]["tasks"] == 399
+
+
+async def test_what_is_kept_and_what_not_is_said_and_without_a_bus_nothing_is_mined_in_vain(aos, monkeypatch, tmp_path):
+    _, said = await aos("mine", "--window", "1d", as_json=False)
+    assert "patterns in 400 tasks of 1d, 400 newly read; kept in place of those before" in said
+    assert "mined 20" in (await aos("mine", "list", as_json=False))[1]
+    _, said = await aos("mine", "--window", "60d..50d", as_json=False)
+    assert said == "no patterns in 0 tasks of 60d..50d, 0 newly read; not kept, for the window ends before now\n"
+    monkeypatch.setenv("AOS_NATS_URL", "nats://127.0.0.1:1")
+    monkeypatch.setenv("AOS_DATA_DIR", str(tmp_path / "nobody"))  # not even asked for
+    code, problem = await aos("mine")
+    assert (code, problem["code"]) == (3, "bus_unavailable")
+    assert "--dry-run" in problem["detail"]
+
+
+async def test_automatic_rules_that_follow_a_run_are_said(aos, monkeypatch):
+    monkeypatch.setenv("AOS_MINING__AUTOMATIC_RULES", "true")
+    monkeypatch.setenv("AOS_MINING__AUTOMATIC_SUPPORT", "20")
+    _, said = await aos("mine", "--window", "1d", as_json=False)
+    assert "automatic rules follow them: 1 now" in said
+    assert "automatic" not in (await aos("mine", "--window", "1d", as_json=False))[1]
