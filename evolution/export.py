@@ -9,6 +9,7 @@ import asyncio
 import base64
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,7 +103,8 @@ async def export(
         raise ExportFailed(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from error
     finally:
         if not through:
-            await asyncio.to_thread(partial.unlink, missing_ok=True)
+            with suppress(OSError):  # a file system that takes nothing has none to give back
+                await asyncio.to_thread(partial.unlink, missing_ok=True)
     return count
 
 

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from evolution.errors import ExperienceStoreUnavailable, StoreMissing
+from evolution.store.sqlite_advice import advice
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -99,16 +100,19 @@ def open_for_writing(path: Path, max_bytes: int | None = None) -> sqlite3.Connec
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write. Raises StoreMissing when there is no store yet."""
+    """A connection that cannot write. Raises StoreMissing when there is no store yet, ExperienceStoreUnavailable."""
     must_exist(path)
-    connection = _connect(path)
-    connection.execute("PRAGMA query_only=1")
+    try:
+        connection = _connect(path)
+        connection.execute("PRAGMA query_only=1")
+    except sqlite3.Error as error:
+        raise ExperienceStoreUnavailable(f"experience store {path}: {advice(error)}") from error
     return connection
 
 
 def must_exist(path: Path) -> None:
     """Raises StoreMissing when there is no store yet."""
-    if not path.exists():
+    if not path.exists() or path.stat().st_size == 0:
         raise StoreMissing(
             f"there is no experience store at {path} yet. It appears when the evolution role has started"
         )

@@ -64,8 +64,10 @@ class ColdFiles:
         if hashlib.sha256(content).hexdigest() == file.sha256:
             return content
         aside = f"{QUARANTINE}/{file.key.removeprefix(FOLDER + '/').replace('/', '-')}"
-        with _reported(self._url):
+        try:
             obstore.rename(self._store, file.key, aside)
+        except (BaseError, OSError):
+            aside = file.key  # a folder that cannot be changed: the damage is what has to be said
         raise ColdFileDamaged(
             f"cold file {file.key} is damaged: {len(content)} bytes that are not what was written. It held "
             f"{file.rows} records of tenant {file.tenant} and lies in {self._url} under {aside} now. Restore it from "

@@ -124,8 +124,8 @@ def transaction(connection: sqlite3.Connection, *steps: tuple[str, Sequence[Row]
 
 def removal(rows: Sequence[Row]) -> tuple[tuple[str, Sequence[Row]], ...]:
     """The steps that remove these rows (as of COLUMNS) from the hot tier."""
-    tenant, seq, at_us, chosen = (_COLUMN[name] for name in ("tenant", "seq", "at_us", "chosen"))
-    agents = [(row[tenant], agent, row[at_us], row[seq]) for row in rows for agent in set(json.loads(row[chosen]))]
+    tenant, seq, at_us = (_COLUMN[name] for name in ("tenant", "seq", "at_us"))
+    agents = [(row[tenant], agent, row[at_us], row[seq]) for row in rows for agent in _agents(row)]
     return (
         ("DELETE FROM chosen_agent WHERE tenant = ? AND agent_id = ? AND at_us = ? AND seq = ?", agents),
         ("DELETE FROM experience WHERE seq = ?", [(row[seq],) for row in rows]),
@@ -151,15 +151,24 @@ def _move(connection: sqlite3.Connection, cold: ColdFiles, tenant: str, day_us: 
 
 def _by_hour(rows: Sequence[Row]) -> list[Row]:
     """Counts and sums for each hour and agent; the agent '' stands for all tasks."""
-    tenant, at_us, chosen = _COLUMN["tenant"], _COLUMN["at_us"], _COLUMN["chosen"]
+    tenant, at_us = _COLUMN["tenant"], _COLUMN["at_us"]
     success, latency, cost = _COLUMN["success"], _COLUMN["latency_ms"], _COLUMN["cost"]
     sums: dict[tuple[str, int, str], list[float]] = defaultdict(lambda: [0, 0, 0.0, 0.0])
     for row in rows:
-        for agent in ("", *set(json.loads(row[chosen]))):
+        for agent in ("", *_agents(row)):
             found = sums[row[tenant], row[at_us] - row[at_us] % HOUR_US, agent]
             for place, value in enumerate((1, row[success], row[latency], row[cost])):
                 found[place] += value
     return [(*key, *values) for key, values in sums.items()]
+
+
+def _agents(row: Row) -> set[str]:
+    """Who was chosen. A row that was spoiled counts for nobody, and must not keep all the others from moving."""
+    try:
+        return set(json.loads(row[_COLUMN["chosen"]]))
+    except (ValueError, TypeError):
+        logger.warning("the agents of stored record number %s do not read", row[_COLUMN["seq"]])
+        return set()
 
 
 def _expire(connection: sqlite3.Connection, cold: ColdFiles, until_us: int) -> int:

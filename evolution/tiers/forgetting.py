@@ -4,11 +4,13 @@ Synchronous, for a thread. A file of the cold tier is never changed: a new one t
 the old one is deleted.
 """
 
+import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -18,6 +20,8 @@ from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_rows import COLUMNS, Row, from_parquet, to_parquet
 from evolution.tiers.compaction import cold_files, day_of, naming, opened, query, removal, transaction
 
+logger = logging.getLogger(__name__)
+
 BATCH_ROWS = 500
 SUBJECT_LABEL = "subject"
 """The label of a task that says whose data it is about."""
@@ -26,9 +30,10 @@ _PLACE = {name: number for number, name in enumerate(COLUMNS)}
 # Only constants of this module are joined here; every value travels as a parameter.
 _OF_TASK = f"SELECT {', '.join(COLUMNS)} FROM experience WHERE tenant = ? AND task_id = ?"  # noqa: S608
 _OF_SUBJECT = f"""SELECT {", ".join(COLUMNS)} FROM experience WHERE tenant = ?
-    AND json_extract(record, '$.labels.{SUBJECT_LABEL}') = ?"""  # noqa: S608
+    AND CASE WHEN json_valid(record) THEN json_extract(record, '$.labels.{SUBJECT_LABEL}') END = ?"""  # noqa: S608
 _FEEDBACK_OF_TASK = "SELECT seq FROM feedback WHERE tenant = ? AND task_id = ?"
-_FEEDBACK_OF_ACTOR = "SELECT seq FROM feedback WHERE tenant = ? AND json_extract(feedback, '$.actor') = ?"
+_FEEDBACK_OF_ACTOR = """SELECT seq FROM feedback WHERE tenant = ?
+    AND CASE WHEN json_valid(feedback) THEN json_extract(feedback, '$.actor') END = ?"""
 _UNNAME = "DELETE FROM cold_file WHERE key = ?"
 
 
@@ -105,7 +110,7 @@ def renew(
 def _test(task: str | None, subject: str | None) -> Callable[[Row], bool]:
     if task is not None:
         return lambda row: bool(row[_PLACE["task_id"]] == task)
-    return lambda row: bool(orjson.loads(row[_PLACE["record"]]).get("labels", {}).get(SUBJECT_LABEL) == subject)
+    return lambda row: bool(_values(row[_PLACE["record"]]).get("labels", {}).get(SUBJECT_LABEL) == subject)
 
 
 def _forget_in(
@@ -146,6 +151,18 @@ def _batches(
 
 
 def _renewed(body: str, field: str, keys: KeyRing, tenant: str) -> str:
-    values = orjson.loads(body)
+    values = _values(body)
+    if not values:
+        return body
     values[field] = keys.renewed(tenant, values.get(field) or "")
     return orjson.dumps(values).decode()
+
+
+def _values(body: str) -> dict[str, Any]:
+    """What a row says; nothing when it was spoiled, which must not stop the others' turn."""
+    try:
+        values: dict[str, Any] = orjson.loads(body)
+    except ValueError:
+        logger.warning("a stored row does not read and is left as it is")
+        return {}
+    return values

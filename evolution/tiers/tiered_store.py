@@ -5,6 +5,7 @@ Wraps the embedded store; writes, feedback and following are its own. Put around
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from evolution.privacy.guard import OPEN, Guard
 from evolution.store import sqlite_rows, sqlite_schema
 from evolution.store.memory_store import matches
 from evolution.store.moments import microseconds
+from evolution.store.sqlite_advice import advice
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_rows import from_parquet
 from evolution.tiers.compaction import DAY_US, cold_files
@@ -157,8 +159,11 @@ class TieredStore:
         return [record for record in read if record is not None]
 
     def _note(self, file: ColdFile, problem: str | None) -> None:
-        with closing(sqlite_schema.open_for_writing(self._path)) as connection:
-            connection.execute("UPDATE cold_file SET problem = ? WHERE key = ?", (problem, file.key))
+        try:
+            with closing(sqlite_schema.open_for_writing(self._path)) as connection:
+                connection.execute("UPDATE cold_file SET problem = ? WHERE key = ?", (problem, file.key))
+        except sqlite3.Error as error:
+            logger.warning("what became of cold file %s is not noted: %s", file.key, advice(error))
 
 
 def _merged(hot: Sequence[ExperienceRecord], cold: Sequence[ExperienceRecord]) -> list[ExperienceRecord]:

@@ -27,7 +27,7 @@ app.command()(experience_export.export)
 def tail(
     agent: Agent = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as tasks finish, until Ctrl-C.")] = False,
-    limit: Annotated[int, typer.Option(help="How many of the latest to show first.", min=0)] = 20,
+    limit: Annotated[int, typer.Option(help="How many of the latest to show first.", min=0, max=1_000_000)] = 20,
     all_tenants: AllTenants = False,
     as_json: Json = False,
     tenant: Tenant = None,

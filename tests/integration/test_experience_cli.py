@@ -142,6 +142,26 @@ def test_a_file_that_is_no_store_is_said_by_every_command(data, capsys):
         assert "Move it away" in problem["title"], command
 
 
+def test_a_folder_or_an_empty_file_in_the_stores_place_is_said_by_every_command(data, capsys):
+    store = data / "experience" / "experience.db"
+    commands = (("export",), ("compact",), ("summary",), ("tail",), ("forget", "--task", "t1"))
+    store.mkdir(parents=True)
+    for command in commands:
+        code, problem = aos(capsys, "experience", *command)
+        assert (code, "cannot be opened" in problem["title"]) == (3, True), command
+    store.rmdir()
+    store.touch()
+    for command in commands:
+        code, problem = aos(capsys, "experience", *command)
+        assert (code, "there is no experience store" in problem["title"]) == (3, True), command
+    assert store.stat().st_size == 0
+
+
+def test_more_records_than_any_store_can_count_are_not_asked_for(history, capsys):
+    assert exit_code_of(["experience", "tail", "--limit", "99999999999999999999"]) == 2
+    assert "--limit" in capsys.readouterr().err
+
+
 def test_the_similarity_graph_is_a_file_that_tools_read(history, capsys, tmp_path):
     import networkx
 

@@ -138,6 +138,12 @@ async def test_a_full_disk_is_said_and_a_device_stays_what_it_is(store, kind):
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
 
+async def test_a_folder_that_takes_no_file_and_has_none_to_give_back_is_said(store, tmp_path):
+    (tmp_path / "folder").write_text("a file, in truth")
+    with pytest.raises(ExportFailed, match=r"cannot write .*Not a directory"):
+        await export(store, ExperienceQuery(), tmp_path / "folder" / "e.csv", ExportFormat.CSV)
+
+
 async def test_a_link_keeps_pointing_where_it_did(store, tmp_path):
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
     assert await export(store, ExperienceQuery(), tmp_path / "link.jsonl", ExportFormat.JSONL) == 7

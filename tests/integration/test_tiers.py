@@ -15,6 +15,7 @@ from evolution.mining.sources import SqliteSource
 from evolution.ports import ExperienceQuery
 from evolution.privacy.guard import Guard
 from evolution.privacy.keys import SEALED, KeyRing
+from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
 from evolution.store.sqlite_store import SqliteExperienceStore
 from evolution.tiers.cold_files import ColdFiles
@@ -147,6 +148,39 @@ async def test_a_truncated_file_is_said_set_aside_and_passed_over(store, path, c
     for _ in range(2):
         assert [record.record_id for record in await scanned(store)] == ["lost", "kept", "hot"]
     assert caplog.text.count("whole again") == 1
+
+
+async def test_damage_is_said_though_it_can_be_neither_noted_nor_set_aside(store, path, cold, tmp_path, monkeypatch):
+    await store.record([days_ago(10, "lost"), days_ago(1, "hot")])
+    compact(path, cold, hot_until_us=hot_until(7), cold_until_us=0)
+    [file] = files_of(tmp_path)
+    file.write_bytes(b"PAR1")
+    (tmp_path / "objects" / "experience" / "quarantine").write_text("a file where the folder should be")
+    monkeypatch.setattr(sqlite_schema, "BUSY_TIMEOUT_S", 0.05)
+    with sqlite3.connect(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(
+            ColdFileDamaged, match=r"1 records of tenant default and lies in .* under experience/default/"
+        ):
+            await scanned(store)
+    assert file.read_bytes() == b"PAR1"
+
+
+async def test_a_row_that_does_not_read_stops_neither_compacting_forgetting_nor_new_keys(
+    store, path, cold, keys, caplog
+):
+    await store.record([days_ago(10, "torn"), days_ago(10, "good", labels={"subject": "ann"}), days_ago(1, "hot")])
+    await store.add_feedback([a_feedback("torn"), a_feedback("good", actor="ann")])
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE experience SET record = '{', chosen = 'x' WHERE task_id IN ('torn', 'hot')")
+        other.execute("UPDATE feedback SET feedback = '{' WHERE task_id = 'torn'")
+    assert compact(path, cold, hot_until_us=hot_until(7), cold_until_us=0).moved == 2
+    assert renew(path, cold, keys, "default") == 5
+    gone = forget(path, cold, "default", subject="ann")
+    assert (gone.tasks, gone.records, gone.feedback) == (("good",), 1, 1)
+    assert forget(path, cold, "default", task="torn").records == 1
+    assert await store.count() == 1
+    assert "does not read" in caplog.text
 
 
 async def test_a_missing_file_is_said(store, path, cold, tmp_path):
