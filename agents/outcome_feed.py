@@ -1,13 +1,14 @@
 """Hears what became of tasks, from every worker, and hands it to whatever learns from it between two versions.
 
 The records themselves are the evolution role's; here they are only heard in passing, so that losing one loses nothing
-but a little precision. Each is decoded once, if this worker did not write it itself, and handed on in lots: what is
-remembered of matches and plans stays valid in between, so that a warm one stays warm.
+but a little precision. Those of other workers are decoded once; a worker's own are told by its settlement, for its
+connection does not hear itself (`wiring`). They are handed on in lots: what is remembered of matches and plans stays
+valid in between, so that a warm one stays warm.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from nats.aio.client import Client
@@ -25,8 +26,6 @@ HAND_ON_EVERY_S = 0.5
 AT_ONCE = 32
 """The event loop is free again after so many, some milliseconds."""
 HELD_MAX = 4_096
-OWN_MAX = 256
-"""Records on their way to the bus and back."""
 
 Learn = Callable[[Sequence[ExperienceRecord]], None]
 
@@ -39,7 +38,6 @@ class OutcomeFeed:
         self._learners = learners
         self._hand_on_every_s = hand_on_every_s
         self._heard: deque[ExperienceRecord] = deque(maxlen=HELD_MAX)
-        self._own: OrderedDict[bytes, ExperienceRecord] = OrderedDict()
         self._subscription: Subscription | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -54,16 +52,13 @@ class OutcomeFeed:
             await self._subscription.unsubscribe()
         await ended(*self._tasks)
 
-    def wrote(self, payload: bytes, record: ExperienceRecord) -> None:
-        """What this worker is about to publish: when the bus brings it, it need not be decoded."""
-        self._own[payload] = record
-        if len(self._own) > OWN_MAX:
-            self._own.popitem(last=False)
+    def wrote(self, record: ExperienceRecord) -> None:
+        """An outcome of this worker that the bus has stored."""
+        self._heard.append(record)
 
     async def _hear(self, message: Msg) -> None:
         try:
-            record = self._own.pop(message.data, None) or ExperienceRecord.model_validate_json(message.data)
-            self._heard.append(record)
+            self._heard.append(ExperienceRecord.model_validate_json(message.data))
         except ValidationError as error:
             logger.warning("an experience does not read as one and teaches nothing: %s", error)
 

@@ -83,7 +83,7 @@ async def build_worker(
     index: SkillIndex,
     options: WorkerOptions,
 ) -> Worker:
-    """Everything between the work queue and a result, wired."""
+    """Everything between the work queue and a result, wired. ``nc`` must be one that does not hear itself."""
     worker_id = new_worker_id()
     directory = connectors(
         nc,

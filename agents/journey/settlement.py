@@ -39,8 +39,8 @@ from tensor_layer.ports import Blobs, Perceived
 _INSTRUCTION_CHARACTERS = 2_000
 _INLINE_PART_BYTES = 16 * 1024
 
-Wrote = Callable[[bytes, ExperienceRecord], None]
-"""Told of each experience, and how it is written, before it is published."""
+Wrote = Callable[[ExperienceRecord], None]
+"""Told of each experience when it is stored, not again when the bus had it already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,7 @@ class _Word:
     subject: str
     payload: bytes
     message_id: str
+    experience: ExperienceRecord | None = None
 
 
 class Settlement:
@@ -73,7 +74,7 @@ class Settlement:
         *,
         record_experience: bool = True,
         keep_submissions: bool = True,
-        wrote: Wrote = lambda _payload, _record: None,
+        wrote: Wrote = lambda _record: None,
     ) -> None:
         self._js = js
         self._records = records
@@ -112,8 +113,7 @@ class Settlement:
             return ()
         experience = experience_of(record, task, perceived)
         payload = experience.model_dump_json().encode()
-        self._wrote(payload, experience)
-        return (_Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}"),)
+        return (_Word(subjects.experience(record.tenant), payload, f"exp-{_round(record)}", experience),)
 
     def _last_event(self, record: TaskRecord) -> _Word:
         kind = TaskEventKind(record.state.value)
@@ -128,7 +128,10 @@ class Settlement:
             raise BusUnavailable(f"the ending cannot be told on {subject_names}: {error!r}") from error
 
     async def _publish(self, word: _Word) -> None:
-        await self._js.publish(word.subject, word.payload, headers={subjects.HEADER_MESSAGE_ID: word.message_id})
+        headers = {subjects.HEADER_MESSAGE_ID: word.message_id}
+        stored = await self._js.publish(word.subject, word.payload, headers=headers)
+        if word.experience is not None and not stored.duplicate:
+            self._wrote(word.experience)
 
     async def _was_told(self, record: TaskRecord) -> bool:
         subject = subjects.event(record.tenant, record.task_id)

@@ -12,16 +12,18 @@ logger = logging.getLogger(__name__)
 RECONNECT_WAIT_S = 0.25
 
 
-async def connect(url: str, name: str, *, credentials: str | None = None) -> Client:
+async def connect(url: str, name: str, *, credentials: str | None = None, echo: bool = True) -> Client:
     """Connect and reconnect for ever; nothing is buffered while the server is away, so that every loss is an error.
 
-    Raises OSError or nats.errors.Error when the first connection fails.
+    Without ``echo`` its subscriptions hear nothing that it published itself. Raises OSError or nats.errors.Error when
+    the first connection fails.
     """
     client = BusClient()
     await client.connect(
         servers=url.split(","),
         name=name,
         user_credentials=credentials,
+        no_echo=not echo,
         allow_reconnect=True,
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type] # parts of a second are waited for as well

@@ -25,12 +25,14 @@ class Bus:
 
 
 @asynccontextmanager
-async def open_bus(settings: Settings, name: str) -> AsyncIterator[Bus]:
+async def open_bus(settings: Settings, name: str, *, echo: bool = True) -> AsyncIterator[Bus]:
     """Connect, make sure that streams and buckets are there, and close at the end, flushing what was published.
+
+    ``echo``: as `connect` has it.
 
     Raises OSError or nats.errors.Error when the bus does not answer or has no JetStream.
     """
-    nc = await connect(settings.nats_url, name, credentials=settings.nats_credentials)
+    nc = await connect(settings.nats_url, name, credentials=settings.nats_credentials, echo=echo)
     try:
         js = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
         await ensure(js, quotas_of(settings), nc.max_payload)

@@ -1,9 +1,14 @@
 """Outcomes on a real bus: decoded once for all who learn, in their order, whatever one of them or a message spoils."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
+from nats.aio.client import Client
 
 from agents.outcome_feed import AT_ONCE, OutcomeFeed
+from gateway.bus.connection import connect
+from gateway.embedded.nats_server import NatsServer
 from schemas import subjects
 from schemas.experience import ExperienceRecord
 from schemas.task import TaskState
@@ -62,19 +67,24 @@ async def test_after_its_end_nothing_is_heard(nc, js):
     assert learner.heard == []
 
 
-async def test_what_this_worker_wrote_itself_is_heard_when_the_bus_brings_it_and_not_decoded_again(nc, js):
-    learner = Learner(3)
-    feed = OutcomeFeed(nc, (learner.learn,), hand_on_every_s=0.05)
+@pytest.fixture
+async def deaf(nats_server: NatsServer) -> AsyncIterator[Client]:
+    """A connection that does not hear itself, as a worker has it."""
+    client = await connect(nats_server.url, "worker", echo=False)
+    yield client
+    await client.close()
+
+
+async def test_what_this_worker_wrote_itself_is_heard_once_and_what_others_wrote_too(nc, js, deaf):
+    learner = Learner(2)
+    feed = OutcomeFeed(deaf, (learner.learn,), hand_on_every_s=0.05)
     await feed.start()
-    mine, unsent, theirs = record(0), record(1), record(2)
-    payload = mine.model_dump_json().encode()
-    feed.wrote(payload, mine)
-    feed.wrote(unsent.model_dump_json().encode(), unsent)
-    for sent in (theirs.model_dump_json().encode(), payload, payload):
-        await js.publish(subjects.experience("default"), sent)
+    mine, theirs = record(0), record(1)
+    await deaf.jetstream().publish(subjects.experience("default"), mine.model_dump_json().encode())
+    feed.wrote(mine)
+    await js.publish(subjects.experience("default"), theirs.model_dump_json().encode())
     async with asyncio.timeout(WITHIN_S):
         await learner.full.wait()
     await feed.stop()
-    assert learner.heard == [theirs, mine, mine]
-    assert learner.heard[1] is mine
-    assert learner.heard[2] is not mine
+    assert learner.heard == [mine, theirs]
+    assert learner.heard[0] is mine
