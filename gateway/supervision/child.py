@@ -14,13 +14,17 @@ from gateway.supervision.logs import open_log
 
 @dataclass(frozen=True, slots=True)
 class ChildSpec:
-    """What to run. ``stage`` orders the stop: higher stages are drained first. ``env`` is the whole environment."""
+    """What to run. ``stage`` orders the stop: higher stages are drained first. ``env`` is the whole environment.
+
+    ``timer_slack_us``: as `leash` has it.
+    """
 
     name: str
     argv: tuple[str, ...]
     stage: int = 0
     cwd: Path | None = None
     env: Mapping[str, str] = field(default_factory=dict)
+    timer_slack_us: int = 0
 
 
 class Child:
@@ -45,7 +49,7 @@ class Child:
                 stdout=descriptor,
                 stderr=descriptor,
                 start_new_session=True,
-                preexec_fn=leash(),
+                preexec_fn=leash(spec.timer_slack_us),
             )
         finally:
             os.close(descriptor)

@@ -16,7 +16,7 @@ from agents.registry.card_files import LoadedCard
 from agents.registry.kv_registry import KvRegistry
 from gateway.bus.connection import connect
 from gateway.bus.streams import ensure
-from gateway.embedded.nats_server import NatsServer, free_port
+from gateway.embedded.nats_server import TIMER_SLACK_US, NatsServer, free_port
 from gateway.errors import ServerDidNotStart
 from gateway.roles.foundation import JETSTREAM_TIMEOUT_S, quotas_of
 from gateway.settings import Settings
@@ -183,7 +183,8 @@ class Deployment:
         )
         self.nats_url = server.url
         command = await asyncio.to_thread(server.prepare)
-        await self.supervisor.add(ChildSpec(BUS, command, BUS_STAGE, env=dict(self._environ)))
+        spec = ChildSpec(BUS, command, BUS_STAGE, env=dict(self._environ), timer_slack_us=TIMER_SLACK_US)
+        await self.supervisor.add(spec)
         await self._until_listening(port)
 
     async def _until_listening(self, port: int, timeout_s: float = 60.0) -> None:

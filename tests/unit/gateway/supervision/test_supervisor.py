@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -80,6 +81,14 @@ async def test_a_killed_process_is_started_again(supervisor: Supervisor, changes
     second = await changes.until(lambda s: s.state is ChildState.RUNNING and s.restarts == 1)
     assert second.pid != first.pid
     assert second.last_exit == -signal.SIGKILL
+
+
+@pytest.mark.skipif(not Path("/proc/self/timerslack_ns").exists(), reason="this system does not tell timer slack")
+async def test_a_child_may_be_woken_as_late_as_its_spec_says(supervisor: Supervisor):
+    late = spec("late", "import time; print(open('/proc/self/timerslack_ns').read())" + SLEEP)
+    status = await supervisor.add(replace(late, timer_slack_us=300))
+    await until_up(status.log)
+    assert "300000" in lines_of(status.log)
 
 
 async def test_a_crash_loop_ends(supervisor: Supervisor, changes: Changes):
