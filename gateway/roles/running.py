@@ -23,6 +23,12 @@ Run = Callable[[Settings, asyncio.Event], Awaitable[None]]
 GC_THRESHOLDS = (50_000, 50, 100)
 """Measured on the HTTP door: with the default thresholds collections make the 99th percentile four times longer."""
 
+SWITCH_INTERVAL_S = 0.001
+"""How long a thread that computes may keep the interpreter from the event loop, each time the loop has something to do.
+A task wakes the loop about eight times: with the default of 5 ms it may wait 40 ms while a policy is taken over beside it.
+Measured with a thread that computes a fifth of the time: the 95th percentile halves.
+"""
+
 NATIVE_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 """One thread for each process's linear algebra, unless somebody says otherwise: its matrices are small, and the waiting
 threads of several processes spin on the cores that the others need (measured: 370 tasks/s instead of 260 on two cores).
@@ -49,6 +55,7 @@ def run_role(role: Role, settings: Settings) -> None:
     """
     configure_logging(role.value, settings.log_level)
     gc.set_threshold(*GC_THRESHOLDS)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     for variable in NATIVE_THREADS:
         os.environ.setdefault(variable, "1")  # read when numpy is imported, which is below
     # Each role loads only what it needs: the HTTP door never loads torch.
