@@ -25,8 +25,9 @@ GC_THRESHOLDS = (50_000, 50, 100)
 
 SWITCH_INTERVAL_S = 0.001
 """How long a thread that computes may keep the interpreter from the event loop, each time the loop has something to do.
-A task wakes the loop about eight times: with the default of 5 ms it may wait 40 ms while a policy is taken over beside it.
-Measured with a thread that computes a fifth of the time: the 95th percentile halves.
+
+A task wakes the loop about eight times: with the default of 5 ms it may wait 40 ms while a policy is taken over beside
+it. Measured with a thread that computes a fifth of the time: the 95th percentile halves.
 """
 
 NATIVE_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
