@@ -1,6 +1,7 @@
 """``aos replay report``: one self-contained HTML page about a window of experience."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,8 +18,11 @@ from gateway.cli.session import Json, Tenant
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
+    from evolution.mining.kinds import Kinds
     from evolution.replay.decision_log import Policy
+    from evolution.replay.off_policy import Evaluation
     from evolution.replay.report.page import Window
+    from schemas.experience import ExperienceRecord
     from schemas.policy_state import PolicyState
 
 
@@ -58,7 +62,6 @@ def report(
 async def _gathered(settings: Settings, store: ExperienceStore, query: ExperienceQuery) -> "Window":
     from evolution.replay.comparing import best_single
     from evolution.replay.decision_log import decisions
-    from evolution.replay.evaluating import evaluated
     from evolution.replay.policies import always
     from evolution.replay.report.page import Window
 
@@ -69,13 +72,29 @@ async def _gathered(settings: Settings, store: ExperienceStore, query: Experienc
     if best is not None:
         policies[f"always {best}"] = always(best)
     say(f"evaluating {', '.join(policies)} …")
+    evaluations, left_out = await _evaluated(records, policies)
+    total = await store.count(settings.tenant) if len(records) == query.limit else None
+    return Window(settings.tenant, records, evaluations, left_out, changes, total, _kinds(settings))
+
+
+async def _evaluated(
+    records: "Sequence[ExperienceRecord]", policies: "Mapping[str, Policy]"
+) -> "tuple[Mapping[str, Evaluation], Mapping[str, int]]":
+    from evolution.replay.evaluating import evaluated
+
     try:
         compared = await asyncio.to_thread(evaluated, records, policies)
     except NothingToEvaluate:
-        return Window(settings.tenant, records, changes=changes, total=await store.count(settings.tenant))
-    return Window(
-        settings.tenant, records, compared.evaluations, compared.left_out, changes, await store.count(settings.tenant)
-    )
+        return {}, {}
+    return compared.evaluations, compared.left_out
+
+
+def _kinds(settings: Settings) -> "Kinds | None":
+    """The kinds of task as `aos mine` knows them here, so that both speak of the same kind 3."""
+    from evolution.mining.digest import DigestFolder
+
+    folder = DigestFolder(settings.mining_dir / settings.tenant)
+    return folder.kinds(folder.state())
 
 
 async def _policies(settings: Settings, store: ExperienceStore) -> "tuple[dict[str, Policy], tuple[PolicyState, ...]]":

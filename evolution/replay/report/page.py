@@ -10,6 +10,7 @@ from html import escape
 
 import numpy as np
 
+from evolution.mining.kinds import Kinds
 from evolution.mining.mine import Mined, mine
 from evolution.policies.telling import told
 from evolution.replay.off_policy import Evaluation
@@ -28,7 +29,10 @@ WORDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the page speaks of. ``records`` oldest first, of one tenant; ``total`` when they are a sample of more."""
+    """What the page speaks of. ``records`` oldest first, of one tenant; ``total`` when they are a sample of more.
+
+    ``kinds`` are those that mining knows: what is still there keeps its name on the page.
+    """
 
     tenant: str
     records: Sequence[ExperienceRecord]
@@ -36,13 +40,14 @@ class Window:
     left_out: Mapping[str, int] = field(default_factory=dict)
     changes: Sequence[PolicyState] = ()
     total: int | None = None
+    kinds: Kinds | None = None
     made_at: datetime = field(default_factory=now)
 
 
 def page(window: Window) -> str:
     """The whole page."""
     records = window.records
-    mined = mine(records) if records else None
+    mined = mine(records, previous=window.kinds) if records else None
     kinds = kind_names(records, mined) if mined else {}
     body = [
         f"<h1>What happened: {escape(window.tenant)}</h1>",
@@ -87,6 +92,7 @@ def _sections(window: Window, mined: Mined | None, kinds: Mapping[str, str]) -> 
         drawn("by agent", _lines(records, "cost-by-agent", summaries.agents_of, _cost, "mean cost")),
         drawn("by kind of task", _lines(records, "cost-by-kind", by_kind, _cost, "mean cost")),
         "<h2>Agents and kinds in numbers</h2>",
+        '<p class="note">by a stand-in: of the tasks, those that succeeded because another agent stood in.</p>',
         _groups("agent", summaries.grouped(records, summaries.agents_of)),
         _groups("kind", summaries.grouped(records, by_kind)),
         "<h2>Learning curve</h2>",
@@ -158,13 +164,17 @@ def _failures(records: Sequence[ExperienceRecord]) -> str:
 
 
 def _groups(what: str, rows: Sequence[GroupRow]) -> str:
-    columns = ((what, ""), ("tasks", "n"), ("success", "n"), ("95 % interval", "n"), ("p50 ms", "n"), ("p95 ms", "n"))
+    columns = (
+        *((what, ""), ("tasks", "n"), ("success", "n"), ("95 % interval", "n"), ("by a stand-in", "n")),
+        *(("p50 ms", "n"), ("p95 ms", "n")),
+    )
     cells = [
         (
             row.name,
             f"{row.tasks}",
             f"{row.success:.1%}",
             f"{row.low:.1%} – {row.high:.1%}",
+            f"{row.saved:.1%}",
             f"{row.latency_p50_ms:.0f}",
             f"{row.latency_p95_ms:.0f}",
             f"{row.cost_mean:.4g}",

@@ -34,13 +34,17 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """One agent, kind or policy in numbers. Latencies in ms; the interval of success is Wilson's 95 %."""
+    """One agent, kind or policy in numbers. Latencies in ms; the interval of success is Wilson's 95 %.
+
+    ``saved`` is the share of tasks that succeeded only because another agent stood in; of an agent, for itself.
+    """
 
     name: str
     tasks: int
     success: float
     low: float
     high: float
+    saved: float
     latency_p50_ms: float
     latency_p95_ms: float
     cost_mean: float
@@ -104,7 +108,7 @@ def grouped(records: Sequence[ExperienceRecord], label: Label, limit: int = 30) 
     for record in records:
         for name in label(record):
             groups[name].append(record)
-    rows = [_row(name, of_name) for name, of_name in groups.items()]
+    rows = [_row(name, of_name, agent=name if label is agents_of else None) for name, of_name in groups.items()]
     return sorted(rows, key=lambda row: (-row.tasks, row.name))[:limit]
 
 
@@ -136,10 +140,15 @@ def _stays(routed: Sequence[ExperienceRecord], number: int, look: int = 20) -> b
     return 2 * sum(record.policy == routed[number].policy for record in following) > len(following)
 
 
-def _row(name: str, records: Sequence[ExperienceRecord]) -> GroupRow:
+def _row(name: str, records: Sequence[ExperienceRecord], agent: str | None) -> GroupRow:
     won = sum(record.success for record in records)
+    saved = sum(
+        record.success and any(not step.ok and agent in (None, step.agent_id) for step in record.steps)
+        for record in records
+    )
     latencies = np.array([record.latency_ms for record in records])
     low, high = wilson(won, len(records))
     p50, p95 = np.percentile(latencies, [50, 95])
     cost = float(np.mean([record.cost for record in records]))
-    return GroupRow(name, len(records), won / len(records), low, high, float(p50), float(p95), cost)
+    count = len(records)
+    return GroupRow(name, count, won / count, low, high, saved / count, float(p50), float(p95), cost)

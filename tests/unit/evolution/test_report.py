@@ -2,11 +2,13 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
 
+from evolution.mining.mine import mine
 from evolution.replay.evaluating import evaluated
 from evolution.replay.policies import always, as_logged, best_scored
 from evolution.replay.report import figures
@@ -92,6 +94,22 @@ def test_groups_state_their_interval_and_quantiles():
     assert (row.tasks, row.success) == (100, 0.75)
     assert row.low < 0.75 < row.high
     assert (row.latency_p50_ms, row.latency_p95_ms) == (49.5, pytest.approx(94.05))
+
+
+def test_an_agent_that_others_save_is_told_from_one_that_does_well(week):
+    record = week[0].model_copy(update={"success": True, "chosen": ("clerk",)})
+    own = record.steps[0].model_copy(update={"agent_id": "clerk", "ok": False})
+    helper = own.model_copy(update={"agent_id": "poet", "ok": True})
+    records = [record.model_copy(update={"steps": (own, helper)}), record.model_copy(update={"steps": (helper,)})]
+    [row] = grouped(records, agents_of)
+    assert (row.name, row.success, row.saved) == ("clerk", 1.0, 0.5)
+    assert ">50.0%</td>" in page(Window("default", records))
+
+
+def test_kinds_keep_the_names_that_mining_gave_them(week):
+    kinds = replace(mine(week).kinds, names=(70, 71, 72))
+    html = page(Window("default", week, kinds=kinds))
+    assert all(f">{name}: " in html for name in kinds.names)
 
 
 def test_the_learning_curve_tells_when_policies_changed_but_not_how_an_experiment_alternates():
