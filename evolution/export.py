@@ -92,8 +92,8 @@ async def export(
     Memory stays that of one batch. Raises ExportFailed when the file cannot be written, ExperienceStoreUnavailable.
     """
     # A link keeps pointing where it did, and a device or a pipe is written to, never replaced.
-    target = await asyncio.to_thread(path.resolve)
-    through = target.exists() and not target.is_file()
+    through = await asyncio.to_thread(_is_stream, path)
+    target = path if through else await asyncio.to_thread(path.resolve)
     partial = target if through else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         count = await _write(store, query, partial, kind, batch_rows, feedback and kind is not ExportFormat.JSONL)
@@ -106,6 +106,10 @@ async def export(
             with suppress(OSError):  # a file system that takes nothing has none to give back
                 await asyncio.to_thread(partial.unlink, missing_ok=True)
     return count
+
+
+def _is_stream(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 async def _write(

@@ -20,11 +20,18 @@ from gateway.settings import Settings
 Agent = Annotated[str | None, typer.Option("--agent", help="Only tasks that this agent worked on.")]
 AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Of every tenant, not only one.")]
 
+STANDARD_OUTPUT = Path("-")
+LINES = (ExportFormat.JSONL, ExportFormat.CSV)
+"""Formats that are written from the first byte to the last; the others go back to what they wrote."""
+
 
 def export(
     path: Annotated[
         Path | None,
-        typer.Argument(help="File to write; its suffix says the format. Default: experience.parquet.", dir_okay=False),
+        typer.Argument(
+            help="File to write; its suffix says the format. - is standard output. Default: experience.parquet.",
+            dir_okay=False,
+        ),
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Parquet, whatever the suffix.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values, likewise.")] = False,
@@ -56,7 +63,9 @@ def export(
             return await export_records(store, query, target, kind, feedback=feedback)
 
     count = session.run(work())
-    if as_json:
+    if path == STANDARD_OUTPUT:
+        typer.echo(f"{count} records of {kept_in(settings)}", err=True)
+    elif as_json:
         session.print_json({"path": str(target), "records": count})
     else:
         session.print_line(f"{count} records of {kept_in(settings)} in {target}")
@@ -74,6 +83,13 @@ def _target(path: Path | None, said: Sequence[ExportFormat]) -> tuple[Path, Expo
     if path is None:
         kind = said[0] if said else ExportFormat.PARQUET
         return Path(f"experience.{kind.value}"), kind
+    if path == STANDARD_OUTPUT:
+        kind = said[0] if said else ExportFormat.JSONL
+        if kind not in LINES:
+            raise Failed(
+                f"{kind.value} needs a file, not standard output; --jsonl and --csv do not", exit_code=ExitCode.USAGE
+            )
+        return Path("/dev/stdout"), kind
     known = {f".{kind.value}": kind for kind in ExportFormat} | {".ndjson": ExportFormat.JSONL}
     if not said and path.suffix not in known:
         detail = f"known: {', '.join(sorted(known))}; or say --parquet, --csv, --arrow or --jsonl"

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pyarrow.ipc
@@ -68,12 +70,26 @@ def test_a_window_that_ends_before_now_holds_what_lies_in_it(history, capsys, tm
     assert (code, found["tasks"], found["kept"]) == (0, 3, False)
 
 
+@pytest.mark.parametrize("kind", ["--jsonl", "--csv"])
+def test_an_export_goes_through_a_pipe_and_what_is_said_of_it_does_not(history, tmp_path, kind):
+    """In a process of its own: a pipe has no name that could be followed."""
+    aos_command = [sys.executable, "-m", "gateway.cli.main", "experience", "export"]
+    [piped, filed] = (
+        subprocess.run([*aos_command, place, kind], capture_output=True, check=True, timeout=120)
+        for place in ("-", str(tmp_path / "filed"))
+    )
+    assert piped.stdout == (tmp_path / "filed").read_bytes()
+    assert b"12 records" in piped.stderr
+    assert b"12 records" in filed.stdout
+
+
 def test_an_export_is_named_by_its_format(history, capsys, tmp_path):
     assert aos(capsys, "experience", "export")[1]["path"] == "experience.parquet"
     assert aos(capsys, "experience", "export", "--csv")[1]["path"] == "experience.csv"
     assert aos(capsys, "experience", "export", "data.txt", "--arrow")[0] == 0
     assert pyarrow.ipc.open_file(tmp_path / "data.txt").num_record_batches == 1
     assert aos(capsys, "experience", "export", "data.txt")[0] == 2
+    assert aos(capsys, "experience", "export", "-", "--parquet")[0] == 2
     code, problem = aos(capsys, "experience", "export", "--arrow", "--csv")
     assert (code, problem["title"]) == (2, "one format at a time: --csv or --arrow")
 
