@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from evolution.errors import NoRuleInPattern
 from schemas.parts import Modality
 from schemas.pattern import PatternKind, SynthesizedPattern
-from schemas.routing_rule import RoutingRule, RuleEffect
+from schemas.routing_rule import RoutingRule, RoutingRules, RuleEffect
 
 BAD = (
     "outcome=failure",
@@ -56,6 +56,11 @@ def rule_of(pattern: SynthesizedPattern, actor: str, effect: RuleEffect | None =
         pattern_id=pattern.pattern_id,
         actor=actor,
     )
+
+
+def opposed(rule: RoutingRule, rules: RoutingRules) -> tuple[RoutingRule, ...]:
+    """Those of the rules that want the opposite of an agent that this one is about."""
+    return tuple(one for one in rules.rules if one.effect is not rule.effect and set(one.agents) & set(rule.agents))
 
 
 def makes_itself(pattern: SynthesizedPattern, automatic: AutomaticRules) -> bool:

@@ -1,5 +1,6 @@
 """``aos mine``: what keeps happening. Reads the store beside a running evolution role; patterns are kept on the bus."""
 
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 
@@ -7,7 +8,7 @@ import typer
 
 from evolution.errors import EvolutionError, PatternNotFound, RulesUnavailable
 from evolution.rules.keeping import Patterns, Rules
-from evolution.rules.making import rule_of
+from evolution.rules.making import opposed, rule_of
 from gateway.cli import session
 from gateway.cli.bar import bar
 from gateway.cli.experience_source import where
@@ -128,14 +129,15 @@ def apply(
     """Make a routing rule of a pattern. `aos rules list` shows it, `aos rules remove` takes it back."""
     settings = session.settings_from({"tenant": tenant}).settings
 
-    async def work() -> RoutingRule:
+    async def work() -> tuple[RoutingRule, RoutingRules]:
         async with bus_of(settings, changes=True) as nc:
             js = nc.jetstream(timeout=BUS_TIMEOUT_S)
             rule = rule_of(await Patterns(js).one(settings.tenant, pattern), who("").actor, effect)
-            await Rules(js).add(settings.tenant, rule)
-            return rule
+            return rule, await Rules(js).add(settings.tenant, rule)
 
-    rule = _asked(work)
+    rule, rules = _asked(work)
+    for other in opposed(rule, rules):
+        sys.stderr.write(f"! rule {other.rule_id} says {other.effect.value} of the same agent; excluding is stronger\n")
     if as_json:
         session.print_json(rule.model_dump(mode="json"))
         return

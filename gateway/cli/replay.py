@@ -21,6 +21,8 @@ app = typer.Typer(help="What happened, step by step, and how another policy woul
 
 TaskId = Annotated[str, typer.Argument(help="Task id, as `aos replay list` shows it.")]
 
+_WHERE = "aos replay list; what was given up before it was a task: aos dead list"
+
 app.command()(replay_evaluate.evaluate)
 app.command()(replay_run.run)
 app.command()(replay_report.report)
@@ -130,7 +132,7 @@ def _story(task_id: str, tenant: str | None) -> Story:
     try:
         return session.run(work())
     except TaskNotFound as error:
-        raise Failed(str(error), exit_code=ExitCode.NOT_FOUND, code=error.code, next_step="aos replay list") from error
+        raise Failed(str(error), exit_code=ExitCode.NOT_FOUND, code=error.code, next_step=_WHERE) from error
 
 
 def _story_json(story: Story) -> dict[str, Any]:

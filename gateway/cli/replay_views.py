@@ -40,7 +40,8 @@ def print_story(story: Story) -> None:
         session.print_line("")
         print_timeline(story)
         return
-    session.print_line(f"task {record.task_id}: {record.state.value} {record.failure_code or ''}".rstrip())
+    code = record.failure_code if record.failure_code != record.state.value else ""
+    session.print_line(f"task {record.task_id}: {record.state.value} {code or ''}".rstrip())
     if story.why:
         session.print_line(f"  why      {story.why}")
     session.print_line(f"  asked    {' '.join(record.instruction.split())[:200]}")

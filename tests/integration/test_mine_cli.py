@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from evolution.rules.keeping import Rules
+from schemas.routing_rule import RoutingRule, RuleEffect
 from tests.integration.test_mining_schedule import filled
 from tests.integration.typed_commands import exit_code_of
 
@@ -75,3 +77,14 @@ async def test_automatic_rules_that_follow_a_run_are_said(aos, monkeypatch):
     _, said = await aos("mine", "--window", "1d", as_json=False)
     assert "automatic rules follow them: 1 now" in said
     assert "automatic" not in (await aos("mine", "--window", "1d", as_json=False))[1]
+
+
+async def test_a_rule_against_another_of_the_same_agent_is_said(aos, js, capsys):
+    _, found = await aos("mine", "--window", "1d")
+    [bad] = [p["pattern_id"] for p in found["patterns"] if "agent=a1" in p["antecedent"]]
+    await asyncio.to_thread(exit_code_of, ["mine", "apply", bad])
+    assert "!" not in capsys.readouterr().err
+    liked = RoutingRule(rule_id="r-liked", effect=RuleEffect.PREFER, agents=("a1", "a2"), statement="we like them")
+    await Rules(js).add("default", liked)
+    await asyncio.to_thread(exit_code_of, ["mine", "apply", bad])
+    assert "! rule r-liked says prefer of the same agent" in capsys.readouterr().err

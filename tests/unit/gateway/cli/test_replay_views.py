@@ -32,6 +32,11 @@ def test_a_failure_says_why_in_words_and_no_probability_where_nobody_was_chosen(
     assert "chosen with probability" not in out
 
 
+def test_a_cancelled_task_is_said_to_be_so_once(capsys):
+    print_story(Story("t1", a_failure("t1", state="cancelled", failure_code="cancelled"), ()))
+    assert capsys.readouterr().out.startswith("task t1: cancelled\n")
+
+
 def test_what_a_task_waited_for_is_told_from_what_it_took(capsys):
     record = a_record("t1", latency_ms=22131.0, times=StageTimes(queued_ms=21638.0, run_ms=492.0))
     print_story(Story("t1", record, ()))
