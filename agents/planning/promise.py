@@ -40,6 +40,8 @@ class Calibration:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, bool]] = deque(maxlen=KEPT)
+        # What is fitted, worked out once for each forecast: its log odds, and 1.0 for a success.
+        self._rows: deque[tuple[float, float]] = deque(maxlen=KEPT)
         self._new = 0
         self._weights = np.array([0.0, 1.0])
         self._covariance = np.diag(np.square(PRIOR_SD))
@@ -51,7 +53,7 @@ class Calibration:
 
     def learn(self, guess: float, *, success: bool) -> None:
         """One forecast met its outcome."""
-        self._seen.append((round(guess, 4), success))
+        self._remember(round(guess, 4), success)
         self._new += 1
         if self._new >= max(FIT_EVERY, len(self._seen) // FITTED_SHARE):
             self._fit()
@@ -59,7 +61,9 @@ class Calibration:
     def restore(self, forecasts: Iterable[tuple[float, bool]]) -> None:
         """Take over what another worker wrote down."""
         self._seen.clear()
-        self._seen.extend(forecasts)
+        self._rows.clear()
+        for guess, success in forecasts:
+            self._remember(guess, success)
         self._fit()
 
     def calibrated(self, guess: float, doubt: float) -> Interval:
@@ -71,10 +75,14 @@ class Calibration:
         low, centre, high = expit([middle - reach, middle, middle + reach])
         return Interval(low=float(low), middle=float(centre), high=float(high))
 
+    def _remember(self, guess: float, success: bool) -> None:
+        self._seen.append((guess, success))
+        self._rows.append((log_odds(guess), float(success)))
+
     def _fit(self) -> None:
         self._new = 0
-        rows = np.array([(1.0, log_odds(guess)) for guess, _ in self._seen]).reshape(-1, 2)
-        right = np.array([success for _, success in self._seen], dtype=np.float64)
+        odds, right = np.array(self._rows, dtype=np.float64).reshape(-1, 2).T
+        rows = np.column_stack((np.ones_like(odds), odds))
         prior, precision = np.array([0.0, 1.0]), np.diag(1.0 / np.square(PRIOR_SD))
         weights = prior.copy()
         for _ in range(NEWTON_STEPS):
