@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 CSS = """
-:root { color-scheme: light; }
+:root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2733; background: #fff; max-width: 60rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin: 0; }
@@ -22,6 +22,14 @@ dl div { background: #f5f7fa; border-radius: .4rem; padding: .5rem .8rem; }
 dt { color: #52606d; font-size: .8rem; }
 dd { margin: 0; font-size: 1.25rem; font-weight: 600; }
 .warn { color: #9a3412; }
+@media screen and (prefers-color-scheme: dark) {
+  body { color: #dde3ea; background: #15191e; }
+  p.note, figcaption, dt { color: #a3afbb; }
+  h2, td { border-color: #2c343d; }
+  dl div { background: #1f262d; }
+  .warn { color: #f0a27a; }
+  svg { filter: invert(.92) hue-rotate(180deg); } /* white paper becomes dark, and blue stays blue */
+}
 """
 
 

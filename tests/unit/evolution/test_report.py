@@ -39,6 +39,16 @@ def test_the_page_asks_nothing_of_the_network_and_runs_no_script(html):
     assert not re.search(r"<script|<link|<img|@import|javascript:", html)
 
 
+def test_whatever_has_a_colour_by_day_has_another_by_night(html):
+    day, _, night = html.partition("prefers-color-scheme: dark")
+    rule = r"^([a-z.][a-z0-9., ]*) \{[^}]*(?:color|background|border-bottom): ?[^;]*#"
+    coloured = re.findall(rule, day, re.MULTILINE)
+    named = {one.strip() for selector in coloured for one in selector.split(",")} - {"th"}
+    assert {"body", "p.note", ".warn", "dt", "td"} <= named
+    assert all(re.search(rf"(^|[ ,]){re.escape(one)}[ ,]", night, re.MULTILINE) for one in named), named
+    assert "svg { filter: invert" in night
+
+
 def test_every_part_is_there(html):
     for title in ("Success", "Latency", "Cost", "Learning curve", "Policies compared", "Patterns", "Agents and kinds"):
         assert f"<h2>{title}" in html
