@@ -29,6 +29,9 @@ PRIOR = {
     "failed_near": -0.5,
     "failed_votes": -1.0,
 }
+SPEAKS_FOR_AN_AGENT = frozenset({"kernel_ridge"})
+"""Never weighed against one. Where each agent has solved one past query alone, leaving that query out takes away all
+that speaks for its right agent: left free, the weight turns, and tried agents lose what they are best at."""
 PRIOR_WEIGHTS: Weights = np.array([PRIOR.get(name, 0.0) for name in NAMES])
 PULL = 10.0
 """As strong as so many rows, for a weight whose feature deviates by one within shortlists."""
@@ -67,7 +70,8 @@ def fit(features: Floats, targets: Floats, importance: Floats) -> Weighing:
         moved = weights - start
         return (PULL * moved @ moved - likelihood) / total, (2 * PULL * moved + gradient) / total
 
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": ITERATIONS_MAX})
+    bounds = [(0.0 if name in SPEAKS_FOR_AN_AGENT else None, None) for name in NAMES]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS_MAX})
     return Weighing(found.x / spread)
 
 

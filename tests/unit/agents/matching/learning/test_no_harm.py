@@ -6,8 +6,10 @@ The third, generalists followed on kinds of prompt that they never saw, is in te
 import numpy as np
 import pytest
 
+from agents.matching.learning.cards import Cards, card_texts
 from agents.matching.learning.model import MatchModel, train
-from tests.unit.agents.matching.learning.fleet_of_words import FleetOfWords, first_right, together
+from agents.matching.learning.solved import Solved
+from tests.unit.agents.matching.learning.fleet_of_words import WIDTH, FleetOfWords, first_right, together, unit
 
 SEEN, UNSEEN = tuple(range(8)), (8, 9, 10, 11)
 
@@ -45,6 +47,23 @@ def test_strange_queries_in_the_experience_do_not_spoil_the_others():
     alone = first_right(train(fleet.cards, past).rank(asked.vectors, asked.texts), asked)
     mixed = first_right(train(fleet.cards, together(past, fleet.strange(200))).rank(asked.vectors, asked.texts), asked)
     assert mixed > alone - 0.08
+
+
+def test_agents_that_solved_one_query_each_keep_what_their_cards_find():
+    """Left out of its own query, each is a newcomer there beside its tried likes: learned from that, the tried lose."""
+    rng = np.random.default_rng(0)
+    claims = unit(rng.normal(size=(200, WIDTH)))
+    claims[1::2] = unit(claims[::2] + 0.5 * rng.normal(size=(100, WIDTH)) / np.sqrt(WIDTH))
+    texts = [card_texts(f"skill{number}", f"does thing{number}") for number in range(200)]
+    cards = Cards.of(texts, np.repeat(claims, 3, axis=0))
+
+    def one_query_each(agents: int) -> Solved:
+        vectors = unit(claims[:agents] + 0.5 * rng.normal(size=(agents, WIDTH)) / np.sqrt(WIDTH))
+        return Solved(vectors, ("please do it",) * agents, tuple((one,) for one in range(agents)))
+
+    model, asked = train(cards, one_query_each(120)), one_query_each(120)
+    before = first_right(MatchModel.untrained(cards).rank(asked.vectors, asked.texts), asked)
+    assert first_right(model.rank(asked.vectors, asked.texts), asked) > before - 0.1
 
 
 def test_nan_and_infinity_never_come_out():
