@@ -7,7 +7,6 @@ import typer
 
 from agents.matching.evaluation.rows import read_catalogue
 from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json
 
 
@@ -53,11 +52,10 @@ def graph(
     # lazy: scikit-learn takes a second that --help need not pay
     from agents.evolving.evaluation import graph_bench
     from agents.evolving.evaluation.graph_rows import read_graphs
-    from agents.evolving.prediction.graphs import TooLittleExperience
     from agents.evolving.prediction.texts import Tasks
 
     agents = read(lambda: read_catalogue(catalogue))
-    past = read(lambda: read_graphs(experience, agents))
+    past = read(lambda: read_graphs(experience, agents, may_be_empty=True))
     asked = read(lambda: read_graphs(tasks, agents))
 
     async def work() -> dict[str, object]:
@@ -67,10 +65,7 @@ def graph(
         past_vectors = await encoder.encode(past.queries, bar("experience"))
         asked_vectors = await encoder.encode(asked.queries, bar("tasks"))
         say("learning and predicting …")
-        figures = graph_bench.measure(cards, past, past_vectors, asked, asked_vectors).as_json()
-        return {**figures, "notes": [*agents.notes, *past.notes, *asked.notes]}
+        figures = graph_bench.measure(cards, past, past_vectors, asked, asked_vectors)
+        return {**figures.as_json(), "notes": [*agents.notes, *past.notes, *asked.notes, *figures.notes]}
 
-    try:
-        print_figures(run(work), as_json=as_json)
-    except TooLittleExperience as error:
-        raise Failed(str(error), exit_code=ExitCode.USAGE, code="too_little_experience") from error
+    print_figures(run(work), as_json=as_json)

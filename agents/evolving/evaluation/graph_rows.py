@@ -3,7 +3,8 @@
 Rows may also have ``steps``, texts that say what the nodes were asked: learned from in the experience, ignored in
 tasks.
 
-Whatever is wrong is said with file and line, as the other evaluation commands do.
+Whatever is wrong is said with file and line, as the other evaluation commands do. A graph without nodes says that
+nobody was needed.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.evolving.prediction.past import PastGraph
-from agents.matching.evaluation.json_lines import JsonLines, ids_of, kind_of
+from agents.matching.evaluation.json_lines import JsonLines, ids_of, kind_of, kind_of_list
 from agents.matching.evaluation.rows import CatalogueRows
 
 AROUND_WORDS = ".,:;!?()[]'\"`"
@@ -31,10 +32,11 @@ class GraphRows:
         return [row for row, graph in enumerate(self.graphs) if any(node < agents for node in graph.agents)]
 
 
-def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
+def read_graphs(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = False) -> GraphRows:
     """Nodes that the catalogue lacks stay in, as rows behind its end: they count as missed, and cannot be predicted.
 
-    Raises RowsInvalid for rows without query, nodes or edges of the right form, and for an empty file.
+    Raises RowsInvalid for rows without query, nodes or edges of the right form, and for an empty file unless it
+    ``may_be_empty``.
     """
     lines = JsonLines(path, TASK)
     positions = dict(catalogue.positions)
@@ -48,6 +50,8 @@ def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
         unknown = [node for node in row["nodes"] if node not in catalogue.positions]
         if unknown:
             lines.note(line, f"node {unknown[0]!r} is not in the catalogue; it counts as missed")
+        if not _are_texts(row.get("steps", [])):
+            lines.note(line, "'steps' is no list of texts; it is passed over")
         for node in row["nodes"]:
             positions.setdefault(node, len(positions))
         agents = tuple(dict.fromkeys(positions[node] for node in row["nodes"]))
@@ -55,7 +59,8 @@ def read_graphs(path: Path, catalogue: CatalogueRows) -> GraphRows:
         queries.append(row["query"])
         steps = tuple((positions[node], words) for node, words in _steps(row))
         graphs.append(PastGraph(agents, tuple(edges), steps))
-    return GraphRows(tuple(queries), tuple(graphs), lines.done(rows=len(queries), missing="rows: no task"))
+    missing = "" if may_be_empty else "rows: no task"
+    return GraphRows(tuple(queries), tuple(graphs), lines.done(rows=len(queries), missing=missing))
 
 
 def within(graph: PastGraph, agents: int) -> PastGraph:
@@ -70,7 +75,9 @@ def _steps(row: dict[str, Any]) -> list[tuple[str, str]]:
 
     The node's id is cut out of the words: nobody who asks knows it. Steps that belong to no node are passed over.
     """
-    steps, nodes = row.get("steps", ()), row["nodes"]
+    nodes, steps = row["nodes"], row.get("steps", [])
+    if not _are_texts(steps):
+        return []
     found = list[tuple[str, str]]()
     for place, step in enumerate(steps):
         words = step.split()
@@ -91,17 +98,18 @@ def _with_words(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "nodes": ids_of(nodes) or nodes, "edges": edges}
 
 
+def _are_texts(steps: object) -> bool:
+    return isinstance(steps, list) and all(isinstance(step, str) for step in steps)
+
+
 def _wrong(row: dict[str, Any]) -> str | None:
     """What is wrong with a row, in words."""
     query, nodes, edges = row.get("query"), row.get("nodes"), row.get("edges")
     if not isinstance(query, str) or not query.strip():
         return f"'query' is {kind_of(query)}; expected text"
-    if not isinstance(nodes, list) or not nodes or not all(isinstance(node, str) for node in nodes):
-        return '\'nodes\' is missing or empty; expected a list of ids, for example ["ocr", "summary"]'
-    if not isinstance(edges, list) or not all(isinstance(edge, list) and len(edge) == 2 for edge in edges):
-        return '\'edges\' is missing; expected pairs of ids, for example [["ocr", "summary"]]'
-    steps = row.get("steps", [])
-    if not isinstance(steps, list) or not all(isinstance(step, str) for step in steps):
-        return "'steps' may be left out; else a list of texts, for example [\"Call ocr to read the scan\"]"
+    if not isinstance(nodes, list) or not all(isinstance(node, str) for node in nodes):
+        return f'\'nodes\' is {kind_of_list(nodes)}; expected a list of ids, for example ["ocr", "summary"]'
+    if not isinstance(edges, list) or not all(ids_of(edge) and len(edge) == 2 for edge in edges):
+        return f'\'edges\' is {kind_of_list(edges)}; expected pairs of ids, for example [["ocr", "summary"]]'
     outside = next((end for edge in edges for end in edge if end not in nodes), None)
     return None if outside is None else f"an edge names {outside!r}, which is not among the nodes"

@@ -5,5 +5,6 @@ likely each agent belongs to a task's network -> ``handovers`` how likely one fe
 task's other pairs -> ``graphs`` puts them together, with thresholds found on folds held out of training. ``past`` is
 what a past network looks like, ``passages`` where the words speak of whom, as ``readers`` learn it, one of them by
 ``alignment``; ``precedence`` who is first of two that both take part, ``cards`` what agents say of themselves,
-``boosting`` the learner of the second stages. Called by ``evaluation.graph_bench``. Arrays in, arrays out.
+``boosting`` the learner of the second stages. Where past tasks are too few to learn from, ``sketched`` serves. Called
+by ``evaluation.graph_bench``. Arrays in, arrays out.
 """

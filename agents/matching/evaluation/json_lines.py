@@ -147,6 +147,11 @@ def kind_of(value: object) -> str:
     return _KINDS[type(value)] if not isinstance(value, str) or value.strip() else "empty"
 
 
+def kind_of_list(value: object) -> str:
+    """The same where a list of one kind of thing was expected."""
+    return "a list of other things" if isinstance(value, list) else kind_of(value)
+
+
 def shortened(lines: Sequence[str]) -> tuple[str, ...]:
     """The first lines, and how many more there are."""
     rest = len(lines) - SHOWN_MAX

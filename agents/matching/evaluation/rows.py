@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.matching.evaluation.json_lines import JsonLines, RowsInvalid, id_of, ids_of, kind_of, number_of, opened
+from agents.matching.evaluation.json_lines import (
+    JsonLines,
+    RowsInvalid,
+    id_of,
+    ids_of,
+    kind_of,
+    kind_of_list,
+    number_of,
+    opened,
+)
 
 AGENT = '{"id": "summary", "name": "Summary", "description": "Summarises texts."}'
 QUERY = '{"query": "Make this shorter", "gold": ["summary"]}, with "gold": [] where nobody fits'
@@ -98,9 +107,7 @@ def read_queries(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = F
         if not isinstance(query, str) or not query.strip():
             lines.wrong(line, f"'query' is {kind_of(query)}; expected text")
         elif named is None:
-            lines.wrong(
-                line, f"'gold' is {_kind_of_list(row.get('gold'))}; expected a list of ids, [] for out of scope"
-            )
+            lines.wrong(line, f"'gold' is {kind_of_list(row.get('gold'))}; expected a list of ids, [] for out of scope")
         else:
             unknown = [agent_id for agent_id in named if agent_id not in positions]
             if unknown:
@@ -181,7 +188,3 @@ def _numbers(values: object) -> dict[str, float]:
     """Those that are finite."""
     numbers = {str(key): number_of(value) for key, value in values.items()} if isinstance(values, dict) else {}
     return {key: number for key, number in numbers.items() if number is not None}
-
-
-def _kind_of_list(value: object) -> str:
-    return "a list of other things" if isinstance(value, list) else kind_of(value)

@@ -16,6 +16,7 @@ from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.readers import PLACE
 from agents.evolving.prediction.reconsidered import Reconsidered
 from agents.evolving.prediction.regressions import PairIndex, Regression
+from agents.evolving.prediction.sketched import Sketcher
 from agents.evolving.prediction.texts import Likeness, Tasks, in_sequence
 from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.rows import CatalogueRows
@@ -27,6 +28,7 @@ CATALOGUE = CatalogueRows(WORDS, WORDS, tuple(f"can {word} things" for word in W
 def vectors(texts):
     """Bags of the known words, as unit vectors."""
     bags = np.array([[0.1 + (word in text) for word in WORDS] for text in texts], dtype=np.float32)
+    bags = bags.reshape(-1, len(WORDS))
     return bags / np.linalg.norm(bags, axis=1, keepdims=True)
 
 
@@ -71,6 +73,32 @@ def test_too_little_experience_is_refused_with_the_number_that_is_needed():
     past = made_up(3, 0)
     with pytest.raises(TooLittleExperience, match="3 past tasks have a graph; at least 10"):
         GraphPredictor(CARDS, Tasks(past.queries, vectors(past.queries)), past.graphs)
+
+
+@pytest.mark.parametrize(("rows", "copied"), [(0, None), (3, ...), (12, ...)])
+def test_with_few_past_tasks_cards_and_the_nearest_ones_decide_and_it_is_said(rows, copied):
+    past, new = made_up(rows, 1), made_up(40, 2)
+    figures = measure(CARDS, past, vectors(past.queries), new, vectors(new.queries))
+    assert figures.node_f1 > 0.8
+    assert figures.held_out is None
+    assert f"{rows} past tasks have a graph of known agents, 60 are needed" in figures.notes[0]
+    assert figures.as_json()["experience_held_out"] is None
+    assert copied is ... or (figures.copied, figures.as_json()["nearest_copied"]) == (None, None)
+
+
+def test_a_sketch_has_as_many_agents_as_is_usual_in_their_usual_order():
+    past = Tasks(("scan it then speak it and chart it",) * 2, vectors(["scan speak chart"] * 2))
+    graph = PastGraph((3, 4, 0), ((3, 4), (4, 0)))
+    asked = Tasks(("speak scan chart",), vectors(["speak scan chart"]))
+    assert Sketcher(CARDS, past, [graph] * 2).predict(asked) == [graph]
+    assert Sketcher(CARDS, past, [PastGraph((3,), ())] * 2).predict(asked) == [PastGraph((3,), ())]
+    assert Sketcher(CARDS, past, [PastGraph((3, 0), ())] * 2).predict(asked) == [PastGraph((3, 0), ())]
+
+
+def test_of_agents_nobody_used_a_sketch_knows_the_cards():
+    past = Tasks(("scan it",), vectors(["scan"]))
+    asked = Tasks(("translate the thing",), vectors(["translate"]))
+    assert Sketcher(CARDS, past, [PastGraph((0,), ())]).predict(asked) == [PastGraph((1,), ())]
 
 
 def test_experience_of_one_single_graph_is_learned_as_it_is():
@@ -246,6 +274,25 @@ def test_steps_are_learned_of_the_node_they_name_else_of_that_of_their_place(tmp
     ]
 
 
+@pytest.mark.parametrize("steps", ["scan it", 3, {"scan": 1}, [{"agent": "scan"}], None])
+def test_steps_of_another_form_are_passed_over_and_noted(tmp_path, steps):
+    row = {"query": "scan it", "nodes": ["scan"], "edges": [], "steps": steps}
+    rows = read_graphs(written(tmp_path, row), CATALOGUE)
+    assert rows.graphs == (PastGraph((0,), ()),)
+    assert "'steps' is no list of texts; it is passed over" in rows.notes[0]
+
+
+def test_a_task_that_needed_nobody_is_measured_and_teaches_nothing(tmp_path):
+    rows = read_graphs(written(tmp_path, {"query": "hello", "nodes": [], "edges": []}), CATALOGUE)
+    assert rows.graphs == (PastGraph((), ()),)
+    assert rows.known(len(CATALOGUE.ids)) == []
+
+
+def test_nodes_named_twice_and_links_in_circles_are_read_as_they_are(tmp_path):
+    row = {"query": "x", "nodes": ["scan", "speak", "scan"], "edges": [["scan", "speak"], ["speak", "scan"]] * 2}
+    assert read_graphs(written(tmp_path, row), CATALOGUE).graphs == (PastGraph((0, 3), ((0, 3), (3, 0))),)
+
+
 def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
     row = {"query": "fly", "nodes": ["scan", "fly"], "edges": [["scan", "fly"]]}
     rows = read_graphs(written(tmp_path, row), CATALOGUE)
@@ -259,9 +306,13 @@ def test_a_node_outside_the_catalogue_counts_as_missed_and_is_noted(tmp_path):
     [
         ("{", "is no JSON"),
         ({"nodes": ["scan"], "edges": []}, "'query' is missing"),
-        ({"query": "x", "nodes": [], "edges": []}, "'nodes' is missing or empty"),
-        ({"query": "x", "nodes": ["scan"]}, "'edges' is missing"),
-        ({"query": "x", "nodes": ["scan"], "edges": [], "steps": "scan it"}, "'steps' may be left out"),
+        ({"query": "x", "edges": []}, "'nodes' is missing; expected a list of ids"),
+        ({"query": "x", "nodes": [["scan"]], "edges": []}, "'nodes' is a list of other things"),
+        ({"query": "x", "nodes": ["scan"]}, "'edges' is missing; expected pairs of ids"),
+        ({"query": "x", "nodes": ["scan"], "edges": [["scan", "scan", 1]]}, "'edges' is a list of other things"),
+        ({"query": "x", "nodes": ["scan"], "edges": [{"from": "scan"}]}, "'edges' is a list of other things"),
+        ({"query": "x", "nodes": ["scan"], "edges": [[["scan"], "scan"]]}, "'edges' is a list of other things"),
+        ({"query": "x", "nodes": [], "edges": [["scan", "speak"]]}, "an edge names 'scan'"),
         ({"query": "x", "nodes": ["scan"], "edges": [["scan", "speak"]]}, "an edge names 'speak'"),
     ],
 )
