@@ -53,6 +53,9 @@ class GraphPredictor:
                 f"{len(graphs)} past tasks have a graph; at least {LEARNABLE} are needed to learn."
             )
         past, graphs = past.only(range(len(past))[-PAST_MAX:]), graphs[-PAST_MAX:]
+        # Nobody without a past is predicted: of a catalogue of thousands only the others are worth their memory.
+        self._known = sorted({agent for graph in graphs for agent in graph.agents})
+        cards, graphs = cards.only(self._known), _renumbered(graphs, self._known)
         members = _membership(graphs, len(cards))
         folds = np.arange(len(graphs)) % FOLDS
         self._cards = Cards(cards, past)
@@ -77,8 +80,9 @@ class GraphPredictor:
         ranked = self._members.ranked(said, alike, self._cards.of(tasks), read)
         pairs = self._handovers.chances(said, alike, read, ranked)
         cut = self.calibration
+        agents = np.array(self._known)[ranked.agents]
         return [
-            cut_out(ranked.agents[row], ranked.chance[row], pairs[row], cut.node_threshold, cut.edge_threshold)
+            cut_out(agents[row], ranked.chance[row], pairs[row], cut.node_threshold, cut.edge_threshold)
             for row in range(len(tasks))
         ]
 
@@ -135,6 +139,19 @@ def _calibrated(ranked: Ranked, pairs: Floats, graphs: Sequence[PastGraph]) -> C
     node = float(THRESHOLDS[int(np.argmax(by_node))])
     edge = float(THRESHOLDS[int(np.argmax([f1(cut(node, float(edge)), graphs)[1] for edge in THRESHOLDS]))])
     return Calibration(node, edge, *f1(cut(node, edge), graphs))
+
+
+def _renumbered(graphs: Sequence[PastGraph], known: Sequence[int]) -> list[PastGraph]:
+    """The graphs with each agent by its place among the ``known``."""
+    place = {agent: row for row, agent in enumerate(known)}
+    return [
+        PastGraph(
+            tuple(place[agent] for agent in graph.agents),
+            tuple((place[source], place[target]) for source, target in graph.edges),
+            tuple((place[agent], words) for agent, words in graph.steps),
+        )
+        for graph in graphs
+    ]
 
 
 def _membership(graphs: Sequence[PastGraph], agents: int) -> Floats:

@@ -108,6 +108,16 @@ def test_experience_of_one_single_graph_is_learned_as_it_is():
     assert predictor.predict(past.only([0])) == [graph]
 
 
+def test_agents_that_no_past_task_had_cost_nothing_and_are_not_predicted():
+    """Beside the two of the past stand a hundred thousand others, one with the very words of the task."""
+    count = 100_001
+    texts = (*(f"other {n}" for n in range(count - 3)), "scan", "translate", "scan and translate")
+    cards = Tasks(texts, np.resize(vectors(["speak"]), (count, len(WORDS))))
+    graph = PastGraph((count - 3, count - 2), ((count - 3, count - 2),))
+    past = Tasks(tuple(f"scan and translate {n}" for n in range(12)), vectors(["scan translate"] * 12))
+    assert GraphPredictor(cards, past, [graph] * 12).predict(past.only([0])) == [graph]
+
+
 def test_texts_without_words_are_compared_by_meaning_alone():
     alike = Likeness(Tasks(("?!", "…"), vectors(["scan", "speak"]))).past
     assert not alike.words.any()
