@@ -56,12 +56,13 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
     next best where it was not tried), the oracle and chance. So no score is made up, and none is taken for a failure.
     """
     agents = sorted({agent for row in train.outcomes for agent in row})
-    truth = _matrix(test, agents)
+    past, scale = _scaled(_matrix(train, agents))
+    truth = _matrix(test, agents) / scale
     judged = np.isfinite(truth).any(axis=1).reshape(-1)
     if not judged.any():
         raise RowsInvalid("no agent of the test rows is in the train rows: there is nothing to choose from")
-    router = routing.fit(Prompts(vectors[0], train.prompts), _matrix(train, agents), seed)
-    asked = _Asked(Prompts(vectors[1], test.prompts).pick(np.flatnonzero(judged)), truth[judged])
+    router = routing.fit(Prompts(vectors[0], train.prompts), past, seed)
+    asked = _Asked(Prompts(vectors[1], test.prompts).pick(np.flatnonzero(judged)), truth[judged], scale)
     chosen = router.choose(asked.prompts, available=asked.tried)
     best = router.best_of(asked.tried)
     price, basis = _prices(train, agents, router.levels)
@@ -70,8 +71,8 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
         best_single=asked.mean(best),
         best_single_agent=agents[router.best],
         best_in_hindsight=max(asked.mean(np.where(row, agent, best)) for agent, row in enumerate(asked.tried.T)),
-        oracle=float(np.nanmax(asked.truth, axis=1).mean()),
-        random=float(np.nanmean(asked.truth, axis=1).mean()),
+        oracle=scale * float(np.nanmax(asked.truth, axis=1).mean(dtype=np.float64)),
+        random=scale * float(np.nanmean(asked.truth, axis=1, dtype=np.float64).mean()),
         followed=float(np.mean(chosen != best)),
         curve=_curve(router, asked, price),
         cost_basis=basis,
@@ -82,18 +83,22 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """Test prompts with ``truth`` (prompts, agents), NaN where an agent was not tried; somebody was, on each."""
+    """Test prompts with ``truth`` (prompts, agents), NaN where an agent was not tried; somebody was, on each.
+
+    Times ``scale`` they are what the rows say.
+    """
 
     prompts: Prompts
     truth: Floats
+    scale: float
 
     @property
     def tried(self) -> NDArray[np.bool_]:
         return ~np.isnan(self.truth)
 
     def mean(self, chosen: NDArray[np.int64]) -> float:
-        """The mean score of who was chosen."""
-        return float(self.truth[np.arange(len(chosen)), chosen].mean(dtype=np.float64))
+        """The mean score of who was chosen, on the scale of the rows."""
+        return self.scale * float(self.truth[np.arange(len(chosen)), chosen].mean(dtype=np.float64))
 
 
 def _gaps(tried: NDArray[np.bool_], judged: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -108,6 +113,17 @@ def _gaps(tried: NDArray[np.bool_], judged: NDArray[np.bool_]) -> tuple[str, ...
 def _matrix(rows: OutcomeRows, agents: list[str]) -> Floats:
     """(prompts, agents), NaN where an agent was not tried. Agents that are not in ``agents`` are left out."""
     return np.array([[row.get(agent, np.nan) for agent in agents] for row in rows.outcomes], dtype=np.float32)
+
+
+def _scaled(scores: Floats) -> tuple[Floats, float]:
+    """The scores within a range of 1, and by what they were divided: routing knows what an advantage of 0.1 is.
+
+    Scores of 0 to 1 stay as they are.
+    """
+    low, high = float(np.nanmin(scores)), float(np.nanmax(scores))
+    if (low >= 0.0 and high <= 1.0) or high == low:
+        return scores, 1.0
+    return (scores / np.float32(high - low)).astype(np.float32), high - low
 
 
 def _prices(train: OutcomeRows, agents: list[str], levels: Floats) -> tuple[Floats, str]:

@@ -7,7 +7,7 @@ import pytest
 
 from agents.matching.evaluation import route_bench
 from agents.matching.evaluation.json_lines import RowsInvalid
-from agents.matching.evaluation.rows import read_outcomes
+from agents.matching.evaluation.rows import OutcomeRows, read_outcomes
 from agents.matching.learning import guard, routing
 from agents.matching.learning.outcomes import Outcomes
 from agents.matching.learning.prompts import Describer
@@ -144,6 +144,25 @@ def test_a_missing_outcome_is_neither_a_failure_nor_a_success(tmp_path):
     assert figures.mean_score == figures.oracle == figures.random == 0.75
     assert any("unknown agents only" in note for note in figures.notes)
     assert any("missing" in note for note in figures.notes)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(100.0, 0.0), (40.0, -20.0)])
+def test_scores_on_another_scale_are_routed_as_shares_are(scale: float, shift: float):
+    fleet = Generalists()
+    (past, scores), (asked, truth) = fleet.ask(600), fleet.ask(200)
+
+    def figures(factor: float, shift: float):
+        rows = [
+            OutcomeRows(prompts.texts, tuple(dict(zip("abc", row, strict=True)) for row in (known * factor + shift)))
+            for prompts, known in ((past, scores.astype(float)), (asked, truth.astype(float)))
+        ]
+        return route_bench.measure(rows[0], rows[1], (past.vectors, asked.vectors), seed=0)
+
+    shares, other = figures(1.0, 0.0), figures(scale, shift)
+    assert shares.followed > 0.2
+    for name in ("mean_score", "best_single", "oracle", "random"):
+        assert getattr(other, name) == pytest.approx(getattr(shares, name) * scale + shift, abs=1e-4)
+    assert [point["cost"] for point in other.curve] == [point["cost"] for point in shares.curve]
 
 
 def test_no_agent_in_common_is_an_error(tmp_path):
