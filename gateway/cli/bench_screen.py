@@ -1,6 +1,7 @@
 """What the evaluation commands share: reading files, the encoder with its cache, progress, and printing figures."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,9 +29,15 @@ def read(rows: Callable[[], T]) -> T:
 
 
 def run(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command computed
-    """The command's coroutine, to its end. Raises Failed when there is no encoder."""
+    """The command's coroutine, to its end. Raises Failed when there is no encoder, KeyboardInterrupt at Ctrl-C."""
+
+    async def interruptible() -> Any:  # noqa: ANN401 - as above
+        # asyncio's own answer to Ctrl-C waits for the next await: minutes away while a model is fitted.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return await work()
+
     try:
-        return session.run(work())
+        return session.run(interruptible())
     except EncoderUnavailable as error:
         raise Failed(str(error), exit_code=ExitCode.FAILED, code="encoder_unavailable") from error
 
