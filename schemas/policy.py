@@ -64,6 +64,9 @@ class PolicySnapshot(Message):
     encoder: str = Field(description="name and version of the text encoder whose similarities the weights are for")
     events: int = Field(ge=0, description="how many outcomes it was learned from")
     weights: dict[str, float] = Field(description="of the ranker's features, by name")
+    trust: float = Field(
+        default=1.0, ge=0, le=1, description="how far an answer that nobody judged proves its agent right"
+    )
     standings: dict[str, AgentStanding] = Field(default_factory=dict, description="by agent id")
     artefacts: dict[str, str] = Field(
         default_factory=dict, description="what is too large for this file: name to digest in the object store"

@@ -40,6 +40,12 @@ class CosineRanker:
         return greedy(tuple(_candidate(hit, cards[hit.agent_id]) for hit in best.values()))
 
 
+def nearness_of(candidate: Candidate) -> float | None:
+    """The cosine that the candidate was found by, as ``CosineRanker`` counts it; None where the record has none."""
+    dense = candidate.scores.get("dense")
+    return None if dense is None else max(dense, candidate.scores.get("example", -1.0) - EXAMPLE_DISCOUNT)
+
+
 def doubt_at(cosine: float) -> float:
     """The chance, 0 to 1, that nobody serves a request whose nearest skill scores this."""
     return 1.0 / (1.0 + math.exp(DOUBT_SLOPE * cosine - DOUBT_BIAS))

@@ -35,6 +35,7 @@ def show(snapshot: PolicySnapshot) -> None:
     lineage = snapshot.lineage
     session.print_line(f"{snapshot.policy}, made {snapshot.at:%Y-%m-%d %H:%M:%S} from {snapshot.events} outcomes")
     session.print_line(f"  parent   {snapshot.parent or 'none'}\n  encoder  {snapshot.encoder}")
+    session.print_line(f"  trust    {snapshot.trust:.0%} (how far an answer that nobody judged proves its agent right)")
     if lineage is not None:
         since, until = (f"{one:%Y-%m-%d %H:%M}" if one else "?" for one in (lineage.since, lineage.until))
         session.print_line(f"  window   {since} to {until}, {lineage.records} records; code {lineage.code or '?'}")

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from agents.matching.live.features import Shown
 from agents.matching.live.lessons import judged_success, lessons_of
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
-from agents.matching.live.ranker import DENSE, WORDS
+from agents.matching.live.ranker import WORDS
+from agents.matching.ranking import nearness_of
 from evolution.replay.comparing import spread
 from gateway.learning.promotion import EFFECTIVE_AGENTS, EFFECTIVE_TASKS
 from schemas.experience import ExperienceRecord, Feedback
@@ -123,15 +124,14 @@ class Pupil:
         for place in judged:
             policy.learn_all(lessons[learned:place])
             lesson, learned = lessons[place], place + 1
-            self._errors.append((self.learner.learn(lesson) - lesson.success) ** 2)
+            self._errors.append(self.learner.learn(lesson) ** 2)
         policy.learn_all(lessons[learned:])
 
     def _differs(self, record: ExperienceRecord, vector: NDArray[np.float32]) -> bool:
         ids = [candidate.agent_id for candidate in record.candidates]
-        scores = [candidate.scores for candidate in record.candidates]
         shown = Shown(
-            np.array([one.get(DENSE, 0.0) for one in scores], dtype=np.float32),
-            np.array([one.get(WORDS, 0.0) for one in scores], dtype=np.float32),
+            np.array([nearness_of(one) or 0.0 for one in record.candidates], dtype=np.float32),
+            np.array([one.scores.get(WORDS, 0.0) for one in record.candidates], dtype=np.float32),
             np.zeros(len(ids), dtype=np.float32),
         )
         best = ids[int(self.learner.policy.judge(vector, ids, shown).chances.argmax())]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from agents.matching.live.features import Shown
 from agents.matching.live.policy import LivePolicy
 from agents.matching.live.snapshots import policy_of
-from agents.matching.ranking import CosineRanker
+from agents.matching.ranking import CosineRanker, nearness_of
 from agents.ports import Ranker, SkillHit
 from evolution.errors import PolicyDamaged
 from evolution.replay.decision_log import Policy
@@ -101,7 +101,7 @@ def _loaded(snapshot: PolicySnapshot, parts: dict[str, bytes], dimension: int) -
 def _chances(live: LivePolicy, record: ExperienceRecord, vector: NDArray[np.float32]) -> list[float]:
     """Of every candidate, by other tasks than this. The load of that moment is not recorded: it counts as none."""
     shown = Shown(
-        np.array([one.scores.get(DENSE, one.score) for one in record.candidates], dtype=np.float32),
+        np.array([nearness_of(one) or 0.0 for one in record.candidates], dtype=np.float32),
         np.array([one.scores.get(WORDS, 0.0) for one in record.candidates], dtype=np.float32),
         np.zeros(len(record.candidates), dtype=np.float32),
     )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.matching.live.policy import Outcome
+from agents.matching.ranking import nearness_of
 from schemas.experience import ExperienceRecord, Feedback
 from schemas.task import StepOutcome, TaskState
 
@@ -57,7 +58,7 @@ def _outcome(
         agent_id=agent_id,
         vector=vector,
         success=float(success),
-        nearness=scores.get("dense", 0.0),
+        nearness=nearness_of(candidate) if candidate else None,
         words=scores.get("words", 0.0),
         latency_ms=step.latency_ms if step else record.latency_ms,
         cost=step.cost if step else record.cost,

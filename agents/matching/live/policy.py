@@ -16,22 +16,28 @@ from agents.matching.live.groups import TaskGroups
 from agents.matching.live.own_steps import OwnSteps
 from agents.matching.live.past import NO_STEPS, Near, PastTasks, Steps
 from agents.matching.live.standings import Standings
+from agents.matching.live.trust import NEARNESS_UNCLAIMED, Trust, claim
 from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, chances, fit, importance_of
 
 Floats = NDArray[np.float32]
 
 NEAR_KEPT = 100
+UNPROVEN = 0.5
+"""Less evidence than that at tasks like this one is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What became of one agent's step. ``vector`` (dimension,) unit-norm is the task's; ``success`` is 0 to 1."""
+    """What became of one agent's step. ``vector`` (dimension,) unit-norm is the task's; ``success`` is 0 to 1.
+
+    ``nearness`` is the cosine of the agent's card; None: the agent was no candidate.
+    """
 
     task_id: str
     agent_id: str
     vector: Floats
     success: float
-    nearness: float = 0.0
+    nearness: float | None = None
     words: float = 0.0
     load: float = 0.0
     latency_ms: float = 0.0
@@ -62,6 +68,7 @@ class LivePolicy:
         self.groups = TaskGroups()
         self.own_steps = OwnSteps()
         self.events = 0
+        self.trust = 1.0
         self._asked: dict[bytes, Near] = {}
         self._asked_at = 0
 
@@ -129,12 +136,16 @@ class LivePolicy:
         """The same weights without any past: how it judges agents that were never met."""
         return LivePolicy(PastTasks(self.past.dimension, capacity=1), Standings(), self.weights)
 
+    def credit(self, outcome: Outcome) -> float:
+        """What the outcome counts, 0 to 1: as far as answers are not trusted, a success as the card claims it."""
+        return outcome.success * (self.trust + (1.0 - self.trust) * claim(outcome.nearness))
+
     def learn(self, outcome: Outcome) -> None:
         """Counts from the next question on. Some 250 µs in a long past."""
-        number = self.standings.met(outcome.agent_id)
-        self.groups.add(outcome.vector, number, outcome.success, float(self.standings.kept[number]))
-        self.standings.add(number, outcome.success, outcome.latency_ms, outcome.cost)
-        self.past.add(outcome.task_id, outcome.vector, number, outcome.success)
+        number, success = self.standings.met(outcome.agent_id), self.credit(outcome)
+        self.groups.add(outcome.vector, number, success, float(self.standings.kept[number]))
+        self.standings.add(number, success, outcome.latency_ms, outcome.cost)
+        self.past.add(outcome.task_id, outcome.vector, number, success)
         self._hear(1)
 
     def learn_all(self, outcomes: Sequence[Outcome]) -> None:
@@ -143,11 +154,12 @@ class LivePolicy:
             return
         numbers = [self.standings.met(one.agent_id) for one in outcomes]
         kept = self.standings.kept
-        for number, one in zip(numbers, outcomes, strict=True):
-            self.standings.add(number, one.success, one.latency_ms, one.cost)
+        counted = [self.credit(one) for one in outcomes]
+        for number, success, one in zip(numbers, counted, outcomes, strict=True):
+            self.standings.add(number, success, one.latency_ms, one.cost)
         vectors = np.stack([one.vector for one in outcomes])
         agents = np.array(numbers, dtype=np.int32)
-        successes = np.array([one.success for one in outcomes], dtype=np.float32)
+        successes = np.array(counted, dtype=np.float32)
         self.groups.add_all(vectors, agents, successes, len(self.standings), kept)
         self.past.extend([one.task_id for one in outcomes], vectors, agents, successes)
         self._hear(len(outcomes))
@@ -167,19 +179,23 @@ class Learner:
 
     def __init__(self, policy: LivePolicy, rows_kept: int = ROWS_KEPT) -> None:
         self.policy = policy
+        self._trust = Trust()
         self._rows: deque[Floats] = deque(maxlen=rows_kept)
         self._outcomes: deque[float] = deque(maxlen=rows_kept)
         self._importance: deque[float] = deque(maxlen=rows_kept)
 
     def learn(self, outcome: Outcome) -> float:
-        """First judge, then learn: the chance that was foretold, for the record of how well policies foretell."""
+        """First judge, then learn: how far the chance that was foretold lay off what the outcome counts."""
         shown = Shown(*(np.array([value], dtype=np.float32) for value in _shown(outcome)))
         judged = self.policy.judge(outcome.vector, [outcome.agent_id], shown)
+        unclaimed = outcome.nearness is not None and outcome.nearness < NEARNESS_UNCLAIMED
+        self._trust.hear(outcome.success, stranger=unclaimed and bool(judged.amount[0] < UNPROVEN))
+        self.policy.trust = self._trust.share
         self._rows.append(judged.laid.rows[0])
-        self._outcomes.append(outcome.success)
+        self._outcomes.append(self.policy.credit(outcome))
         self._importance.append(importance_of(outcome.propensity))
         self.policy.learn(outcome)
-        return float(judged.chances[0])
+        return float(judged.chances[0]) - self._outcomes[-1]
 
     def fit(self) -> Weights:
         """Fit the weights to the latest outcomes, from the prior: the same outcomes give the same weights."""
@@ -191,7 +207,7 @@ class Learner:
 
 
 def _shown(outcome: Outcome) -> tuple[float, float, float]:
-    return outcome.nearness, outcome.words, outcome.load
+    return outcome.nearness or 0.0, outcome.words, outcome.load
 
 
 def named(weights: Weights) -> dict[str, float]:

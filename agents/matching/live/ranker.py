@@ -143,7 +143,7 @@ def _candidate(one: Candidate, judged: Judged, at: int, words: float, share: flo
             "score": chance,
             "scores": {DENSE: one.score, WORDS: round(words, 4), LEARNED: chance},
             "probability": min(1.0, max(0.0, share)),
-            "reasons": (*one.reasons, f"succeeds with {chance:.0%} ({proof})"),
+            "reasons": (*one.reasons, f"does it well with {chance:.0%} ({proof})"),
         }
     )
 

@@ -73,6 +73,7 @@ def snapshot_of(policy: LivePolicy, title: Title, artefacts: Mapping[str, str]) 
         encoder=title.encoder,
         events=policy.events,
         weights=named(policy.weights),
+        trust=policy.trust,
         standings={
             agent: AgentStanding(successes=done, failures=failed, latency_ms=latency_ms, cost=cost)
             for agent, (done, failed, latency_ms, cost) in agents
@@ -89,6 +90,7 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
         standings.put(agent_id, (one.successes, one.failures, one.latency_ms, one.cost))
     policy = LivePolicy(PastTasks(dimension), standings, weights_of(snapshot.weights))
     policy.events = snapshot.events
+    policy.trust = snapshot.trust
     if OUTCOMES in parts:
         _remember(policy, parts, dimension)
         standings.remember(policy.past.agents)

@@ -56,6 +56,7 @@ def test_what_comes_back_judges_alike():
     ids = ("a0", "a1", "a2")
     assert after.judge(vector, ids, shown).chances == pytest.approx(before.judge(vector, ids, shown).chances, abs=2e-3)
     assert (after.events, after.past.task_ids) == (before.events, before.past.task_ids)
+    assert after.trust == before.trust < 1.0
 
 
 def test_a_policy_without_a_past_comes_back_too():
