@@ -153,6 +153,27 @@ def approve(
     _tell(task_id, "deny" if deny else "approve", body, tenant=tenant, url=url, as_json=as_json)
 
 
+@app.command()
+def feedback(
+    task_id: TaskId,
+    good: Annotated[bool | None, typer.Option("--good/--bad", help="Whether the result is right.")] = None,
+    score: Annotated[float | None, typer.Option(help="How good it is, 0 to 1.", min=0, max=1)] = None,
+    comment: Annotated[str, typer.Option(help="In words.")] = "",
+    actor: Annotated[str, typer.Option(help="Who says so.", envvar="USER", show_envvar=False)] = "",
+    as_json: Json = False,
+    tenant: Tenant = None,
+    url: Url = None,
+) -> None:
+    """Say what you think of a task's result: routing learns from it."""
+    if good is None and score is None and not comment.strip():
+        raise Failed("say at least one of --good, --bad, --score and --comment", exit_code=ExitCode.USAGE)
+    opinion = {"thumbs_up": good, "score": score}
+    body = task_options.given({"comment": comment, "actor": actor}) | {
+        k: v for k, v in opinion.items() if v is not None
+    }
+    _tell(task_id, "feedback", body, tenant=tenant, url=url, as_json=as_json)
+
+
 def _tell(task_id: str, verb: str, body: dict[str, Any], *, tenant: str | None, url: str | None, as_json: bool) -> None:
     async def work() -> Any:  # noqa: ANN401 - the door's JSON
         async with client(tenant, url) as gateway:

@@ -12,6 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
+from schemas import subjects
 from schemas.task import TaskState
 from tests.integration.http_door import TinyWorker, open_app, served
 
@@ -112,6 +113,23 @@ async def test_a_task_waits_for_a_person_and_goes_on(terminal: Terminal, worker:
     watched = await terminal.aos("task", "watch", task_id)
     assert watched.code == 1
     assert "approval_denied" in watched.out
+
+
+async def test_what_people_think_of_a_result_is_kept_for_learning(
+    terminal: Terminal, worker: TinyWorker, js: JetStreamContext
+):
+    sent = await terminal.aos("task", "submit", "hello", "--json")
+    task_id = json.loads(sent.out)["task_id"]
+    said = await terminal.aos("task", "feedback", task_id, "--bad", "--score", "0", "--comment", "no total", "--json")
+    assert said.code == 0, said.err
+    stream = await js.find_stream_name_by_subject(subjects.feedback("default"))
+    message = await js.get_last_msg(stream, subjects.feedback("default"))
+    kept = json.loads(message.data or b"")
+    assert (kept["task_id"], kept["thumbs_up"], kept["score"], kept["comment"]) == (task_id, False, 0.0, "no total")
+    assert kept["feedback_id"] == json.loads(said.out)["feedback_id"]
+    nothing = await terminal.aos("task", "feedback", task_id)
+    assert nothing.code == 2
+    assert "--good" in nothing.err
 
 
 async def test_what_goes_wrong_is_said_with_the_next_step(terminal: Terminal):
