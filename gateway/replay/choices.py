@@ -101,7 +101,7 @@ def _loaded(snapshot: PolicySnapshot, parts: dict[str, bytes], dimension: int) -
 def _chances(live: LivePolicy, record: ExperienceRecord, vector: NDArray[np.float32]) -> list[float]:
     """Of every candidate, by other tasks than this. The load of that moment is not recorded: it counts as none."""
     shown = Shown(
-        np.array([nearness_of(one) or 0.0 for one in record.candidates], dtype=np.float32),
+        np.array([_nearness(one) for one in record.candidates], dtype=np.float32),
         np.array([one.scores.get(WORDS, 0.0) for one in record.candidates], dtype=np.float32),
         np.zeros(len(record.candidates), dtype=np.float32),
     )
@@ -120,3 +120,8 @@ def _card(candidate: Candidate) -> AgentCard:
 
 
 _ENDPOINT = NatsEndpoint()
+
+
+def _nearness(candidate: Candidate) -> float:
+    found = nearness_of(candidate)
+    return candidate.score if found is None else found
