@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -112,7 +114,8 @@ async def _nats(stack: AsyncExitStack, folder: Path, blobs: ObstoreBlobs) -> Pee
 
     async def stop() -> None:
         await subscription.unsubscribe()
-        await agent.flush()  # the server knows before the next request
+        while not await _nobody_hears(agent):  # for a moment the server may still hand on what nobody takes
+            pass
 
     peer = Peer("nats", card_for(NatsEndpoint()), _bus_connector(worker, blobs), blobs, stop)
 
@@ -128,6 +131,16 @@ async def _nats(stack: AsyncExitStack, folder: Path, blobs: ObstoreBlobs) -> Pee
     subscription = await agent.subscribe(subjects.invoke("default", "peer"), queue=subjects.QUEUE_AGENTS, cb=respond)
     await agent.flush()
     return peer
+
+
+async def _nobody_hears(nc: Client) -> bool:
+    try:
+        await nc.request(subjects.invoke("default", "peer"), timeout=0.5)
+    except NoRespondersError:
+        return True
+    except TimeoutError:
+        pass
+    return False
 
 
 def _bus_connector(worker: Any, blobs: ObstoreBlobs) -> NatsConnector:
