@@ -118,7 +118,7 @@ async def start(
 
 
 @asynccontextmanager
-async def until(what: str, seconds: float = 10.0) -> AsyncIterator[None]:
+async def until(what: str, seconds: float = 60.0) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -171,6 +171,8 @@ async def test_cards_come_change_and_go_while_the_fleet_looks_on(
     assert fleet.version > before
     hits = await index.search(vector_of("a\nDoes something else now."), IndexFilter("default"), 1)
     assert hits[0].similarity == pytest.approx(1.0, abs=1e-5)
+    [by_old_words] = await index.search(vector_of("a\nAnswers questions."), IndexFilter("default"), 1)
+    assert by_old_words.similarity < 0.9
     await registry.remove("default", "a")
     await becomes(lambda: not fleet.cards("default"), "the agent is gone")
     await becomes_empty(index)
