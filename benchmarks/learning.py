@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import Progress
 
 from agents.matching.live.policy import LivePolicy
@@ -75,7 +76,7 @@ def read_queries(path: Path, seed: int) -> tuple[list[str], list[str]]:
 async def encoded(texts: list[str]) -> NDArray[np.float32]:
     """(texts, d) unit-norm."""
     encoder = local_text_encoder(threads=1)
-    with Progress(transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         starts = progress.track(range(0, len(texts), 256), description="encoding")
         return np.vstack([await encoder.encode(texts[start : start + 256]) for start in starts])
 
@@ -220,7 +221,8 @@ def main() -> None:
 def _real_run(
     work: Work, truth: FleetTruth, texts: list[str], seed: int, exploration: float
 ) -> dict[int, ExperienceRecord]:
-    with tempfile.TemporaryDirectory(prefix="aos-learning-") as folder, Progress() as progress:
+    shown = Progress(console=Console(stderr=True))
+    with tempfile.TemporaryDirectory(prefix="aos-learning-") as folder, shown as progress:
         bar = progress.add_task("tasks", total=len(work.rows))
         return asyncio.run(
             run_tasks(
