@@ -142,8 +142,7 @@ class Traveller:
         if resumed:
             journey.held = await self._records.change(journey.held, lambda present: owned(present, record))
         kind = TaskEventKind.RESUMED if resumed else TaskEventKind.STARTED
-        said = [remark.model_dump(mode="json") for remark in record.remarks]
-        await self._tell(journey, kind, deliveries=record.deliveries, remarks=said)
+        await self._tell(journey, kind, deliveries=record.deliveries, remarks=record.remarks)
         journey.times = journey.times.model_copy(update={"queued_ms": _ms_between(record.submitted_at, now())})
         await self._perceive(journey)
         plan = journey.held.record.plan or await self._plan(journey)

@@ -1,11 +1,9 @@
 """Whether the gateway that is set runs on the bus that is set. Asked by ``checkup``: commands use both."""
 
-import asyncio
-
-import nats
 import nats.errors
 
 from gateway.bus.identity import identity_of
+from gateway.cli.bus_reach import reached
 from gateway.cli.findings import Finding, Verdict
 from gateway.cli.which_bus import gateways_bus, without_password
 from gateway.settings import Settings
@@ -44,14 +42,7 @@ def _silent(settings: Settings, url: str) -> Finding:
 async def _identity(settings: Settings) -> str | None:
     """Of the bus that commands talk to; None where none answers us."""
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
-            client = await nats.connect(
-                settings.nats_url.split(","),
-                name="aos-doctor",
-                user_credentials=settings.nats_credentials,
-                reconnect_time_wait=0.2,
-                error_cb=_silently,
-            )
+        client = await reached(settings, "aos-doctor", CONNECT_TIMEOUT_S)
     except (nats.errors.Error, OSError):
         return None
     try:
@@ -60,7 +51,3 @@ async def _identity(settings: Settings) -> str | None:
         return None
     finally:
         await client.close()
-
-
-async def _silently(error: Exception) -> None:
-    """What goes wrong is told by the finding."""

@@ -1,6 +1,5 @@
 """The bus and the registry of policies for one command; every failure becomes Failed. Used by policy and replay."""
 
-import asyncio
 import getpass
 import sys
 from collections.abc import AsyncIterator
@@ -89,20 +88,13 @@ async def bus_of(settings: Settings, *, changes: bool = False) -> AsyncIterator[
 
     With ``changes`` it is refused when the gateway that is set runs on another bus, and the bus is said at the end.
     """
-    import nats  # lazy, as above
-    from nats.errors import Error
+    from nats.errors import Error  # lazy, as above
 
+    from gateway.cli.bus_reach import reached
     from gateway.cli.which_bus import compare, say_changed, without_password
 
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):  # nats-py's own limits let it try for two minutes
-            nc = await nats.connect(
-                settings.nats_url.split(","),
-                name="aos-cli",
-                user_credentials=settings.nats_credentials,
-                reconnect_time_wait=0.2,
-                error_cb=_silent,
-            )
+        nc = await reached(settings, "aos-cli", CONNECT_TIMEOUT_S)
     except (Error, OSError) as error:
         raise Failed(
             f"no bus answers at {without_password(settings.nats_url)}: {_why(error)}",
@@ -123,10 +115,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):  # nats-py asks again and again where nobody listens
         return f"tried for {CONNECT_TIMEOUT_S:g} s"
     return str(error) or type(error).__name__
-
-
-async def _silent(error: Exception) -> None:
-    """The error is raised as well; said twice it would only confuse."""
 
 
 def failed(error: EvolutionError, detail: str = "") -> Failed:

@@ -69,6 +69,7 @@ class LivePolicy:
         self.own_steps = OwnSteps()
         self.events = 0
         self.trust = 1.0
+        """How far an answer that nobody judged proves its agent right, 0 to 1: as the learner last saw it."""
         self._asked: dict[bytes, Near] = {}
         self._asked_at = 0
 
