@@ -25,8 +25,7 @@ def state_after(state: PolicyState, snapshot: PolicySnapshot, review_beyond: flo
     if state.frozen or state.experiment is not None:
         return state
     active = active_name(state)
-    # The second is a state from before it was said who went back.
-    if state.held or (active == BUILT_IN and state.previous):
+    if state.held:
         return _awaiting(state, snapshot, f"{active} was put in force on purpose: a person decides when to go on")
     if active != BUILT_IN and not active.startswith(PREFIX):
         return state
