@@ -6,6 +6,7 @@ learning from scratch and step by step are one code.
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from agents.matching.live.features import Shown
 from agents.matching.live.lessons import judged_success, lessons_of
+from agents.matching.live.past import CAPACITY
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
 from agents.matching.live.ranker import WORDS
 from agents.matching.ranking import nearness_of
@@ -31,6 +33,14 @@ second needs no more for its weights, and its cores for the tasks. All outcomes 
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What people last said of a task's result, 0 to 1."""
+
+    at: datetime
+    success: float
+
+
 class Pupil:
     """Learns; for one thread at a time. ``new`` counts outcomes since the last version."""
 
@@ -43,6 +53,7 @@ class Pupil:
         self._since: datetime | None = None
         self._until: datetime | None = None
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._said: OrderedDict[str, Remark] = OrderedDict()
         self._second = 0
         self._judged = 0
         self._recent: deque[ExperienceRecord] = deque(maxlen=RECENT)
@@ -59,7 +70,7 @@ class Pupil:
         for record in records:
             if not self._is_news(record):
                 continue
-            taught = lessons_of(record, self.dimension)
+            taught = self._as_judged(record.task_id, lessons_of(record, self.dimension))
             second, places = int(record.at.timestamp()), range(len(lessons), len(lessons) + len(taught))
             judged += [place for place in places if self._is_to_be_judged(second)]
             lessons += taught
@@ -69,10 +80,20 @@ class Pupil:
             self._take_in(lessons, judged)
 
     def heed(self, feedback: Feedback) -> None:
-        """People's judgement replaces what a result looked like."""
+        """People's latest judgement replaces what a result looked like, whether it comes before its record or after."""
         success = judged_success(feedback)
-        if success is not None and self.learner.policy.correct(feedback.task_id, success):
+        known = self._said.get(feedback.task_id)
+        if success is None or (known is not None and known.at >= feedback.at):
+            return
+        self._said[feedback.task_id] = Remark(feedback.at, success)
+        if len(self._said) > CAPACITY:
+            self._said.popitem(last=False)
+        if self.learner.correct(feedback.task_id, success):
             self.new += 1
+
+    def latest_tasks(self) -> list[str]:
+        """The ids of those whose judgement still counts."""
+        return self.learner.policy.past.latest_tasks()
 
     def lineage(self, code: str) -> Lineage:
         """Where a version made now comes from. ``brier``: squared error of the chances foretold, lately."""
@@ -100,6 +121,11 @@ class Pupil:
         vectors = [lessons_of(record, self.dimension)[0].vector for record in open_ones]
         self.learner.policy.foresee(np.stack(vectors))
         return sum(map(self._differs, open_ones, vectors)) / len(open_ones)
+
+    def _as_judged(self, task_id: str, lessons: list[Outcome]) -> list[Outcome]:
+        """With what people said of the task before it was studied."""
+        remark = self._said.get(task_id)
+        return lessons if remark is None else [replace(lesson, judged=remark.success) for lesson in lessons]
 
     def _is_news(self, record: ExperienceRecord) -> bool:
         if record.record_id in self._known:

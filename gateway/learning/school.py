@@ -1,7 +1,9 @@
 """Learns from the store's experience for as long as the evolution role runs. Started by ``gateway.roles.evolution``.
 
-At start the latest records are studied from scratch; then every record as it is stored. Studying happens in a thread,
-some milliseconds at a time; a version is published after so many outcomes, or after some time when there is any news.
+At start the latest records are studied from scratch, with what people said of them; then every record as it is stored.
+Remarks are heard at once, and looked up in the store each minute, for those that came while nobody listened. Studying
+happens in a thread, some milliseconds at a time; a version is published after so many outcomes, or after some time when
+there is any news.
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
+from agents.background_tasks import begun, ended
 from agents.matching.live.lessons import dimension_of
 from agents.matching.live.past import CAPACITY
 from evolution.errors import EvolutionError
@@ -32,6 +35,7 @@ logger = logging.getLogger(__name__)
 STUDY_AT_ONCE = 128
 """About 20 ms of one thread: the recorder beside it waits no longer."""
 LOOK_EVERY_S = 0.25
+LOOK_BACK_EVERY_S = 60.0
 RETRY_S = 5.0
 EARLY_GROWTH = 0.25
 """The first versions come after so much more than the one before had learned from: how far cards are to be believed,
@@ -62,7 +66,10 @@ class Terms:
 class School:
     """Every tenant's pupil. Failures are logged and tried again: recording must go on whatever is wrong here."""
 
-    def __init__(self, nc: Client, store: ExperienceStore, publisher: Publisher, terms: Terms) -> None:
+    def __init__(
+        self, nc: Client, store: ExperienceStore, publisher: Publisher, terms: Terms,
+        look_back_every_s: float = LOOK_BACK_EVERY_S,
+    ) -> None:  # fmt: skip
         self._nc = nc
         self._store = store
         self._publisher = publisher
@@ -70,12 +77,13 @@ class School:
         self._pupils: dict[str, Pupil] = {}
         self._published_at: dict[str, float] = {}
         self._records: deque[ExperienceRecord] = deque()
-        self._feedback: list[Feedback] = []
+        self._feedback: deque[Feedback] = deque(maxlen=CAPACITY)
+        self._look_back_every_s = look_back_every_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
         hearing = await self._nc.subscribe(subjects.FEEDBACK_ALL, cb=self._hear)
-        reading = asyncio.create_task(self._read(), name="learning from the store")
+        background = begun((self._read, self._look_back), "learning from the store")
         try:
             while not stop.is_set():
                 with suppress(TimeoutError):
@@ -83,8 +91,7 @@ class School:
                 await self._study()
                 await self._publish_due()
         finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
+            await ended(*background)
             with suppress(Exception):
                 await hearing.unsubscribe()
 
@@ -95,6 +102,8 @@ class School:
             try:
                 if first:
                     latest = await self._store.find(ExperienceQuery(limit=CAPACITY))
+                    for tenant in {record.tenant for record in latest}:
+                        await self._look_up(tenant, [record.task_id for record in latest if record.tenant == tenant])
                     self._records += reversed(latest)
                     started, first = (latest[0].at if latest else started), False
                 async for record in self._store.tail(ExperienceQuery(since=started)):
@@ -102,6 +111,20 @@ class School:
             except EvolutionError as error:
                 logger.warning("learning waits for the store: %s", error)
             await asyncio.sleep(RETRY_S)
+
+    async def _look_back(self) -> None:
+        """What was said of the latest tasks, again and again: some of it came while nobody listened."""
+        while True:
+            await asyncio.sleep(self._look_back_every_s)
+            for tenant, pupil in list(self._pupils.items()):
+                try:
+                    await self._look_up(tenant, pupil.latest_tasks())
+                except EvolutionError as error:
+                    logger.warning("what people said of tenant %s's tasks cannot be read: %s", tenant, error)
+
+    async def _look_up(self, tenant: str, task_ids: Sequence[str]) -> None:
+        for said in (await self._store.feedback_by_task(tenant, task_ids)).values():
+            self._feedback += said
 
     async def _hear(self, message: Msg) -> None:
         with suppress(ValidationError):
@@ -111,10 +134,16 @@ class School:
         while self._records:
             lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, len(self._records)))]
             await asyncio.to_thread(self._teach, lot)
-        said, self._feedback = self._feedback, []
-        for feedback in said:
+        self._heed()
+
+    def _heed(self) -> None:
+        """What was said in tenants that nothing was learned of yet waits, for as long as there is room."""
+        for _ in range(len(self._feedback)):
+            feedback = self._feedback.popleft()
             if feedback.tenant in self._pupils:
                 self._pupils[feedback.tenant].heed(feedback)
+            else:
+                self._feedback.append(feedback)
 
     def _teach(self, records: Sequence[ExperienceRecord]) -> None:
         lots: dict[int, tuple[Pupil, list[ExperienceRecord]]] = {}
@@ -122,6 +151,7 @@ class School:
             pupil = self._pupil_for(record)
             if pupil is not None:
                 lots.setdefault(id(pupil), (pupil, []))[1].append(record)
+        self._heed()
         for pupil, lot in lots.values():
             pupil.study_all(lot)
 

@@ -27,6 +27,8 @@ NEAREST = 10
 NEAR_COSINE_MIN = 0.3
 """Nothing that is less alike counts fully, however lonely the new task."""
 ROWS_MAX = 400
+CORRECTED_ROWS = 2_000
+"""What people say of older steps than these changes nothing any more."""
 FORGIVING_OUTCOMES = 1_000.0
 """After so many outcomes of anybody a failure counts half: whoever failed long ago is given another chance."""
 
@@ -150,11 +152,20 @@ class PastTasks:
         self.count = end
 
     def correct(self, task_id: str, outcome: float) -> list[tuple[int, float]]:
-        """What people said of a task's result replaces what it looked like. Returns (agent, outcome before) of each."""
-        recent = [row for row in range(max(0, self.count - 2_000), self.count) if self.task_ids[row] == task_id]
-        before = [(int(self._agents[row]), float(self._outcomes[row])) for row in recent]
-        self._outcomes[recent] = outcome
+        """What people said of a task's result replaces what its answers looked like; a step that failed has failed.
+
+        Returns (agent, outcome before) of each step that changed. ``outcome`` is above 0.
+        """
+        recent = range(max(0, self.count - CORRECTED_ROWS), self.count)
+        rows = [row for row in recent if self.task_ids[row] == task_id and self._outcomes[row] > 0.0]
+        changed = [row for row in rows if self._outcomes[row] != np.float32(outcome)]
+        before = [(int(self._agents[row]), float(self._outcomes[row])) for row in changed]
+        self._outcomes[changed] = outcome
         return before
+
+    def latest_tasks(self) -> list[str]:
+        """The ids of those that may still be corrected, each once, oldest first."""
+        return list(dict.fromkeys(self.task_ids[-CORRECTED_ROWS:]))
 
     def expect(self, vectors: Floats, asked: Sequence[int]) -> None:
         """(tasks, dimension) will be added, in this order, and those at the places ``asked`` asked about on the way.

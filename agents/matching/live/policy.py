@@ -22,6 +22,8 @@ from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, cha
 Floats = NDArray[np.float32]
 
 NEAR_KEPT = 100
+WORTHLESS = 1e-3
+"""What an answer counts at least: that there was one is remembered, for people may yet say otherwise."""
 UNPROVEN = 0.5
 """Less evidence than that at tasks like this one is none."""
 
@@ -30,7 +32,8 @@ UNPROVEN = 0.5
 class Outcome:
     """What became of one agent's step. ``vector`` (dimension,) unit-norm is the task's; ``success`` is 0 to 1.
 
-    ``nearness`` is the cosine of the agent's card; None: the agent was no candidate.
+    ``nearness`` is the cosine of the agent's card; None: the agent was no candidate. ``judged`` is what people said of
+    the task's result, 0 to 1.
     """
 
     task_id: str
@@ -43,6 +46,7 @@ class Outcome:
     latency_ms: float = 0.0
     cost: float = 0.0
     propensity: float = 1.0
+    judged: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +142,12 @@ class LivePolicy:
         return LivePolicy(PastTasks(self.past.dimension, capacity=1), Standings(), self.weights)
 
     def credit(self, outcome: Outcome) -> float:
-        """What the outcome counts, 0 to 1: as far as answers are not trusted, a success as the card claims it."""
+        """What the outcome counts, 0 to 1: an answer as people judged it, else, as far as answers are not trusted, as
+
+        the card claims it.
+        """
+        if outcome.success > 0.0 and outcome.judged is not None:
+            return max(outcome.judged, WORTHLESS)
         return outcome.success * (self.trust + (1.0 - self.trust) * claim(outcome.nearness))
 
     def learn(self, outcome: Outcome) -> None:
@@ -166,10 +175,11 @@ class LivePolicy:
         self._hear(len(outcomes))
 
     def correct(self, task_id: str, success: float) -> bool:
-        """People judged a result: that replaces what it looked like. False when the task is not remembered."""
-        before = self.past.correct(task_id, success)
+        """People judged a result: that replaces what its answers looked like. False when nothing changes by it."""
+        counted = max(success, WORTHLESS)
+        before = self.past.correct(task_id, counted)
         for number, was in before:
-            self.standings.correct(number, success - was)
+            self.standings.correct(number, counted - was)
             self.own_steps.outdate(number)
         self.groups.outdated = self.groups.outdated or bool(before)
         return bool(before)
@@ -183,6 +193,7 @@ class Learner:
         self._trust = Trust()
         self._rows: deque[Floats] = deque(maxlen=rows_kept)
         self._outcomes: deque[float] = deque(maxlen=rows_kept)
+        self._tasks: deque[str] = deque(maxlen=rows_kept)
         self._importance: deque[float] = deque(maxlen=rows_kept)
 
     def learn(self, outcome: Outcome) -> float:
@@ -194,9 +205,18 @@ class Learner:
         self.policy.trust = self._trust.share
         self._rows.append(judged.laid.rows[0])
         self._outcomes.append(self.policy.credit(outcome))
+        self._tasks.append(outcome.task_id)
         self._importance.append(importance_of(outcome.propensity))
         self.policy.learn(outcome)
         return float(judged.chances[0]) - self._outcomes[-1]
+
+    def correct(self, task_id: str, success: float) -> bool:
+        """See ``LivePolicy.correct``; weights fitted from now on heed it too."""
+        counted = max(success, WORTHLESS)
+        for row, known in enumerate(self._tasks):
+            if known == task_id and self._outcomes[row] > 0.0:
+                self._outcomes[row] = counted
+        return self.policy.correct(task_id, success)
 
     def fit(self) -> Weights:
         """Fit the weights to the latest outcomes, from the prior: the same outcomes give the same weights."""

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from agents.matching.live.policy import WORTHLESS
 from gateway.learning.pupil import JUDGED_PER_S, Pupil
 from schemas.candidate import Candidate
-from schemas.experience import ExperienceRecord
-from schemas.task import TaskState
+from schemas.experience import ExperienceRecord, Feedback
+from schemas.task import StepOutcome, TaskState
 
 DIMENSION = 8
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -120,3 +121,53 @@ def test_a_record_that_comes_twice_in_one_lot_counts_once():
     pupil = Pupil(DIMENSION, "encoder")
     pupil.study_all([record(1, NOON), record(2, NOON), record(1, NOON)])
     assert pupil.records == 2
+
+
+def said(task: str, score: float, minutes: float = 1.0) -> Feedback:
+    return Feedback(task_id=task, at=NOON + timedelta(minutes=minutes), score=score)
+
+
+def test_what_people_say_counts_alike_before_its_record_is_studied_and_after():
+    records = [record(number, NOON + timedelta(seconds=number)) for number in range(1, 9)]
+    before, after = Pupil(DIMENSION, "encoder"), Pupil(DIMENSION, "encoder")
+    before.heed(said("t4", 0.25))
+    before.study_all(records)
+    after.study_all(records)
+    after.heed(said("t4", 0.25))
+    assert before.learner.policy.past.outcomes.tolist() == after.learner.policy.past.outcomes.tolist()
+    assert before.learner.policy.past.outcomes[3] == 0.25
+    assert list(before.learner._outcomes) == list(after.learner._outcomes)
+
+
+def test_the_latest_remark_counts_in_whatever_order_remarks_come():
+    pupil = studied([record(1, NOON)])
+    for remark in (said("t1", 0.0, minutes=2), said("t1", 1.0, minutes=1), said("t1", 0.5, minutes=3)):
+        pupil.heed(remark)
+    assert pupil.learner.policy.past.outcomes.tolist() == [0.5]
+
+
+def test_a_remark_that_is_read_again_is_no_news():
+    pupil = studied([record(1, NOON)])
+    pupil.heed(said("t1", 0.0))
+    news = pupil.new
+    pupil.heed(said("t1", 0.0))
+    pupil.heed(said("t1", 0.0, minutes=9))
+    assert pupil.new == news
+
+
+def test_an_answer_found_worthless_may_still_be_found_good():
+    pupil = studied([record(1, NOON)])
+    pupil.heed(said("t1", 0.0))
+    assert pupil.learner.policy.past.outcomes[0] == np.float32(WORTHLESS)
+    pupil.heed(said("t1", 1.0, minutes=2))
+    assert pupil.learner.policy.past.outcomes[0] == 1.0
+
+
+def test_praise_for_a_result_is_not_for_the_agent_whose_place_another_took():
+    steps = (
+        StepOutcome(step_id="s", node="n", agent_id="a0", skill_id="s", attempts=1, latency_ms=1, cost=0, ok=False),
+        StepOutcome(step_id="s", node="n", agent_id="a1", skill_id="s", attempts=1, latency_ms=1, cost=0, ok=True),
+    )
+    pupil = studied([record(1, NOON).model_copy(update={"steps": steps})])
+    pupil.heed(said("t1", 1.0))
+    assert pupil.learner.policy.past.outcomes.tolist() == [0.0, 1.0]

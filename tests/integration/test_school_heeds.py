@@ -1,0 +1,87 @@
+"""What people said is learned from, whoever heard it: stored before the learner starts, on the bus, or kept since."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from evolution.policies.bucket import PolicyBucket
+from evolution.store.sqlite_store import SqliteExperienceStore
+from gateway.learning.publishing import Publisher
+from gateway.learning.school import School, Terms
+from schemas import subjects
+from schemas.base import now
+from schemas.experience import Feedback
+from tensor_layer.storage.blobs import ObstoreBlobs
+from tests.unit.evolution.a_week import a_week
+
+OFTEN = Terms(every_outcomes=1, every_s=0.1, least_outcomes=10, least_s=0.0)
+TOOK_IN = 60
+
+
+@pytest.fixture
+async def store(tmp_path):
+    store = SqliteExperienceStore(tmp_path / "experience.sqlite")
+    yield store
+    await store.close()
+
+
+@asynccontextmanager
+async def school(nc, store, tmp_path, look_back_every_s: float):
+    """The learner at work; yields its policies' bucket."""
+    bucket, stop = PolicyBucket(nc.jetstream()), asyncio.Event()
+    publisher = Publisher(bucket, ObstoreBlobs.from_url(tmp_path.as_uri()), review_beyond=1.0)
+    running = asyncio.create_task(School(nc, store, publisher, OFTEN, look_back_every_s).run(stop))
+    try:
+        yield bucket
+    finally:
+        stop.set()
+        await running
+
+
+async def successes(bucket: PolicyBucket, agent: str) -> float:
+    """What the version in force counts for the agent; 0 before there is one."""
+    state = (await bucket.state("default")).state
+    if state.active is None:
+        return 0.0
+    standing = (await bucket.version("default", state.active)).standings.get(agent)
+    return standing.successes if standing else 0.0
+
+
+async def until(bucket: PolicyBucket, agent: str, holds) -> None:
+    async with asyncio.timeout(TOOK_IN):
+        while not holds(await successes(bucket, agent)):
+            await asyncio.sleep(0.05)
+
+
+def panned(week, agent: str) -> list[Feedback]:
+    """Every answer of that agent was worthless."""
+    return [
+        Feedback(task_id=record.task_id, tenant=record.tenant, at=now(), thumbs_up=False)
+        for record in week
+        if record.chosen[0] == agent
+    ]
+
+
+async def test_what_was_said_before_the_learner_started_counts_from_its_first_version(nc, js, store, tmp_path):
+    week = a_week(80)
+    await store.record(week)
+    await store.add_feedback(panned(week, "clerk"))
+    async with school(nc, store, tmp_path, look_back_every_s=3600) as bucket:
+        await until(bucket, "poet", lambda count: count > 3)
+        assert await successes(bucket, "clerk") < 0.1
+
+
+@pytest.mark.parametrize("heard", ["on the bus", "in the store"])
+async def test_what_is_said_later_is_heard_at_once_or_found_in_the_store(nc, js, store, tmp_path, heard):
+    week = a_week(80)
+    await store.record(week)
+    on_bus = heard == "on the bus"
+    async with school(nc, store, tmp_path, look_back_every_s=3600 if on_bus else 0.1) as bucket:
+        await until(bucket, "clerk", lambda count: count > 3)
+        if on_bus:
+            for remark in panned(week, "clerk"):
+                await nc.publish(subjects.feedback(remark.tenant), remark.model_dump_json().encode())
+        else:
+            await store.add_feedback(panned(week, "clerk"))
+        await until(bucket, "clerk", lambda count: count < 0.1)
