@@ -7,6 +7,7 @@ AgentsError
 ├── NoNetworkFits           no type-correct network reaches the goal
 │   └── NoNetworkGoodEnough the best network found promises less than the tenant's threshold
 ├── StepFailed              a step gave up after its attempts
+│   ├── InputRequired       the agent says that the task lacks something
 │   ├── StepTimedOut
 │   ├── AgentUnreachable    nobody answers, or the circuit is open
 │   ├── BadReply            the agent answered something that is not a reply
@@ -21,6 +22,7 @@ AgentsError
 └── BusUnavailable          the bus does not take or give messages; work is redelivered
 """
 
+from schemas.invocation import INPUT_REQUIRED
 from schemas.task import StepOutcome
 
 
@@ -88,15 +90,24 @@ class NoNetworkGoodEnough(NoNetworkFits):
 
 
 class StepFailed(AgentsError):
-    """A step gave up."""
+    """A step gave up. ``said`` is the agent's own word for it, empty when it did not say one."""
 
     code = "step_failed"
 
-    def __init__(self, message: str, *, step_id: str = "", agent_id: str = "", retryable: bool = False) -> None:
+    def __init__(
+        self, message: str, *, step_id: str = "", agent_id: str = "", retryable: bool = False, said: str = ""
+    ) -> None:
         super().__init__(message)
         self.step_id = step_id
         self.agent_id = agent_id
         self.retryable = retryable
+        self.said = said
+
+
+class InputRequired(StepFailed):
+    """The agent says that the task lacks something, and what. Asking it again would change nothing."""
+
+    code = INPUT_REQUIRED
 
 
 class StepTimedOut(StepFailed):

@@ -12,6 +12,12 @@ from pydantic import Field, model_validator
 from schemas.base import Message, Moment, Token
 from schemas.parts import Part
 
+INPUT_REQUIRED = "input_required"
+"""The reserved code of an error that is not the agent's: the task lacks something, and its message says what.
+
+As the task state ``input-required`` of A2A, but final: what is lacking comes with another task.
+"""
+
 
 class Invocation(Message):
     """One step's request to an agent."""
@@ -30,7 +36,11 @@ class Invocation(Message):
 class InvocationError(Message):
     """Why the agent could not do it."""
 
-    code: str = "failed"
+    code: str = Field(
+        default="failed",
+        description="a word of the agent's own; 'input_required' is reserved: the task lacks something (an attachment, "
+        "a table in the text), the message says what, and nobody could do it as it is",
+    )
     message: str
     retryable: bool = False
 

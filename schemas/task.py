@@ -1,5 +1,6 @@
 """A task's life: what is submitted, what is remembered of it, and the events along the way."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Self
 
@@ -8,6 +9,7 @@ from pydantic import Field, model_validator
 from schemas.base import Message, Moment, Token, new_id, now
 from schemas.candidate import Candidate
 from schemas.control import Remark
+from schemas.invocation import INPUT_REQUIRED
 from schemas.network import Plan
 from schemas.parts import Part
 from schemas.percept import Percept
@@ -80,7 +82,7 @@ _TERMINAL = frozenset({TaskState.SUCCEEDED, TaskState.FAILED, TaskState.CANCELLE
 class TaskFailure(Message):
     """Why a task did not succeed, in words its sender can act on."""
 
-    code: str = Field(examples=["no_agent_fits", "step_failed", "deadline_exceeded", "unreadable_part"])
+    code: str = Field(examples=["no_agent_fits", "step_failed", "input_required", "deadline_exceeded"])
     message: str
     step_id: str | None = None
     agent_id: str | None = None
@@ -109,6 +111,18 @@ class StepOutcome(Message):
     cost: float = Field(ge=0)
     ok: bool
     error: str | None = None
+    error_code: str | None = Field(
+        default=None, description="the agent's own word for its error, or the gateway's; see InvocationError.code"
+    )
+
+
+def counted(steps: Sequence[StepOutcome]) -> tuple[StepOutcome, ...]:
+    """The steps of one task that say something of their agents.
+
+    An agent that says that the task lacks something is believed, unless somebody then did its step without.
+    """
+    done = {step.node for step in steps if step.ok}
+    return tuple(step for step in steps if step.error_code != INPUT_REQUIRED or step.node in done)
 
 
 class TaskResult(Message):

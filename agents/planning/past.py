@@ -14,6 +14,7 @@ import numpy as np
 from schemas.experience import ExperienceRecord
 from schemas.network import TASK
 from schemas.refinement import PairPast, PlanningPast, SkillPast
+from schemas.task import counted
 
 Skill = tuple[str, str]
 """(agent id, skill id)"""
@@ -98,8 +99,9 @@ class StepPast:
         """Take in one task's steps."""
         self.tasks += 1
         # A node whose agent failed and whose substitute did it has two outcomes: what was handed on is the latter's.
-        outcomes = {step.node: step for step in sorted(record.steps, key=lambda step: step.ok)}
-        for step in record.steps:
+        steps = counted(record.steps)
+        outcomes = {step.node: step for step in sorted(steps, key=lambda step: step.ok)}
+        for step in steps:
             past = self._of((step.agent_id, step.skill_id))
             past.add(ok=step.ok)
             self._usual = [self._usual[0] * USUAL_FADE + step.ok, self._usual[1] * USUAL_FADE + (not step.ok)]

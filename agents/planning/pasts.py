@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from agents.planning.past import StepPast
 from agents.planning.promise import Calibration
 from schemas.experience import ExperienceRecord
+from schemas.invocation import INPUT_REQUIRED
 from schemas.refinement import PlanningPast
 
 TENANTS_MAX = 256
@@ -36,12 +37,12 @@ class Pasts:
         return past
 
     def learn(self, record: ExperienceRecord) -> None:
-        """Take in what a task came to. Tasks that never ran say nothing about plans."""
+        """Take in what a task came to. Tasks that never ran, or lacked something, say nothing about plans."""
         if not record.steps:
             return
         past = self.of(record.tenant)
         past.steps.learn(record)
-        if record.estimate is not None:
+        if record.estimate is not None and record.failure_code != INPUT_REQUIRED:
             past.calibration.learn(record.estimate.uncalibrated, success=record.success)
 
     def snapshot(self, tenant: str) -> PlanningPast:

@@ -21,6 +21,7 @@ from agents.errors import (
 from agents.ports import Connector
 from agents.running.gates import Gates, Sleep
 from agents.running.inputs import typed
+from agents.running.refusals import is_retryable, more_telling, refusal
 from agents.running.run import Run, Step, StepDone
 from agents.stopping import Stopping
 from schemas.base import now
@@ -30,10 +31,6 @@ from schemas.parts import Part
 from schemas.task import StepOutcome, TaskEventKind
 
 logger = logging.getLogger(__name__)
-
-SAID_CHARS = 2_000
-CODE_CHARS = 100
-"""Of an agent's error: it travels on in the record, in events and in experience, which all have to fit a message."""
 
 GRACE_S = 0.5
 """A connector that does not keep its own timeout is cut off this much later."""
@@ -86,8 +83,9 @@ class Steps:
     async def perform(self, run: Run, node_id: str) -> StepDone:
         """Do one node's step and tell its story; when its agent fails, its substitutes are asked in their order.
 
-        Raises StepFailed (of the first agent, when all fail), DeadlineExceeded, BudgetExceeded; WorkerStops for a step
-        that would have to be begun while the worker stops, once those beside it are done: they would be cancelled.
+        Raises StepFailed (when all fail: of the first agent, or of the first that says what the task lacks),
+        DeadlineExceeded, BudgetExceeded; WorkerStops for a step that would have to be begun while the worker stops,
+        once those beside it are done: they would be cancelled.
         """
         try:
             return await self._by_somebody(run, node_id)
@@ -102,12 +100,14 @@ class Steps:
         try:
             return await self._perform(run, node_id)
         except StepFailed as failure:
+            told = failure
             for substitute in run.substitutes(node_id):
                 try:
                     return await self._perform(run, node_id, substitute)
                 except (StepFailed, BudgetExceeded) as also:
                     logger.info("%s could not stand in at %s: %s", substitute.agent_id, failure.step_id, also)
-            raise
+                    told = more_telling(told, also)
+            raise told from None
 
     async def _perform(self, run: Run, node_id: str, substitute: Substitute | None = None) -> StepDone:
         self._stopping.heed()
@@ -121,7 +121,7 @@ class Steps:
         except WorkerStops:
             raise  # no failure: nobody was asked, or will be asked again
         except AgentsError as error:
-            outcome = _outcome(step, tally, self._clock() - started, str(error))
+            outcome = _outcome(step, tally, self._clock() - started, error)
             run.fail(outcome)
             await run.tell(TaskEventKind.STEP_FINISHED, _finished(step, outcome))
             raise
@@ -140,7 +140,7 @@ class Steps:
             except StepFailed as failure:
                 problem = _located(failure, step)
                 left_s = run.time_left_s()
-                if tally.attempts >= step.card.timeouts.attempts or not _is_retryable(problem):
+                if tally.attempts >= step.card.timeouts.attempts or not is_retryable(problem):
                     raise
             pause_s = self._backoff.pause_s(tally.attempts, self._dice)
             if pause_s >= left_s:
@@ -168,9 +168,7 @@ class Steps:
         price = step.card.cost
         tally.cost += reply.cost if reply.cost is not None else price.per_call + price.per_second * elapsed_s
         if reply.error is not None:
-            said, code = _short(reply.error.message, SAID_CHARS), _short(reply.error.code, CODE_CHARS)
-            problem = f"{step.card.id} says: {said} ({code})"
-            raise StepFailed(problem, retryable=reply.error.retryable)
+            raise refusal(step.card.id, reply.error)
         return reply
 
     async def _invoke(self, run: Run, step: Step, attempt: int) -> InvocationReply:
@@ -197,15 +195,6 @@ class Steps:
         return reply
 
 
-def _short(words: str, limit: int) -> str:
-    return words if len(words) <= limit else f"{words[:limit]} …"
-
-
-def _is_retryable(failure: StepFailed) -> bool:
-    """Slowness may pass by itself; everything else only when whoever reports it says so."""
-    return failure.retryable or isinstance(failure, StepTimedOut)
-
-
 def _located(failure: StepFailed, step: Step) -> StepFailed:
     """The failure, saying which step and agent it is of."""
     failure.step_id = failure.step_id or step.step_id
@@ -213,7 +202,8 @@ def _located(failure: StepFailed, step: Step) -> StepFailed:
     return failure
 
 
-def _outcome(step: Step, tally: _Tally, elapsed_s: float, error: str | None = None) -> StepOutcome:
+def _outcome(step: Step, tally: _Tally, elapsed_s: float, problem: AgentsError | None = None) -> StepOutcome:
+    said = problem.said if isinstance(problem, StepFailed) else ""
     return StepOutcome(
         step_id=step.step_id,
         node=step.node.id,
@@ -222,8 +212,9 @@ def _outcome(step: Step, tally: _Tally, elapsed_s: float, error: str | None = No
         attempts=tally.attempts,
         latency_ms=max(0.0, elapsed_s * 1000),
         cost=tally.cost,
-        ok=error is None,
-        error=error,
+        ok=problem is None,
+        error=None if problem is None else str(problem),
+        error_code=None if problem is None else said or problem.code,
     )
 
 
@@ -231,4 +222,4 @@ def _finished(step: Step, outcome: StepOutcome) -> dict[str, object]:
     facts = step.facts(
         attempt=outcome.attempts, latency_ms=round(outcome.latency_ms, 3), cost=outcome.cost, ok=outcome.ok
     )
-    return facts if outcome.error is None else facts | {"error": outcome.error}
+    return facts if outcome.ok else facts | {"error": outcome.error, "error_code": outcome.error_code}

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from evolution.store.moments import microseconds
 from schemas.experience import ExperienceRecord
+from schemas.task import counted
 
 NOISE = -1
 
@@ -130,8 +131,8 @@ def columns_of(records: Sequence[ExperienceRecord], kinds: Mapping[str, int]) ->
 
 
 def steps_of(record: ExperienceRecord) -> Steps:
-    """The record's steps as mining reads them."""
-    return [(step.agent_id, step.latency_ms, step.cost, step.ok) for step in record.steps]
+    """The record's steps as mining reads them: those that say something of their agents."""
+    return [(step.agent_id, step.latency_ms, step.cost, step.ok) for step in counted(record.steps)]
 
 
 def _step_lists(steps: Sequence[Steps]) -> pa.ListArray:

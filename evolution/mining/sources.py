@@ -25,6 +25,7 @@ from evolution.tiers.cold_rows import from_parquet
 from evolution.tiers.compaction import cold_files
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
+from schemas.invocation import INPUT_REQUIRED
 
 logger = logging.getLogger(__name__)
 
@@ -206,10 +207,17 @@ def _rows(plain: list[Any], vectors: Sequence[bytes | None], heads: Sequence[Any
     """Rows of the columns PLAIN; ``heads`` are of each task who encoded it, and its steps as JSON has them."""
     return Rows(
         dict(zip(PLAIN, [*plain[:3], list(map(bool, plain[3])), *plain[4:]], strict=True)),
-        [[(s["agent_id"], s["latency_ms"], s["cost"], s["ok"]) for s in steps or ()] for _, steps in heads],
+        [_counted(steps or ()) for _, steps in heads],
         vectors,
         [version for version, _ in heads],
     )
+
+
+def _counted(steps: Sequence[Any]) -> Steps:
+    """As ``schemas.task.counted``, of steps as JSON has them: a million are not made into messages for that."""
+    done = {s["node"] for s in steps if s["ok"]}
+    told = (s for s in steps if s.get("error_code") != INPUT_REQUIRED or s["node"] in done)
+    return [(s["agent_id"], s["latency_ms"], s["cost"], s["ok"]) for s in told]
 
 
 def rows_of(records: Sequence[ExperienceRecord], first_seq: int = 0) -> Rows:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolution.mining.columns import NOISE, Columns
+from schemas.invocation import INPUT_REQUIRED
 
 Mask = NDArray[np.bool_]
 Transactions = Counter[frozenset[str]]
@@ -18,6 +19,8 @@ Transactions = Counter[frozenset[str]]
 
 RESCUED = "rescued"
 """The task succeeded, but only because another agent stood in for one that failed: no success of who was chosen."""
+LACKING = f"outcome={INPUT_REQUIRED}"
+"""Neither success nor failure of anybody: the task lacked something."""
 SUCCESS, FAILURE, CODE = "outcome=success", "outcome=failure", "failure="
 OUTCOME_PREFIXES = ("outcome=", CODE, "slow", "costly", RESCUED)
 HOURS_PER_ITEM = 4
@@ -57,6 +60,7 @@ class Items:
             "slow": columns.latency_ms > limits.slow_ms,
             "costly": columns.cost > limits.costly,
             RESCUED: _rescued(columns),
+            LACKING: _in(columns.failure_code.codes, [code == INPUT_REQUIRED for code in columns.failure_code.values]),
         }
         self._hours = columns.at_us // _HOUR_US % 24 // HOURS_PER_ITEM
         self._teams = [_team_items(json.loads(value)) for value in columns.team.values]
@@ -85,9 +89,10 @@ class Items:
     ) -> frozenset[str]:
         items = [*self._teams[team], *self._modalities[modalities], _hours_item(part)]
         said = list(itertools.compress(self._flags, flags))
-        if RESCUED not in said:
+        lacking = LACKING in said
+        if RESCUED not in said and not lacking:
             items.append(SUCCESS if success else FAILURE)
-        if failure != NOISE and self._columns.failure_code.values[failure]:
+        if failure != NOISE and not lacking and self._columns.failure_code.values[failure]:
             items.append(f"{CODE}{self._columns.failure_code.values[failure]}")
         if kind != NOISE:
             items.append(f"kind={kind}")
@@ -111,7 +116,9 @@ class Items:
             return np.asarray(columns.kind == int(value))
         if name == "hours":
             return np.asarray(self._hours == int(value[:2]) // HOURS_PER_ITEM)
-        return np.asarray(columns.success & ~self._flags[RESCUED] if item == SUCCESS else ~columns.success)
+        if item == SUCCESS:
+            return np.asarray(columns.success & ~self._flags[RESCUED])
+        return np.asarray(~columns.success & ~self._flags[LACKING])
 
 
 def _in(codes: NDArray[np.int32], wanted: list[bool]) -> Mask:

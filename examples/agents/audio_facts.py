@@ -4,7 +4,19 @@ import io
 
 import numpy as np
 import soundfile
-from parts import CannotDo, Invocation, Part, answering, bytes_of, bytes_output, label, renamed, text_output, the_first
+from parts import (
+    CannotDo,
+    Invocation,
+    Lacks,
+    Part,
+    answering,
+    bytes_of,
+    bytes_output,
+    label,
+    renamed,
+    text_output,
+    the_first,
+)
 from sound_measures import Measures, kind_of, measure, note_of
 
 LONGEST_S = 600
@@ -28,7 +40,7 @@ def _decoded(recording: Part) -> tuple[np.ndarray, int, int, str]:
     """Samples as (frames, channels) float32 between -1 and 1, at most LONGEST_S of them."""
     content = bytes_of(recording)
     if not content:
-        raise CannotDo("empty", f"{label(recording)} is empty: it has no bytes at all.")
+        raise Lacks(f"{label(recording)} is empty: it has no bytes at all.")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as opened:
             frames = opened.read(LONGEST_S * opened.samplerate, dtype="float32", always_2d=True)
@@ -37,7 +49,7 @@ def _decoded(recording: Part) -> tuple[np.ndarray, int, int, str]:
         message = f"{label(recording)} is not a sound that can be read. Send it as WAV, FLAC, OGG or MP3."
         raise CannotDo("unreadable", message) from problem
     if not len(frames):
-        raise CannotDo("empty", f"{label(recording)} has a header and no sound in it.")
+        raise Lacks(f"{label(recording)} has a header and no sound in it.")
     return frames, rate_hz, channels, encoding
 
 

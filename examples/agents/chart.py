@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from parts import CannotDo, Invocation, Part, answering, bytes_output, label, renamed, rows_of, the_first, words
+from parts import CannotDo, Invocation, Lacks, Part, answering, bytes_output, label, renamed, rows_of, the_first, words
 
 matplotlib.use("Agg")
 MOST_BARS = 40
@@ -61,7 +61,7 @@ def _drawable(table: Part, said: str) -> Drawable:
     label_column = text_columns[0] if text_columns else 0 if len(numbers) > 1 else None
     numbers.pop(label_column if label_column is not None else -1, None)
     if not numbers:
-        raise CannotDo("nothing_to_draw", f"{label(table)} has no column of numbers to draw.")
+        raise Lacks(f"{label(table)} has no column of numbers to draw.")
     named = [index for index in numbers if re.search(rf"\b{re.escape(header[index])}", said, re.IGNORECASE)]
     chosen = (named or _alike(header, numbers))[:MOST_SERIES]
     labels = columns[label_column] if label_column is not None else tuple(str(n) for n in range(1, len(rows) + 1))

@@ -10,6 +10,7 @@ import pypdfium2
 from parts import (
     CannotDo,
     Invocation,
+    Lacks,
     Part,
     answering,
     bytes_of,
@@ -43,7 +44,7 @@ def run(invocation: Invocation) -> list[Part]:
 def _text(document: Part) -> str:
     content = bytes_of(document)
     if not content:
-        raise CannotDo("empty", f"{label(document)} is empty.")
+        raise Lacks(f"{label(document)} is empty.")
     if content.startswith(b"%PDF") or b"%PDF-" in content[:1024]:
         return _pdf_text(document, content)
     if content.startswith(b"PK"):
@@ -61,9 +62,8 @@ def _open_pdf(document: Part, content: bytes) -> pypdfium2.PdfDocument:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as problem:
         if "password" in str(problem).lower():
-            raise CannotDo(
-                "encrypted", f"{label(document)} is protected by a password. Remove the password and send it again."
-            ) from problem
+            message = f"{label(document)} is protected by a password. Remove the password and send it again."
+            raise Lacks(message) from problem
         raise CannotDo("unreadable", f"{label(document)} is damaged: it cannot be opened as a PDF.") from problem
 
 
@@ -138,5 +138,5 @@ def _pages_as_pictures(document: Part) -> list[Part]:
             name = renamed(document, f"-page{number + 1}.png", "document")
             pictures.append(bytes_output(buffer.getvalue(), "image", "image/png", name))
     if not pictures:
-        raise CannotDo("empty", f"{label(document)} has no pages.")
+        raise Lacks(f"{label(document)} has no pages.")
     return pictures

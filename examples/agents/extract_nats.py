@@ -63,6 +63,10 @@ PERSONAL = {
 class CannotDo(Exception):
     """What to tell the person who asked."""
 
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 def facts(text: str) -> dict[str, list[str]]:
     """What was found by kind, each once, in order of appearance. A stretch of text belongs to one kind only."""
@@ -113,7 +117,7 @@ def content(invocation: dict) -> str:
     inside = re.search(r"[\"“](.+)[\"”]", said, re.DOTALL)
     text = introduced.group(1) if introduced else inside.group(1) if inside else said
     if not text.strip():
-        raise CannotDo("There is no text to search. Attach a text or write it after a colon.")
+        raise CannotDo("input_required", "There is no text to search. Attach a text or write it after a colon.")
     return text
 
 
@@ -125,7 +129,8 @@ def read(part: dict) -> str:
         return base64.b64decode(part["data"]).decode(errors="replace")
     url = (part.get("ref") or {}).get("url") or ""
     if not url.startswith(("http://", "https://")):
-        raise CannotDo(f"{part.get('name', 'A part')} came by reference without an address to fetch it from.")
+        message = f"{part.get('name', 'A part')} came by reference without an address to fetch it from."
+        raise CannotDo("missing_content", message)
     with urllib.request.urlopen(url, timeout=20) as response:  # noqa: S310 - scheme checked above
         return response.read(MOST_BYTES).decode(errors="replace")
 
@@ -138,7 +143,7 @@ def answer(invocation: dict) -> dict:
         redact = invocation.get("skill_id") == "redact"
         said = redacted(text) if redact else extracted(invocation.get("goal", ""), text)
     except CannotDo as reason:
-        return {"step_id": step, "error": {"code": "no_text", "message": str(reason), "retryable": False}}
+        return {"step_id": step, "error": {"code": reason.code, "message": str(reason), "retryable": False}}
     except (urllib.error.URLError, TimeoutError) as problem:
         return {"step_id": step, "error": {"code": "missing_content", "message": str(problem), "retryable": True}}
     name = "redacted.txt" if redact else "facts.txt"

@@ -9,7 +9,7 @@ from collections import Counter
 
 import numpy as np
 from centrality import STOP_WORDS, pagerank
-from parts import CannotDo, Invocation, Part, answering, content_text, text_output, words
+from parts import Invocation, Lacks, Part, answering, content_text, text_output, words
 
 WINDOW = 3
 DEFAULT_COUNT = 8
@@ -24,7 +24,7 @@ def run(invocation: Invocation) -> list[Part]:
     wanted = _WANTED.search(words(invocation))
     ranked = keywords(content_text(invocation), int(wanted.group(1)) if wanted else DEFAULT_COUNT)
     if not ranked:
-        raise CannotDo("too_short", "The text is too short to have keywords. Attach a longer text.")
+        raise Lacks("The text is too short to have keywords. Attach a longer text.")
     lines = [f"{phrase} ({score:.2f})" for phrase, score in ranked]
     return [
         text_output(

@@ -2,7 +2,7 @@
 
 import functools
 
-from parts import CannotDo, Invocation, Part, answering, content_text, text_output
+from parts import Invocation, Lacks, Part, answering, content_text, text_output
 from prose import words
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
@@ -39,7 +39,7 @@ def run(invocation: Invocation) -> list[Part]:
     """The language, its code, how sure the model is, and the runners-up when it is not."""
     text = content_text(invocation)[:READ_CHARACTERS]
     if not words(text):
-        raise CannotDo("no_text", "There are no words whose language could be told.")
+        raise Lacks("There are no words whose language could be told. Attach a text or write it after a colon.")
     (code, share), *others = _identifier().rank(text)
     sure = "" if share >= SURE else ", not certain" if share >= UNSURE else ", little more than a guess"
     said = f"Language: {NAMES[code]} ({code}), confidence {share:.0%}{sure}."

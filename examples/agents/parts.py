@@ -46,6 +46,16 @@ class CannotDo(Exception):
         self.retryable = retryable
 
 
+class Lacks(CannotDo):
+    """The task lacks something, so that nobody could do it as it is; the message says what to add.
+
+    Its code is reserved by the protocol: that is no failure of the agent, and nothing is held against it.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("input_required", message)
+
+
 def answering(work: Work) -> Callable[[Invocation], Reply]:
     """Wrap ``work`` (invocation -> output parts) into an agent: outputs become a reply, CannotDo an error."""
 
@@ -116,11 +126,11 @@ def contents(invocation: Invocation, *modalities: str) -> list[Part]:
 
 
 def the_first(invocation: Invocation, modality: str, example: str) -> Part:
-    """The first part of that modality. Raises CannotDo that asks for one."""
+    """The first part of that modality. Raises Lacks that asks for one."""
     found = contents(invocation, modality)
     if not found:
         article = "an" if modality[0] in "aeiou" else "a"
-        raise CannotDo("nothing_to_read", f"This needs {article} {modality}: attach one, for example {example}.")
+        raise Lacks(f"This needs {article} {modality}: attach one, for example {example}.")
     return found[0]
 
 
@@ -141,14 +151,14 @@ def content_text(invocation: Invocation) -> str:
     if any(attached):
         return "\n\n".join(text for text in attached if text)
     if attached:
-        raise CannotDo("no_text", "The text that was given is empty.")
+        raise Lacks("The text that was given is empty. Send one with words in it.")
     for said in (words(invocation), task_words(invocation)):
         embedded = quoted(said)
         if embedded:
             return embedded
     said = max(words(invocation), task_words(invocation), key=len)
     if not said:
-        raise CannotDo("no_text", "There is no text to work on: attach a text file or write the text after a colon.")
+        raise Lacks("There is no text to work on: attach a text file or write the text after a colon.")
     return said
 
 
@@ -175,7 +185,7 @@ def rows_of(part: Part) -> tuple[list[str], list[list[str]]]:
     table = [row for row in csv.reader(io.StringIO(lines), delimiter=separator) if any(cell.strip() for cell in row)]
     header, rows = [name.strip() for name in table[0]], table[1:]
     if not rows:
-        raise CannotDo("not_a_table", f"{label(part)} has a header and no rows.")
+        raise Lacks(f"{label(part)} has a header and no rows.")
     return header, [(row + [""] * len(header))[: len(header)] for row in rows]
 
 

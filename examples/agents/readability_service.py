@@ -8,7 +8,7 @@ import re
 from collections import OrderedDict
 
 import uvicorn
-from parts import CannotDo, Invocation, Part, answering, content_text, text_output
+from parts import Invocation, Lacks, Part, answering, content_text, text_output
 from prose import sentences, words
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -29,9 +29,7 @@ def judge(invocation: Invocation) -> list[Part]:
     text = content_text(invocation)
     found, spoken = sentences(text), words(text)
     if len(spoken) < 3:
-        raise CannotDo(
-            "too_short", "The text is too short to be judged. Attach a longer one or write it after a colon."
-        )
+        raise Lacks("The text is too short to be judged. Attach a longer one or write it after a colon.")
     syllables = sum(map(syllables_in, spoken))
     per_sentence, per_word = len(spoken) / len(found), syllables / len(spoken)
     ease = 206.835 - 1.015 * per_sentence - 84.6 * per_word

@@ -14,6 +14,7 @@ from langgraph.graph import END, START, StateGraph
 from parts import (
     CannotDo,
     Invocation,
+    Lacks,
     Part,
     answering,
     bytes_of,
@@ -90,7 +91,7 @@ def gather(state: Draft) -> Draft:
     if not material and len(said) > 200:
         material = [{"modality": "text", "name": "Text", "text": said}]
     if not material:
-        raise CannotDo("nothing_to_report", "There is nothing to report on: attach texts, tables or pictures.")
+        raise Lacks("There is nothing to report on: attach texts, tables or pictures.")
     markdown = re.search(r"\bmarkdown\b|\.md\b", f"{words(invocation)} {said}", re.IGNORECASE) is not None
     return {"material": material, "markdown": markdown, "drafts": 0}
 

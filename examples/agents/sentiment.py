@@ -7,7 +7,7 @@ ICWSM 2014. English words only; scores run from -1 (worst) to +1 (best).
 import functools
 from statistics import fmean
 
-from parts import CannotDo, Invocation, Part, answering, content_text, text_output
+from parts import Invocation, Lacks, Part, answering, content_text, text_output
 from prose import sentences
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
@@ -27,7 +27,7 @@ def run(invocation: Invocation) -> list[Part]:
     """The verdict with its score, the counts, and the strongest sentences on either side."""
     found = sentences(content_text(invocation))[:MOST_SENTENCES]
     if not found:
-        raise CannotDo("no_text", "There is no sentence to judge. Attach a text or write it after a colon.")
+        raise Lacks("There is no sentence to judge. Attach a text or write it after a colon.")
     scored = sorted((_analyzer().polarity_scores(sentence)["compound"], sentence) for sentence in found)
     return [text_output(_said(scored), "sentiment.txt")]
 

@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 from centrality import STOP_WORDS, pagerank, tfidf
-from parts import CannotDo, Invocation, Part, answering, content_text, contents, renamed, text_output, words
+from parts import Invocation, Lacks, Part, answering, content_text, contents, renamed, text_output, words
 from prose import sentences
 from prose import words as words_of
 
@@ -28,9 +28,7 @@ def run(invocation: Invocation) -> list[Part]:
     said = words(invocation)
     candidates = _candidates(content_text(invocation))
     if not candidates:
-        raise CannotDo(
-            "too_short", "The text holds no whole sentence to summarise. Attach a text or write it after a colon."
-        )
+        raise Lacks("The text holds no whole sentence to summarise. Attach a text or write it after a colon.")
     wanted = _wanted(said, len(candidates))
     chosen = [candidates[index] for index in sorted(central(candidates, wanted))]
     bullets = re.search(r"\b(bullets?|points?)\b", said, re.IGNORECASE)

@@ -11,6 +11,7 @@ import duckdb
 from parts import (
     CannotDo,
     Invocation,
+    Lacks,
     Part,
     answering,
     bytes_of,
@@ -66,7 +67,7 @@ def _opened(table: Part) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET lock_configuration = true")
         rows = connection.execute("SELECT count(*) FROM data").fetchone()
         if not rows or not rows[0]:
-            raise CannotDo("not_a_table", f"{label(table)} has a header and no rows.")
+            raise Lacks(f"{label(table)} has a header and no rows.")
         yield connection
     except duckdb.Error as problem:
         reason = str(problem).splitlines()[0]

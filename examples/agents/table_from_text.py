@@ -7,7 +7,7 @@ numbers they end in ("Chain oil 8 63.20"), and "label: 12.50" counts as two cell
 import re
 from collections import Counter
 
-from parts import CannotDo, Invocation, Part, answering, content_text, contents, renamed, table_output
+from parts import Invocation, Lacks, Part, answering, content_text, contents, renamed, table_output
 
 LONGEST_ROW = 1000
 _NUMBER = r"[-+]?(?:[€$£]\s?)?\d+(?:[.,']\d+)*(?:\s?(?:%|[€$£]|EUR|USD|GBP|euros?|dollars?))?"
@@ -27,9 +27,7 @@ def run(invocation: Invocation) -> list[Part]:
     """The table that the text holds."""
     rows = _rows(content_text(invocation))
     if not rows:
-        raise CannotDo(
-            "no_table", "No rows with columns or amounts were found in the text. Put each row on a line of its own."
-        )
+        raise Lacks("No rows with columns or amounts were found in the text. Put each row on a line of its own.")
     header, body = _with_header(rows)
     source = next(iter(contents(invocation, "text")), {})
     return [table_output(header, body, renamed(source, ".csv", "table"))]

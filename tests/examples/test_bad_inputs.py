@@ -7,24 +7,24 @@ from conftest import Ask, text_part
 @pytest.mark.parametrize(
     ("agent", "file", "code", "words"),
     [
-        ("document_text", "bad/encrypted.pdf", "encrypted", "Remove the password"),
+        ("document_text", "bad/encrypted.pdf", "input_required", "Remove the password"),
         ("document_text", "bad/damaged.pdf", "unreadable", "damaged"),
         ("document_text", "bad/damaged.docx", "unreadable", "Word (.docx)"),
         ("document_text", "bad/scan_without_text.pdf", "no_text", "probably a scan"),
         ("ocr", "bad/truncated.png", "unreadable", "truncated"),
         ("ocr", "bad/blank_page.png", "no_text", "No readable words"),
         ("image_facts", "bad/truncated.png", "unreadable", "PNG or JPEG"),
-        ("audio_facts", "bad/empty.wav", "empty", "no bytes at all"),
-        ("audio_facts", "bad/no_samples.wav", "empty", "no sound in it"),
+        ("audio_facts", "bad/empty.wav", "input_required", "no bytes at all"),
+        ("audio_facts", "bad/no_samples.wav", "input_required", "no sound in it"),
         ("audio_facts", "bad/not_audio.wav", "unreadable", "WAV, FLAC, OGG or MP3"),
-        ("table_analysis", "bad/header_only.csv", "not_a_table", "no rows"),
+        ("table_analysis", "bad/header_only.csv", "input_required", "no rows"),
         ("table_analysis", "bad/binary.csv", "not_a_table", "Save it as CSV"),
-        ("chart", "bad/header_only.csv", "not_a_table", "no rows"),
-        ("summary", "bad/blank.txt", "no_text", "empty"),
-        ("sentiment", "bad/blank.txt", "no_text", "empty"),
-        ("keywords", "bad/blank.txt", "no_text", "empty"),
-        ("language_id", "bad/blank.txt", "no_text", "empty"),
-        ("report", "bad/blank.txt", "nothing_to_report", "attach"),
+        ("chart", "bad/header_only.csv", "input_required", "no rows"),
+        ("summary", "bad/blank.txt", "input_required", "empty"),
+        ("sentiment", "bad/blank.txt", "input_required", "empty"),
+        ("keywords", "bad/blank.txt", "input_required", "empty"),
+        ("language_id", "bad/blank.txt", "input_required", "empty"),
+        ("report", "bad/blank.txt", "input_required", "attach"),
     ],
 )
 def test_bad_files_are_refused(ask: Ask, agent: str, file: str, code: str, words: str):
@@ -43,17 +43,17 @@ def test_bad_files_are_refused(ask: Ask, agent: str, file: str, code: str, words
 def test_a_missing_attachment_is_asked_for(ask: Ask, agent: str, kind: str):
     error = ask(agent, "Do your work").error
     assert error is not None
-    assert error["code"] == "nothing_to_read"
+    assert error["code"] == "input_required"
     assert kind in error["message"]
 
 
 def test_a_table_without_numbers_cannot_be_drawn(ask: Ask):
     table = {"modality": "table", "name": "names.csv", "text": "first,last\nAna,Ferreira\nTom,Okafor\n"}
-    assert ask("chart", "Draw a chart", table).error["code"] == "nothing_to_draw"
+    assert ask("chart", "Draw a chart", table).error["code"] == "input_required"
 
 
 def test_a_text_without_rows_makes_no_table(ask: Ask):
-    assert ask("table_from_text", "Make a table", text_part("Hello world.")).error["code"] == "no_table"
+    assert ask("table_from_text", "Make a table", text_part("Hello world.")).error["code"] == "input_required"
 
 
 @pytest.mark.parametrize("agent", ["summary", "sentiment", "keywords", "language_id", "table_from_text", "calculator"])

@@ -104,7 +104,7 @@ async def test_the_http_service_judges_readability():
             same = await client.post("/invoke", json=invocation("And this?", text_part("Entirely different words.")))
             assert same.json()["outputs"][0]["text"] == reply.outputs[0].text
             short = await client.post("/invoke", json=invocation("Judge", text_part("Hi."), step="task.short"))
-            assert short.json()["error"]["code"] == "too_short"
+            assert short.json()["error"]["code"] == "input_required"
             for garbage in (b"garbage", b"[]", b'{"step_id": "x"}', b'{"step_id": "x", "inputs": [1]}'):
                 assert (await client.post("/invoke", content=garbage)).status_code == 400
 

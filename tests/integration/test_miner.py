@@ -78,6 +78,24 @@ async def test_mining_the_store_finds_what_mining_the_records_finds(store, miner
     assert "“do " in by_kind[PatternKind.KIND][0].statement
 
 
+def lacking(record, code):
+    """The record of a task that its agent refused with that code."""
+    step = record.steps[0].model_copy(update={"ok": False, "error": "no", "error_code": code})
+    task_code = code if code == "input_required" else "step_failed"
+    return record.model_copy(update={"success": False, "failure_code": task_code, "steps": (step,)})
+
+
+@pytest.mark.parametrize("code", ["input_required", "broken"])
+async def test_an_agent_that_says_what_tasks_lack_has_not_become_worse(store, miner, code):
+    records = [record.model_copy(update={"success": True, "failure_code": None}) for record in history(600)]
+    changed = [lacking(r, code) if n >= 300 and r.chosen == ("a0",) else r for n, r in enumerate(records)]
+    await store.record(changed)
+    expected = {"success falls", "outcome=failure"} if code == "broken" else {"outcome=input_required"}
+    for patterns in (miner().mine(ALL).patterns, mine(changed).patterns):
+        said = {p.consequent for p in patterns if p.antecedent == ("agent=a0",)}
+        assert said - {"outcome=success"} == expected
+
+
 async def test_a_second_run_reads_nothing_and_says_the_same(store, miner):
     await store.record(list(history(600)))
     first, second = miner().mine(ALL), miner().mine(ALL)

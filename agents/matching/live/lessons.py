@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from agents.matching.live.policy import Outcome
 from agents.matching.ranking import nearness_of
 from schemas.experience import ExperienceRecord, Feedback
-from schemas.task import StepOutcome, TaskState
+from schemas.task import StepOutcome, TaskState, counted
 
 Floats = NDArray[np.float32]
 
@@ -32,8 +32,9 @@ def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
     vector = vector.astype(np.float32)
     if not record.steps and len(record.chosen) == 1:
         return [_outcome(record, record.chosen[0], vector, record.success, None)]
-    # Every step counts for the agent that did it, one that stood in for another included: whoever fails is told of it.
-    return [_outcome(record, step.agent_id, vector, step.ok, step) for step in record.steps]
+    # Every step counts for the agent that did it, one that stood in for another included: whoever fails is told of it,
+    # unless what failed was the task, which lacked something.
+    return [_outcome(record, step.agent_id, vector, step.ok, step) for step in counted(record.steps)]
 
 
 def dimension_of(record: ExperienceRecord) -> int:

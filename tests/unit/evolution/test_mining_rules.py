@@ -7,7 +7,7 @@ import pytest
 
 from evolution.mining.columns import columns_of
 from evolution.mining.rules import find_rules, frequent, wilson
-from evolution.mining.transactions import Items, Limits, limits_of
+from evolution.mining.transactions import Items, Limits, is_outcome, limits_of
 from tests.unit.evolution.experience_records import a_failure, a_record
 
 PLANTED = {
@@ -129,6 +129,14 @@ def test_a_task_that_another_agent_saved_is_told_from_one_that_went_well():
     lost = a_failure()
     lost = lost.model_copy(update={"steps": (done.model_copy(update={"ok": False}),)})
     assert "rescued" not in items_of(lost, None, Limits(1e9, 1e9))
+
+
+def test_a_task_that_lacked_something_is_neither_a_success_nor_a_failure_of_anybody():
+    lacking = a_failure(chosen=("ocr",), failure_code="input_required")
+    items = items_of(lacking, None, Limits(1e9, 1e9))
+    assert [item for item in items if is_outcome(item)] == ["outcome=input_required"]
+    both = Items(columns_of([lacking, a_failure(chosen=("ocr",))], {}), Limits(1e9, 1e9))
+    assert [int(both.having([item]).sum()) for item in ("outcome=failure", "outcome=input_required")] == [1, 1]
 
 
 def saved_by(record, helper):

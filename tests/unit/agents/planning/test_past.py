@@ -6,6 +6,10 @@ from planning_fleet import seen
 
 from agents.planning.past import LAST_STEPS, SKILLS_MAX, UNMEASURED_MS, StepPast
 from agents.planning.pasts import Pasts
+from schemas.network import Interval, PlanEstimate
+
+SOME = Interval(low=0.1, middle=0.5, high=0.9)
+ESTIMATE = PlanEstimate(duration_ms=SOME, cost=SOME, quality=SOME, uncalibrated=0.5)
 
 
 def test_an_unknown_skill_is_as_the_stated_prior_says() -> None:
@@ -34,6 +38,20 @@ def test_failures_lower_reliability_and_newer_outcomes_count_more() -> None:
         past.learn(seen([("ocr", "read", 10.0, True)]))
     assert poor.reliability < 0.25
     assert past.step("ocr", "read").reliability > 0.7
+
+
+def test_what_a_task_lacks_is_not_held_against_the_agent_that_says_so_nor_against_the_forecast() -> None:
+    pasts, lacking = Pasts(), seen([("ocr", "read", 10.0, False)], failure_code="input_required")
+    step = lacking.steps[0].model_copy(update={"error_code": "input_required"})
+    lacking = lacking.model_copy(update={"steps": (step,), "estimate": ESTIMATE})
+    for _ in range(30):
+        pasts.learn(lacking)
+    assert pasts.of("default").steps.step("ocr", "read") == StepPast().step("ocr", "read")
+    assert pasts.of("default").calibration.forecasts == ()
+    saved = seen([("ocr", "read", 10.0, True)], estimate=ESTIMATE)
+    pasts.learn(saved.model_copy(update={"steps": (step, saved.steps[0].model_copy(update={"agent_id": "other"}))}))
+    assert pasts.of("default").steps.step("ocr", "read").seen == 1
+    assert len(pasts.of("default").calibration.forecasts) == 1
 
 
 def test_the_interval_holds_eight_of_ten_steps() -> None:
