@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from schemas.audition import Audition
 from schemas.base import is_token
 from schemas.card import AgentCard, Heartbeat
 from schemas.control import ControlMessage
@@ -37,6 +38,7 @@ BUCKET_TASKS = "aos_tasks"
 BUCKET_POLICY = "aos_policy"
 BUCKET_PLANS = "aos_plans"
 BUCKET_PATTERNS = "aos_patterns"
+BUCKET_AUDITIONS = "aos_auditions"
 
 QUEUE_AGENTS = "agents"
 QUEUE_WORKERS = "workers"
@@ -314,5 +316,8 @@ BUS: tuple[Route, ...] = (
     ),
     Route(
         f"KV {BUCKET_PATTERNS}: <t>.<pattern>", SynthesizedPattern, "JetStream KV", "evolution, aos mine", "aos mine"
+    ),
+    Route(
+        f"KV {BUCKET_AUDITIONS}: <t>.<agent>", Audition, "JetStream KV, 90 days", "evolution", "evolution, aos agents"
     ),
 )

@@ -127,6 +127,7 @@ def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
         KeyValueConfig(bucket=subjects.BUCKET_POLICY, history=64, max_bytes=size // 4),
         KeyValueConfig(bucket=subjects.BUCKET_PLANS, history=1, max_bytes=size // 4),
         KeyValueConfig(bucket=subjects.BUCKET_PATTERNS, history=1, max_bytes=size // 16),
+        KeyValueConfig(bucket=subjects.BUCKET_AUDITIONS, history=1, max_bytes=size // 16, ttl=90 * DAY_S),
     )
     return tuple(replace(bucket, replicas=quotas.replicas, direct=True) for bucket in buckets)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import session, views
+from gateway.cli.auditions import auditions
 from gateway.cli.client import GatewayClient, client
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json, Tenant, Url
@@ -15,6 +16,7 @@ from gateway.cli.task_options import given
 from schemas.parts import Modality
 
 app = typer.Typer(help="Register, list, search and remove agents.")
+app.command()(auditions)
 
 AgentId = Annotated[str, typer.Argument(help="Agent id, as on its card.")]
 

@@ -108,7 +108,7 @@ def forget(
     as_json: Json = False,
     tenant: Tenant = None,
 ) -> None:
-    """Remove every trace of a task or a person from experience, from both tiers and from mining. Cannot be undone."""
+    """Remove every trace of a task or a person: from both tiers, from mining and from auditions. Cannot be undone."""
     from gateway import experience_desk  # lazy, as above
 
     if not (task or subject) or (task and subject):
@@ -117,7 +117,7 @@ def forget(
     with _reported():
         experience_desk.must_exist(settings)
         gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject)
-    quoting = session.run(_forget_patterns(settings, gone.tasks))
+    quoting, answers = session.run(_forget_on_the_bus(settings, gone.tasks))
     if as_json:
         session.print_json(
             {
@@ -125,12 +125,15 @@ def forget(
                 "records": gone.records,
                 "feedback": gone.feedback,
                 "patterns": quoting,
+                "auditions": answers,
                 "unread": list(gone.unread),
             }
         )
         return
-    patterns = "patterns not looked at: the bus does not answer" if quoting is None else f"{quoting} patterns"
-    session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {patterns}")
+    on_the_bus = f"{quoting} patterns, {answers} auditioned answers"
+    if quoting is None:
+        on_the_bus = "patterns and auditions not looked at: the bus does not answer"
+    session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {on_the_bus}")
     for key in gone.unread:
         session.print_line(f"could not be looked into, being damaged: {key}")
 
@@ -159,16 +162,20 @@ def rotate_keys(
         )
 
 
-async def _forget_patterns(settings: Settings, tasks: Sequence[str]) -> int | None:
-    """How many patterns named these tasks and are gone; None when the bus does not answer."""
+async def _forget_on_the_bus(settings: Settings, tasks: Sequence[str]) -> tuple[int | None, int | None]:
+    """How many patterns and auditioned answers were of these tasks and are gone; None when the bus does not answer."""
+    from agents.errors import BusUnavailable
     from evolution.rules.keeping import Patterns
+    from gateway.auditions.keeping import Auditions
     from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
 
     try:
         async with bus_of(settings) as nc:
-            return await Patterns(nc.jetstream(timeout=BUS_TIMEOUT_S)).forget(settings.tenant, tasks)
-    except (Failed, EvolutionError):
-        return None
+            js = nc.jetstream(timeout=BUS_TIMEOUT_S)
+            patterns = await Patterns(js).forget(settings.tenant, tasks)
+            return patterns, await Auditions(js).forget(settings.tenant, tasks)
+    except (Failed, EvolutionError, BusUnavailable):
+        return None, None
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Learns from the store's experience for as long as the evolution role runs. Started by ``gateway.roles.evolution``.
 
-At start the latest records are studied from scratch, with what people said of them; then every record as it is stored.
-Remarks are heard at once, and looked up in the store each minute, for those that came while nobody listened. Studying
-happens in a thread, some milliseconds at a time; a version is published after so many outcomes, or after some time when
-there is any news.
+At start the latest records are studied from scratch, with what people said of them and what newcomers answered in their
+auditions; then every record as it is stored. Remarks are heard at once, and looked up in the store each minute, for
+those that came while nobody listened. Studying happens in a thread, some milliseconds at a time; a version is published
+after so many outcomes, after some time when there is any news, or once a newcomer was auditioned.
 """
 
 import asyncio
@@ -19,13 +19,17 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from agents.background_tasks import begun, ended
+from agents.errors import BusUnavailable
 from agents.matching.live.lessons import dimension_of
 from agents.matching.live.past import CAPACITY
+from agents.registry.kv_feed import follow
 from evolution.errors import EvolutionError
 from evolution.ports import ExperienceQuery, ExperienceStore
+from gateway.auditions.keeping import Auditions, read
 from gateway.learning.publishing import Publisher
 from gateway.learning.pupil import Pupil
 from schemas import subjects
+from schemas.audition import Audition
 from schemas.base import now
 from schemas.experience import ExperienceRecord, Feedback
 from tensor_layer.errors import TensorLayerError
@@ -53,14 +57,14 @@ class Terms:
     least_outcomes: int = 50
     least_s: float = 10.0
 
-    def are_met(self, events: int, new: int, since_s: float) -> bool:
+    def are_met(self, events: int, new: int, since_s: float, *, urgent: bool = False) -> bool:
         """Of a policy that learned from ``events`` outcomes, ``new`` of them since its version of so long ago."""
         if new == 0 or events < self.least_outcomes:
             return False
         # A version costs workers and this process the more the more it remembers; what is newer they hear meanwhile.
         least_s = min(self.least_s * max(1.0, events / SEASONED_OUTCOMES), self.every_s)
         enough = min(self.every_outcomes, EARLY_GROWTH * (events - new))
-        return since_s >= (least_s if new >= enough else self.every_s)
+        return since_s >= (least_s if urgent or new >= enough else self.every_s)
 
 
 class School:
@@ -79,11 +83,16 @@ class School:
         self._records: deque[ExperienceRecord] = deque()
         self._feedback: deque[Feedback] = deque(maxlen=CAPACITY)
         self._look_back_every_s = look_back_every_s
+        self._auditions = Auditions(nc.jetstream())
+        self._auditioned: set[tuple[str, str]] = set()
+        self._answered: set[str] = set()
+        self._urgent: set[str] = set()
+        self._begun = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
         hearing = await self._nc.subscribe(subjects.FEEDBACK_ALL, cb=self._hear)
-        background = begun((self._read, self._look_back), "learning from the store")
+        background = begun((self._read, self._look_back, self._watch_auditions), "learning from the store")
         try:
             while not stop.is_set():
                 with suppress(TimeoutError):
@@ -104,13 +113,35 @@ class School:
                     latest = await self._store.find(ExperienceQuery(limit=CAPACITY))
                     for tenant in {record.tenant for record in latest}:
                         await self._look_up(tenant, [record.task_id for record in latest if record.tenant == tenant])
-                    self._records += reversed(latest)
-                    started, first = (latest[0].at if latest else started), False
+                    started = latest[0].at if latest else started
+                    auditions = [one for held in await self._auditions.all() for one in self._answers(held.audition)]
+                    self._records += sorted([*auditions, *reversed(latest)], key=lambda record: record.at)
+                    self._urgent.clear()
+                    first = False
+                    self._begun.set()
                 async for record in self._store.tail(ExperienceQuery(since=started)):
                     self._records.append(record)
-            except EvolutionError as error:
-                logger.warning("learning waits for the store: %s", error)
+            except (EvolutionError, BusUnavailable) as error:
+                logger.warning("learning waits for experience: %s", error)
             await asyncio.sleep(RETRY_S)
+
+    async def _watch_auditions(self) -> None:
+        """What newcomers answer is learned as it comes; once one has done, a version is due."""
+        await self._begun.wait()
+        async for entry in follow(self._nc.jetstream(), subjects.BUCKET_AUDITIONS):
+            audition = read(entry)
+            if audition is not None:
+                self._records += self._answers(audition)
+
+    def _answers(self, audition: Audition) -> list[ExperienceRecord]:
+        """Those that were not learned yet."""
+        key = audition.tenant, audition.agent_id
+        if audition.done and key not in self._auditioned:
+            self._auditioned.add(key)
+            self._urgent.add(audition.tenant)
+        news = [record for record in audition.records if record.record_id not in self._answered]
+        self._answered |= {record.record_id for record in news}
+        return news
 
     async def _look_back(self) -> None:
         """What was said of the latest tasks, again and again: some of it came while nobody listened."""
@@ -172,7 +203,7 @@ class School:
     async def _publish_due(self) -> None:
         for tenant, pupil in self._pupils.items():
             since_s = time.monotonic() - self._published_at.get(tenant, float("-inf"))
-            if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s):
+            if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s, urgent=tenant in self._urgent):
                 continue
             self._published_at[tenant] = time.monotonic()
             try:
@@ -180,4 +211,5 @@ class School:
             except (EvolutionError, TensorLayerError, OSError) as error:
                 logger.warning("tenant %s gets no new policy: %s", tenant, error)
                 continue
+            self._urgent.discard(tenant)
             logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)

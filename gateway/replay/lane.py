@@ -35,11 +35,12 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How it went: the steps done, the last answer, and in words what went wrong (nothing: it succeeded)."""
+    """How it went: the steps done, the last answer, and what went wrong, in words and by code (nothing: success)."""
 
     steps: tuple[StepOutcome, ...]
     outputs: tuple[Part, ...] = ()
     problem: str = ""
+    code: str = ""
 
 
 class Lane:
@@ -65,7 +66,7 @@ class Lane:
         try:
             done = await self._runner.run(request, _tell_nobody)
         except AgentsError as error:
-            return Ran(error.steps, problem=str(error))
+            return Ran(error.steps, problem=str(error), code=error.code)
         return Ran(done.steps, done.outputs)
 
 

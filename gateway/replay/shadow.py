@@ -41,7 +41,7 @@ class ShadowLane:
         self, connector: Connector, cards: Mapping[str, AgentCard], asker: Asker, *, timeout_s: float = TIMEOUT_S
     ) -> None:
         self._lane = Lane(connector)
-        self._cards = {agent_id: _once(card, timeout_s) for agent_id, card in cards.items()}
+        self._cards = {agent_id: once(card, timeout_s) for agent_id, card in cards.items()}
         self._asker = asker
 
     async def run(self, records: Sequence[ExperienceRecord], policy: Policy | None) -> ShadowReport:
@@ -113,7 +113,7 @@ def skill_of(record: ExperienceRecord, card: AgentCard, wanted: str) -> str:
     return next(proposed, known[0])
 
 
-def _once(card: AgentCard, timeout_s: float) -> AgentCard:
+def once(card: AgentCard, timeout_s: float) -> AgentCard:
     """The card with one attempt for each step."""
     timeouts = Timeouts(step_s=min(timeout_s, card.timeouts.step_s), attempts=1)
     return card.model_copy(update={"timeouts": timeouts})

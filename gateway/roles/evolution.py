@@ -21,6 +21,7 @@ RETRY_S = 30.0
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
     from agents.evolving.live.service import RefinementService
+    from gateway.auditions.desk import audition_newcomers
     from gateway.experience_desk import compact_on_schedule
     from gateway.learning.desk import learn_policies
     from gateway.mining_desk import mine_on_schedule
@@ -40,6 +41,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 kept_going("mining", lambda: mine_on_schedule(settings, stop), stop),
                 kept_going("compaction", lambda: compact_on_schedule(settings, stop), stop),
                 kept_going("learning", lambda: learn_policies(settings, bus, store, stop), stop),
+                kept_going("auditions", lambda: audition_newcomers(settings, bus, store, stop), stop),
             )
         finally:
             await refiner.stop()

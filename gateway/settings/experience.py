@@ -76,6 +76,12 @@ class Learning(Section):
         description="seconds between two versions at least; more once thousands of outcomes are behind one",
     )
     least_outcomes: PositiveInt = Field(default=50, description="outcomes that the first version needs")
+    auditions: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="past tasks that a new agent with the tag side_effects:none is asked, with no effect for anybody",
+    )
     niceness: int = Field(
         default=5,
         ge=0,

@@ -1,0 +1,189 @@
+"""Auditions whoever comes, for as long as the evolution role runs. Started by ``gateway.roles.evolution``.
+
+Looks again whenever a card changes, and now and then. Of several roles at once one auditions an agent; what it leaves
+undone, being killed, another one finishes.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agents.connectors.wiring import connectors
+from agents.errors import BusUnavailable
+from agents.journey.records import TaskRecords
+from agents.ports import Registry
+from agents.registry.kv_registry import KvRegistry
+from agents.registry.skill_text import SkillVectors, points_of, texts_of
+from evolution.errors import EvolutionError
+from evolution.ports import ExperienceQuery, ExperienceStore
+from gateway.agent_desk import AgentDesk, AgentView
+from gateway.auditions.choosing import NEWCOMER_STEPS, Piece, programme, repeatable, steps_by_agent
+from gateway.auditions.keeping import Auditions, HeldAudition, TakenByAnother
+from gateway.auditions.stage import AUDITION_OF, Stage
+from gateway.bus.stream_reader import StreamReader
+from gateway.replay.asked import Kept
+from gateway.replay.lane import Lane
+from gateway.replay.shadow import HARMLESS
+from gateway.roles.foundation import Bus, open_blobs
+from gateway.settings import Settings
+from schemas import subjects
+from schemas.audition import Audition
+from schemas.base import now
+from schemas.card import AgentCard, Liveness
+from schemas.experience import ExperienceRecord
+from tensor_layer.errors import TensorLayerError
+from tensor_layer.ports import TextEncoder
+from tensor_layer.wiring import remote_text_encoder
+
+logger = logging.getLogger(__name__)
+
+LEAST_TASKS = 500
+"""With fewer tasks behind it a fleet has no newcomers: all are new."""
+RECENT_TASKS = 2_000
+AT_ONCE = 4
+LOOK_EVERY_S = 10.0
+ABANDONED_AFTER = timedelta(seconds=180)
+"""An audition that nobody has added to for so long, some answers' longest times, is gone on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How many past tasks a newcomer is asked, and how many tasks must have been done before anybody is one."""
+
+    wanted: int
+    least_tasks: int = LEAST_TASKS
+    look_every_s: float = LOOK_EVERY_S
+
+
+class AuditionDesk:
+    """Failures of the bus, the store and the encoder are logged and tried again."""
+
+    def __init__(
+        self, agents: AgentDesk, registry: Registry, store: ExperienceStore, auditions: Auditions, stage: Stage,
+        encoder: TextEncoder, terms: Terms,
+    ) -> None:  # fmt: skip
+        self._agents = agents
+        self._registry = registry
+        self._store = store
+        self._auditions = auditions
+        self._stage = stage
+        self._encoder = encoder
+        self._vectors = SkillVectors(encoder.encode)
+        self._terms = terms
+        self._known: set[tuple[str, str]] = set()
+        self._changed = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until ``stop`` is set; answers under way are dropped then, and asked for again by whoever goes on."""
+        loops = [asyncio.create_task(one) for one in (self._follow(), self._look_again_and_again(), stop.wait())]
+        try:
+            done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _follow(self) -> None:
+        async for _ in self._registry.watch():
+            self._changed.set()
+
+    async def _look_again_and_again(self) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._terms.look_every_s)
+            self._changed.clear()
+            try:
+                await self.look()
+            except (EvolutionError, BusUnavailable, TensorLayerError) as error:
+                logger.warning("newcomers wait for their auditions: %s", error)
+
+    async def look(self) -> None:
+        """Audition all that are due now, one after the other. Raises BusUnavailable, EvolutionError, and more."""
+        held = {(one.audition.tenant, one.audition.agent_id): one for one in await self._auditions.all()}
+        for tenant in await self._store.tenants():
+            due = [view for view in await self._agents.list_agents(tenant) if self._is_due(view, held)]
+            if not due or await self._store.count(tenant) < self._terms.least_tasks:
+                continue
+            records = await self._store.find(ExperienceQuery(tenant=tenant, limit=RECENT_TASKS))
+            steps, tasks = steps_by_agent(records), repeatable(records, self._encoder.version.version)
+            for view in due:
+                before = held.get((tenant, view.card.id))
+                if before is None and steps[view.card.id] >= NEWCOMER_STEPS:
+                    self._known.add((tenant, view.card.id))
+                    continue
+                await self._audition(view.card, tasks, before)
+
+    def _is_due(self, view: AgentView, held: dict[tuple[str, str], HeldAudition]) -> bool:
+        key = (view.card.tenant, view.card.id)
+        if view.liveness is not Liveness.ALIVE or HARMLESS not in view.card.tags or key in self._known:
+            return False
+        before = held.get(key)
+        if before is None:
+            return True
+        return not before.audition.done and now() - before.written_at > ABANDONED_AFTER
+
+    async def _audition(self, card: AgentCard, tasks: list[ExperienceRecord], before: HeldAudition | None) -> None:
+        """From where it was left off."""
+        audition = Audition(tenant=card.tenant, agent_id=card.id, wanted=self._terms.wanted)
+        revision = 0
+        if before is not None:
+            audition, revision = before.audition, before.revision
+        points = points_of(card, await self._vectors.of(texts_of(card)))
+        asked = {record.labels.get(AUDITION_OF) for record in audition.records}
+        pieces = [one for one in programme(tasks, points, audition.wanted) if one.record.task_id not in asked]
+        with suppress(TakenByAnother):
+            await self._play(card, audition, revision, pieces[: audition.wanted - len(audition.records)])
+
+    async def _play(self, card: AgentCard, audition: Audition, revision: int, pieces: list[Piece]) -> None:
+        """What was answered is kept after every few, and the first time before anybody is asked. Raises TakenByAnother.
+
+        An agent that cannot be reached any more is gone on with later.
+        """
+        revision = await self._auditions.write(audition, revision)
+        for start in range(0, len(pieces), AT_ONCE):
+            heard = await self._stage.hear(card, pieces[start : start + AT_ONCE])
+            audition = audition.model_copy(update={"records": audition.records + heard.records})
+            revision = await self._auditions.write(audition, revision)
+            if heard.unreachable:
+                logger.warning("the audition of agent %s is interrupted: %s", card.id, heard.unreachable)
+                return
+        await self._auditions.write(audition.model_copy(update={"done": True}), revision)
+        good = sum(record.success for record in audition.records)
+        logger.info("agent %s was auditioned: %d of %d past tasks done", card.id, good, len(audition.records))
+
+
+@asynccontextmanager
+async def audition_desk(settings: Settings, bus: Bus, store: ExperienceStore) -> AsyncIterator[AuditionDesk]:
+    """Put together as the settings say. Raises EncoderUnavailable when nobody answers for an encoder."""
+    agents, blobs, registry = settings.agents, open_blobs(settings), KvRegistry(bus.js)
+    directory = connectors(
+        bus.nc,
+        blobs,
+        python_folders=(agents.cards_dir.absolute(),) if agents.cards_dir else (),
+        python_packages=agents.python_packages,
+        gateway_url=settings.public_url,
+    )
+    try:
+        records = TaskRecords(await bus.js.key_value(subjects.BUCKET_TASKS))
+        health = StreamReader(bus.nc, f"KV_{subjects.BUCKET_HEALTH}")
+        cards = StreamReader(bus.nc, f"KV_{subjects.BUCKET_AGENTS}")
+        yield AuditionDesk(
+            AgentDesk(registry, cards, health), registry, store, Auditions(bus.js),
+            Stage(Lane(directory), Kept(records, blobs)), await remote_text_encoder(bus.nc),
+            Terms(settings.learning.auditions),
+        )  # fmt: skip
+    finally:
+        await directory.close()
+
+
+async def audition_newcomers(settings: Settings, bus: Bus, store: ExperienceStore, stop: asyncio.Event) -> None:
+    """Audition until ``stop`` is set; nothing where learning or auditions are switched off."""
+    if not (settings.learning.enabled and settings.learning.auditions):
+        return
+    async with audition_desk(settings, bus, store) as desk:
+        await desk.run(stop)
