@@ -7,10 +7,11 @@ the experience that workers publish.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import nats
@@ -29,11 +30,15 @@ from benchmarks.learning_fleet import (
     succeeds,
 )
 from benchmarks.stack import Stack
+from gateway.auditions.keeping import Auditions
+from gateway.replay.shadow import HARMLESS
 from schemas import subjects
 from schemas.base import id_from_key
 from schemas.experience import ExperienceRecord
 
 TENANT = "default"
+AUDITION_LUCK = 1_000_000
+"""Above all task numbers: what is drawn for a task that is done again is drawn anew."""
 HEARTBEAT_S = 5.0
 TASK_TIMEOUT_S = 600.0
 """Patient: a busy machine makes a task late, never wrong."""
@@ -51,13 +56,18 @@ class Heard:
 class SimulatedFleet:
     """All agents in one process, each on its own subject. ``number_of`` maps a task id to its number."""
 
-    def __init__(self, nc: Client, work: Work, truth: FleetTruth, texts: list[str], seed: int) -> None:
+    def __init__(
+        self, nc: Client, work: Work, truth: FleetTruth, texts: list[str], seed: int, tags: Sequence[str] = ()
+    ) -> None:
         self._nc = nc
+        self._tags = tuple(tags)
+        self._rows = {texts[row]: int(row) for row in work.rows}
         self._work = work
         self._truth = truth
         self._texts = texts
         self._seed = seed
         self._present: list[int] = []
+        self._latest = 0
         self.number_of: dict[str, int] = {}
 
     async def join(self, client: httpx.AsyncClient, agents: list[int]) -> None:
@@ -92,17 +102,15 @@ class SimulatedFleet:
         }  # fmt: skip
         return {
             "id": agent_name(agent), "version": "1.0.0", "description": "An agent with hidden strengths.",
-            "tenant": TENANT, "skills": [skill], "endpoint": {"kind": "nats"},
+            "tenant": TENANT, "skills": [skill], "endpoint": {"kind": "nats"}, "tags": self._tags,
             "timeouts": {"step_s": 30, "attempts": 1}, "concurrency": 1000, "cost": {"per_call": 0},
         }  # fmt: skip
 
     def _server(self, agent: int) -> Callable[[Msg], Awaitable[None]]:
         async def serve(message: Msg) -> None:
             invocation = orjson.loads(message.data)
-            task = self.number_of[invocation["task_id"]]
-            chance = float(self._truth.strengths(task)[agent, self._work.kinds[self._work.rows[task]]])
             reply: dict[str, object] = {"step_id": invocation["step_id"]}
-            if succeeds(self._seed, task, agent, chance):
+            if self._succeeds(agent, invocation):
                 reply["outputs"] = [{"modality": "text", "text": "done"}]
             else:
                 reply["error"] = {"code": "beyond_me", "message": "could not do it", "retryable": False}
@@ -110,13 +118,31 @@ class SimulatedFleet:
 
         return serve
 
+    def _succeeds(self, agent: int, invocation: Mapping[str, Any]) -> bool:
+        """A task; or one done again in an audition, which is told by its words and has a luck of its own."""
+        task = self.number_of.get(invocation["task_id"])
+        self._latest = max(self._latest, task or 0)
+        row = self._rows[invocation["goal"]] if task is None else int(self._work.rows[task])
+        draw = AUDITION_LUCK + row if task is None else task
+        now = self._latest if task is None else task
+        return succeeds(self._seed, draw, agent, float(self._truth.strengths(now)[agent, self._work.kinds[row]]))
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """The records by task number, and what newcomers answered in their auditions."""
+
+    records: dict[int, ExperienceRecord]
+    auditioned: list[ExperienceRecord]
+
 
 async def run_tasks(
     folder: Path, work: Work, truth: FleetTruth, texts: list[str], seed: int, *, learning: bool, exploration: float,
-    tell: Callable[[int], None],
-) -> dict[int, ExperienceRecord]:  # fmt: skip
-    """All tasks in their order, ``IN_FLIGHT`` at a time. The records by task number."""
+    auditions: int, tell: Callable[[int], None],
+) -> Happened:  # fmt: skip
+    """All tasks in their order, ``IN_FLIGHT`` at a time. ``auditions``: past tasks that a newcomer is asked."""
     settings = {
+        "AOS_LEARNING__AUDITIONS": str(auditions),
         "AOS_LEARNING__ENABLED": str(learning).lower(),
         "AOS_LEARNING__EVERY_OUTCOMES": "200",
         "AOS_LEARNING__LEAST_S": "2",
@@ -130,7 +156,7 @@ async def run_tasks(
         nc = await nats.connect(stack.nats.url)
         if learning:
             await _set_exploration(nc, exploration)
-        fleet = SimulatedFleet(nc, work, truth, texts, seed)
+        fleet = SimulatedFleet(nc, work, truth, texts, seed, [HARMLESS] if auditions else [])
         heard = Heard()
         await nc.subscribe(subjects.experience(TENANT), cb=_hearing(heard, fleet))
         async with httpx.AsyncClient(base_url=stack.url, timeout=TASK_TIMEOUT_S) as client:
@@ -145,8 +171,9 @@ async def run_tasks(
                     await _send(client, fleet, heard, work, texts, range(NEWCOMERS_AT, len(work.rows)), tell)
             finally:
                 beating.cancel()
+        held = await Auditions(nc.jetstream()).all(TENANT)
         await nc.close()
-        return heard.records
+        return Happened(heard.records, [record for one in held for record in one.audition.records])
     finally:
         await stack.stop()
 

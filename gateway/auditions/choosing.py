@@ -18,6 +18,7 @@ from agents.ports import SkillPoint
 from evolution.replay.rerunning import unit_vector
 from schemas.candidate import Candidate
 from schemas.experience import ExperienceRecord
+from schemas.task import counted
 
 NEWCOMER_STEPS = 10
 """Whoever did so many steps lately is known well enough."""
@@ -39,8 +40,8 @@ class Piece:
 
 
 def steps_by_agent(records: Iterable[ExperienceRecord]) -> Counter[str]:
-    """How many steps each agent did."""
-    return Counter(step.agent_id for record in records for step in record.steps)
+    """How many steps each agent did that say something of it."""
+    return Counter(step.agent_id for record in records for step in counted(record.steps))
 
 
 def repeatable(records: Iterable[ExperienceRecord], encoder: str) -> list[ExperienceRecord]:

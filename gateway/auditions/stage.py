@@ -58,6 +58,10 @@ class Stage:
 
 
 def _record(task_id: str, card: AgentCard, piece: Piece, ran: Ran) -> ExperienceRecord:
+    # Who says that a task lacks something is not believed where somebody did it.
+    steps = (
+        tuple(step.model_copy(update={"error_code": None}) for step in ran.steps) if piece.record.success else ran.steps
+    )
     return ExperienceRecord(
         record_id=task_id,
         task_id=task_id,
@@ -71,7 +75,7 @@ def _record(task_id: str, card: AgentCard, piece: Piece, ran: Ran) -> Experience
         chosen=(card.id,),
         exploratory=True,
         planner=PLANNER,
-        steps=ran.steps,
+        steps=steps,
         latency_ms=sum(step.latency_ms for step in ran.steps),
         cost=sum(step.cost for step in ran.steps),
         failure_code=ran.code or None,

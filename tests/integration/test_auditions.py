@@ -7,6 +7,7 @@ import pytest
 
 from agents.connectors.wiring import connectors
 from agents.journey.records import TaskRecords
+from agents.matching.live.lessons import lessons_of
 from agents.registry.kv_registry import KvRegistry
 from evolution.policies.bucket import PolicyBucket
 from evolution.ports import ExperienceQuery
@@ -25,7 +26,7 @@ from gateway.replay.lane import Lane
 from gateway.replay.shadow import HARMLESS
 from schemas import subjects
 from schemas.card import AgentCard, Heartbeat, NatsEndpoint, Skill
-from schemas.invocation import Invocation, InvocationReply
+from schemas.invocation import INPUT_REQUIRED, Invocation, InvocationReply
 from schemas.parts import Modality, text_part
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tensor_layer.wiring import local_text_encoder
@@ -132,6 +133,27 @@ async def test_a_newcomer_is_asked_past_tasks_once_and_nothing_else_is_left_behi
     assert await store.count() == len(TASKS)
     await desk.look()
     assert len(asked) == WANTED
+
+
+async def test_who_says_that_a_task_lacks_something_is_believed_only_where_nobody_did_it(
+    js, nc, store, new_desk, encoder
+):
+    async def lacks_something(message) -> None:
+        step_id = Invocation.model_validate_json(message.data).step_id
+        error = {"code": INPUT_REQUIRED, "message": "say which text"}
+        await message.respond(InvocationReply(step_id=step_id, error=error).model_dump_json().encode())
+
+    words = "translate what I sent you"
+    [vector] = await encoder.encode([words])
+    version = encoder.version.version
+    await store.record([done(99, "main", success=False, words=words, vector=encoded(vector), vector_version=version)])
+    await nc.subscribe(subjects.invoke("default", "newcomer"), cb=lacks_something)
+    await comes(js, HARMLESS)
+    await new_desk().look()
+    records = (await only(js)).records
+    taught = {record.labels[AUDITION_OF]: len(lessons_of(record, len(vector))) for record in records}
+    assert taught.pop("t99") == 0
+    assert set(taught.values()) == {1}
 
 
 @pytest.mark.parametrize("why", ["it promises nothing", "it is not alive", "everybody is new", "it is known"])
