@@ -7,6 +7,7 @@ from agents.background_tasks import begun, ended
 from agents.evolving.live.book import PlanBook
 from agents.planning.pasts import Pasts
 from schemas.experience import ExperienceRecord
+from schemas.invocation import INPUT_REQUIRED
 
 WRITE_EVERY_S = 10.0
 
@@ -30,11 +31,12 @@ class PastKeeper:
         await ended(*self._tasks)
 
     def learn(self, records: Sequence[ExperienceRecord]) -> None:
-        """Take in what tasks came to; the plan of a kind whose task failed is doubted."""
+        """Take in what tasks came to; the plan of a kind whose task failed is doubted, if it lacked nothing."""
         for record in records:
             self._pasts.learn(record)
             self._changed.add(record.tenant)
-            if record.kind is not None and not record.success and record.steps:
+            failed = not record.success and record.steps and record.failure_code != INPUT_REQUIRED
+            if record.kind is not None and failed:
                 self._book.doubt(record.tenant, record.kind)
 
     async def _write_down(self) -> None:

@@ -7,7 +7,9 @@ from kind_office import DEAR, Office, agents_of, card, outcome
 
 from agents.errors import NoAgentFits
 from agents.evolving.live.book import PlanBook
+from agents.evolving.live.past_keeper import PastKeeper
 from agents.evolving.objectives import Preference
+from schemas.invocation import INPUT_REQUIRED
 from schemas.parts import Modality, data_part
 from schemas.task import RoutingHints
 
@@ -176,6 +178,16 @@ async def test_a_failure_makes_the_next_task_of_the_kind_be_looked_at_anew():
     calls = office.matcher.calls
     await office.plan("Summarise a text briefly")
     assert office.matcher.calls == calls
+
+
+@pytest.mark.parametrize(("code", "doubted"), [("no_numbers", True), (INPUT_REQUIRED, False)])
+async def test_a_task_that_lacked_something_says_nothing_against_its_plan(code, doubted):
+    office = Office(SUMMARY)
+    first = await office.plan("Summarise a text briefly")
+    record = outcome(first.plan.network, failed=frozenset({"summary"}))
+    record = record.model_copy(update={"kind": first.plan.kind, "failure_code": code})
+    PastKeeper(office.pasts, office.book).learn([record])
+    assert office.book.was_doubted("default", first.plan.kind) is doubted
 
 
 async def test_fresh_plans_keep_an_evolved_network_on_trial():
