@@ -18,20 +18,22 @@ class GreedySearch:
 
     def search(self, problem: Problem, seeds: Population | None, evaluations: int, seed: int) -> Found:
         """The greedy network; of seeds given, the best is grown on instead of the shortest chain."""
-        here = _best_of(problem, shortest(problem.space) if seeds is None else seeds)
-        worth, spent, history = float(problem.objectives(here).worth[0]), 1, []
+        start = _started(problem, seeds)
+        scores, spent, history = problem.objectives(start), len(start), list[float]()
+        best = np.argmax(scores.worth, keepdims=True)
+        here, scores = start.take(best), scores.rows(best)
         while spent < evaluations:
-            wider = wider_by_one(problem.space, here)
+            wider = _spread(wider_by_one(problem.space, here), evaluations - spent)
             if not len(wider):
                 break
-            worths = problem.objectives(wider).worth
+            found = problem.objectives(wider)
             spent += len(wider)
-            best = np.argmax(worths, keepdims=True)
-            if worths[best[0]] <= worth:
+            best = np.argmax(found.worth, keepdims=True)
+            if found.worth[best[0]] <= scores.worth[0]:
                 break
-            here, worth = wider.take(best), float(worths[best[0]])
-            history.append(worth)
-        return found_in(here, problem.objectives(here), spent, tuple(history))
+            here, scores = wider.take(best), found.rows(best)
+            history.append(float(scores.worth[0]))
+        return found_in(here, scores, spent, tuple(history))
 
 
 def shortest(space: Space) -> Population:
@@ -82,9 +84,17 @@ def _split(kinds: int) -> list[int]:
     return [1 << place for place in range(kinds.bit_length()) if kinds >> place & 1]
 
 
-def _best_of(problem: Problem, seeds: Population) -> Population:
+def _started(problem: Problem, seeds: Population | None) -> Population:
+    """The seeds that are valid, or else the shortest chain."""
+    if seeds is None:
+        return shortest(problem.space)
     whole, alive = repaired(problem.space, seeds)
     valid = whole.take(alive)
-    if not len(valid):
-        return shortest(problem.space)
-    return valid.take(np.argmax(problem.objectives(valid).worth, keepdims=True))
+    return valid if len(valid) else shortest(problem.space)
+
+
+def _spread(population: Population, most: int) -> Population:
+    """At most so many, from everywhere in the population: its order goes by place and by agent."""
+    if len(population) <= most:
+        return population
+    return population.take(np.arange(most) * len(population) // most)

@@ -11,9 +11,10 @@ import numpy as np
 from scipy.special import expit
 
 from agents.evolving.genome import EMPTY, Population, packed_bits, repaired
+from agents.evolving.greedy_search import shortest
 from agents.evolving.objectives import Problem
 from agents.evolving.random_search import found_in, front_and_best
-from agents.evolving.searching import Found
+from agents.evolving.searching import Found, valid_only
 from agents.evolving.space import Bools, Floats, Ints, Space
 
 WORTHLESS = -1.0
@@ -40,7 +41,9 @@ class PolicyGradientSearch:
         rng = np.random.default_rng(seed)
         policy = _Policy(problem.space, self._settings)
         kept, scores, history, done = None, None, list[float](), 0
-        waiting = seeds
+        if seeds is not None and len(valid := valid_only(problem, seeds)):
+            kept, scores = front_and_best(valid, problem.objectives(valid))
+            done = len(valid)
         while done < evaluations:
             draw = policy.draw(min(self._settings.batch, evaluations - done), rng)
             whole, alive = repaired(problem.space, draw.population)
@@ -50,16 +53,14 @@ class PolicyGradientSearch:
             worth[alive] = scored.worth
             policy.learn(draw, worth)
             done += len(alive)
-            if waiting is not None and len(waiting):
-                first, _ = repaired(problem.space, waiting)
-                valid, scored, waiting = valid.joined(first), scored.joined(problem.objectives(first)), None
             if kept is not None and scores is not None:
                 valid, scored = kept.joined(valid), scores.joined(scored)
             if len(valid):
                 kept, scores = front_and_best(valid, scored)
                 history.append(float(scores.worth[0]))
-        assert kept is not None
-        assert scores is not None
+        if kept is None or scores is None:  # few draws, and none of them valid
+            kept = shortest(problem.space)
+            scores = problem.objectives(kept)
         return found_in(kept, scores, done, tuple(history))
 
 

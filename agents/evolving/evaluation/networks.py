@@ -58,9 +58,7 @@ def compare(agents: int, seed: int, preference: Preference, evaluations: int) ->
     """Every search on the same problem with the same number of evaluations; greedy stops when nothing helps it."""
     problem, _ = made_up(agents, seed, preference)
     greedy, first = _tried(GreedySearch(), problem, None, evaluations, seed)
-    # The genetic search starts from the greedy network: what that cost comes off its budget and onto its time.
-    genetic, _ = _tried(GeneticSearch(), problem, first, evaluations - greedy.evaluations, seed)
-    genetic = _with_start(genetic, greedy)
+    genetic = _from_greedy(problem, greedy, first, evaluations, seed)
     random, _ = _tried(RandomSearch(), problem, None, evaluations, seed)
     gradient, _ = _tried(PolicyGradientSearch(), problem, None, evaluations, seed)
     optimum, networks = None, None
@@ -105,6 +103,17 @@ def _tried(
     wall_ms, cpu_ms = (time.perf_counter() - wall) * 1e3, (time.process_time() - cpu) * 1e3
     trial = Trial(found.worth, found.evaluations, wall_ms, cpu_ms, _valid_share(problem, found), found.history)
     return trial, found.best
+
+
+def _from_greedy(problem: Problem, greedy: Trial, first: Population, evaluations: int, seed: int) -> Trial:
+    """The genetic search starts from the greedy network: what that cost comes off its budget and onto its time.
+
+    Where greed takes more than half of a small budget, it is stopped there.
+    """
+    if greedy.evaluations > evaluations // 2:
+        greedy, first = _tried(GreedySearch(), problem, None, evaluations // 2, seed)
+    genetic, _ = _tried(GeneticSearch(), problem, first, evaluations - greedy.evaluations, seed)
+    return _with_start(genetic, greedy)
 
 
 def _with_start(genetic: Trial, start: Trial) -> Trial:

@@ -1,6 +1,7 @@
 """All searches keep the promises of their port; the genetic one finds the optimum and leaves no trace in DEAP."""
 
 import random
+from dataclasses import replace
 
 import deap.creator
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from deap import base, tools
 from evolving_fleet import TABLE, TEXT, problem, space
 
-from agents.evolving import exhaustive
+from agents.evolving import exhaustive, policy_gradient
 from agents.evolving.decoding import is_valid
 from agents.evolving.evaluation import networks
 from agents.evolving.evaluation.synthetic import made_up
@@ -49,6 +50,48 @@ def test_the_answer_is_never_worse_than_a_seed(search):
     task, _ = made_up(12, 8)
     seed = GeneticSearch().search(task, None, 2000, 0)
     assert search.search(task, seed.best, 200, 1).worth >= seed.worth - 1e-12
+
+
+class Counting:
+    """A predictor that keeps which networks it was asked about."""
+
+    def __init__(self, predictor):
+        self._predictor = predictor
+        self.asked = set()
+
+    def quality(self, population):
+        self.asked |= {
+            (tuple(s[s >= 0]), tuple(n[s >= 0])) for s, n in zip(population.slots, population.links, strict=True)
+        }
+        return self._predictor.quality(population)
+
+
+@each_search
+@pytest.mark.parametrize("evaluations", [50, 51, 137, 300])
+@pytest.mark.parametrize("agents", [3, 12, 200])
+def test_no_search_scores_more_networks_than_it_may(search, agents, evaluations):
+    task, predictor = made_up(agents, 1)
+    counting = Counting(predictor)
+    found = search.search(replace(task, predictor=counting), None, evaluations, 0)
+    assert len(counting.asked) <= evaluations
+    assert len(counting.asked) <= found.evaluations <= evaluations
+
+
+@pytest.mark.parametrize("evaluations", [50, 51, 90, 200])
+@pytest.mark.parametrize("agents", [4, 12, 100])
+def test_the_bench_gives_every_search_the_same_small_budget(agents, evaluations):
+    one = networks.compare(agents, 0, Preference.QUALITY, evaluations)
+    trials = (one.genetic, one.greedy, one.random, one.policy_gradient)
+    assert max(trial.evaluations for trial in trials) <= evaluations
+    assert [trial.valid for trial in trials] == [1.0] * 4
+
+
+def test_a_search_that_drew_nothing_valid_hands_back_the_shortest_chain(monkeypatch):
+    task, _ = made_up(12, 0)
+    monkeypatch.setattr(policy_gradient, "repaired", lambda _, drawn: (drawn, np.zeros(len(drawn), dtype=bool)))
+    found = PolicyGradientSearch().search(task, None, 60, 0)
+    assert is_valid(task.space, found.best)
+    assert found.worth == task.objectives(shortest(task.space)).worth[0]
 
 
 @each_search
