@@ -50,3 +50,10 @@ class Feedback(Message):
     thumbs_up: bool | None = None
     comment: str = Field(default="", max_length=20_000)
     actor: str = Field(default="", max_length=200)
+
+    @property
+    def judgement(self) -> float | None:
+        """What it says of the result, 0 to 1, the score before the thumb; None for words alone."""
+        if self.score is not None:
+            return self.score
+        return None if self.thumbs_up is None else float(self.thumbs_up)

@@ -2,6 +2,7 @@
 
 ``assignment``  which arm a task belongs to: a hash, so that every process agrees without asking
 ``tallies``     what is remembered of each arm: counts, means and variances, by stage of the canary
-``sequential``  tests that stay valid however often one looks
+``evidence``    how much better treatment does, known at every look: exact for outcomes in [0, 1]
+``sequential``  the same for other metrics, and for the split of the traffic
 ``deciding``    wait, widen the canary, promote, roll back or ask a person: pure functions of the tallies
 """

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import reduce
 
 from evolution.experiments.assignment import CONTROL, TREATMENT
-from evolution.experiments.sequential import Difference, difference, split_evidence
-from evolution.experiments.tallies import COST, LATENCY, SUCCESS, Stage
+from evolution.experiments.evidence import NOTHING, Difference, Evidence
+from evolution.experiments.sequential import difference, split_evidence
+from evolution.experiments.tallies import COST, LATENCY, Stage
 
 SPLIT_ALPHA = 0.001
 MOST_STRAYED = 0.2
@@ -75,7 +77,8 @@ def decide(design: Design, stages: Sequence[Stage], *, changed: float = 0.0, app
     The chance that a treatment no better than control is ever promoted, or one no worse ever rolled back by a metric,
     is at most ``alpha`` each.
     """
-    success = difference(stages, SUCCESS, design.alpha, design.expected_gain, bounded=True)
+    evidence = reduce(Evidence.merged, (stage.evidence for stage in stages), NOTHING)
+    success = evidence.difference(design.alpha, design.expected_gain)
     share = stages[-1].treatment_share if stages else design.shares[0]
     harm = broken_split(stages) or unserved(design, stages) or harmed(design, stages, success)
     if harm:
@@ -119,7 +122,7 @@ def harmed(design: Design, stages: Sequence[Stage], success: Difference) -> str:
         return f"success falls by at least {-success.high:.1%}"
     for guard in design.guards:
         alpha = design.alpha / len(design.guards)
-        found = difference(stages, guard.metric, alpha, guard.expected, bounded=False)
+        found = difference(stages, guard.metric, alpha, guard.expected)
         if found.low > guard.tolerance:
             return f"{guard.metric} rises by at least {found.low:.3g}, {guard.tolerance:.3g} is tolerated"
     return ""

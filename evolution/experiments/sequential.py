@@ -1,39 +1,32 @@
-"""Tests that stay valid however often one looks. Called by ``deciding``.
+"""Tests of unbounded metrics and of the split that stay valid however often one looks. Called by ``deciding``.
 
 Difference of two means: the mixture sequential probability ratio test with a normal mixture, as a confidence sequence
-(Robbins 1970; Johari, Koomen, Pekelis & Walsh, Always Valid Inference, Operations Research 2022), with sample
-variances in place of the true ones, hence only after a burn-in. Split of traffic: a beta-binomial e-value (Lindon &
-Malek, Anytime-Valid Inference for Multinomial Count Data, NeurIPS 2022).
+(Robbins 1970; Johari, Koomen, Pekelis & Walsh, Always Valid Inference, Operations Research 2022), with sample variances
+in place of the true ones: valid in the limit (Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas, Time-uniform Central Limit
+Theory, Annals of Statistics 2024), hence only after a burn-in. Success, which decides, has a bound that holds exactly:
+``evidence``. Split of traffic: a beta-binomial e-value (Lindon & Malek, Anytime-Valid Inference for Multinomial Count
+Data, NeurIPS 2022).
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from scipy.special import betaln
 
 from evolution.experiments.assignment import CONTROL, TREATMENT
+from evolution.experiments.evidence import UNKNOWN, Difference
 from evolution.experiments.tallies import Moments, Stage
 
 BURN_IN = 50
 """Values that each arm needs before its sample variance is trusted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """Treatment minus control, with an interval that holds the truth at all times at once; infinite before burn-in."""
-
-    value: float
-    low: float
-    high: float
-
-
-def difference(stages: Iterable[Stage], metric: str, alpha: float, expected: float, *, bounded: bool) -> Difference:
+def difference(stages: Iterable[Stage], metric: str, alpha: float, expected: float) -> Difference:
     """How much treatment exceeds control in a metric.
 
     Stages are compared within themselves and then averaged: when the share of the canary grows while the world
     changes, pooled means would compare yesterday's control with today's treatment. ``expected`` is the size of
-    difference for which the interval is tightest; ``bounded`` says that values lie in [0, 1].
+    difference for which the interval is tightest.
     """
     weights, values, errors = [], [], []
     for stage in stages:
@@ -42,9 +35,9 @@ def difference(stages: Iterable[Stage], metric: str, alpha: float, expected: flo
             continue
         weights.append(treated.count * control.count / (treated.count + control.count))
         values.append(treated.mean - control.mean)
-        errors.append(_error(treated, bounded) + _error(control, bounded))
+        errors.append(_error(treated) + _error(control))
     if not weights:
-        return Difference(0.0, -math.inf, math.inf)
+        return UNKNOWN
     total = sum(weights)
     value = sum(weight * v for weight, v in zip(weights, values, strict=True)) / total
     variance = sum(weight**2 * e for weight, e in zip(weights, errors, strict=True)) / total**2
@@ -60,10 +53,8 @@ def radius(variance: float, alpha: float, expected: float) -> float:
     return math.sqrt(variance * (variance + mixture) / mixture * math.log((variance + mixture) / (variance * alpha**2)))
 
 
-def _error(moments: Moments, bounded: bool) -> float:
-    """Squared standard error. Two imagined values at the ends keep an arm that only ever won from looking certain."""
-    if bounded:
-        moments = moments.merged(Moments(2, 0.5, 0.5))
+def _error(moments: Moments) -> float:
+    """Squared standard error."""
     return moments.variance / moments.count
 
 

@@ -1,14 +1,19 @@
 """What is remembered of an experiment's arms: sums that can be added to and merged. Read by ``deciding``."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from evolution.experiments.assignment import TREATMENT, arm_of
+import numpy as np
+
+from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
+from evolution.experiments.evidence import NOTHING, Evidence, Floats
 from schemas.experience import ExperienceRecord
 
-SUCCESS = "success"
+SUCCESS, JUDGED = "success", "judged"
+"""Of every task, and of those of them that people judged."""
 LATENCY = "log_latency"
 COST = "cost"
 STRAYED, EARLY = "strayed", "early"
@@ -22,6 +27,14 @@ class Moments:
     count: int = 0
     mean: float = 0.0
     squares: float = 0.0
+
+    @classmethod
+    def of(cls, values: Floats) -> "Moments":
+        """Of these values."""
+        if not len(values):
+            return cls()
+        mean = float(values.mean())
+        return cls(len(values), mean, float(((values - mean) ** 2).sum()))
 
     def plus(self, value: float) -> "Moments":
         """With one more value."""
@@ -44,10 +57,14 @@ class Moments:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One share of the canary, with what both arms did meanwhile: metric name -> moments."""
+    """One share of the canary, with what both arms did meanwhile: metric name -> moments.
+
+    ``evidence`` is what its successes say, task by task.
+    """
 
     treatment_share: float
     arms: Mapping[str, Mapping[str, Moments]] = field(default_factory=dict)
+    evidence: Evidence = NOTHING
 
     def moments(self, arm: str, metric: str) -> Moments:
         """Of one arm's metric."""
@@ -56,6 +73,10 @@ class Stage:
     def count(self, arm: str) -> int:
         """How many tasks the arm had that its policy routed."""
         return self.moments(arm, SUCCESS).count
+
+    def judged(self, arm: str) -> int:
+        """Of how many of them somebody said how good the result is."""
+        return self.moments(arm, JUDGED).count
 
     def strayed(self, arm: str) -> int:
         """How many more another policy routed though the arm's should have been there."""
@@ -74,7 +95,7 @@ class Stage:
             }
             for arm in {**self.arms, **other.arms}
         }
-        return replace(self, arms=arms)
+        return replace(self, arms=arms, evidence=self.evidence.merged(other.evidence))
 
     def plus(self, arm: str, values: Mapping[str, float]) -> "Stage":
         """With one more task of that arm."""
@@ -83,9 +104,17 @@ class Stage:
         return replace(self, arms={**self.arms, arm: after})
 
 
+class Outcome(NamedTuple):
+    """One task that the policy of its arm routed. What people say of it may come much later."""
+
+    task_id: str
+    treated: bool
+    success: bool
+
+
 def measures(record: ExperienceRecord) -> dict[str, float]:
-    """A task's metrics. Latency is compared by its logarithm: a few very slow tasks must not drown all others."""
-    return {SUCCESS: float(record.success), LATENCY: math.log1p(record.latency_ms), COST: record.cost}
+    """A task's metrics beside success. By its logarithm, latency: a few very slow tasks must not drown all others."""
+    return {LATENCY: math.log1p(record.latency_ms), COST: record.cost}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +134,36 @@ class Arms:
         return self.treatment if arm == TREATMENT else self.control
 
 
-def tallied(stage: Stage, records: Iterable[ExperienceRecord], arms: Arms, in_force_by: datetime) -> Stage:
-    """The stage with these records. What another policy routed than that of its arm says nothing of either policy:
+def tallied(
+    stage: Stage, records: Iterable[ExperienceRecord], arms: Arms, in_force_by: datetime
+) -> tuple[Stage, list[Outcome]]:
+    """The stage with these records but for their success, and their outcomes, which ``concluded`` adds.
 
-    it is only counted, as early where it came before ``in_force_by``, when workers may not have had the policy yet.
+    What another policy routed than that of its arm says nothing of either policy: it is only counted, as early where it
+    came before ``in_force_by``, when workers may not have had the policy yet.
     """
+    outcomes = []
     for record in records:
         arm = arms.of(record, stage.treatment_share)
         if record.policy == arms.policy(arm):
             stage = stage.plus(arm, measures(record))
+            outcomes.append(Outcome(record.task_id, arm == TREATMENT, record.success))
         else:
             stage = stage.plus(arm, {EARLY if came_at(record) < in_force_by else STRAYED: 1.0})
-    return stage
+    return stage, outcomes
+
+
+def concluded(stage: Stage, outcomes: Sequence[Outcome], judged: Mapping[str, float]) -> Stage:
+    """The stage with these tasks, in their order. What people said of one (by its id, 0 to 1) replaces its success."""
+    values = np.array([judged.get(one.task_id, float(one.success)) for one in outcomes], dtype=np.float64)
+    treated = np.array([one.treated for one in outcomes], dtype=np.bool_)
+    said = np.array([one.task_id in judged for one in outcomes], dtype=np.bool_)
+    found = {
+        arm: {SUCCESS: Moments.of(values[mine]), JUDGED: Moments.of(values[mine & said])}
+        for arm, mine in ((TREATMENT, treated), (CONTROL, ~treated))
+    }
+    evidence = stage.evidence.after(values, treated, stage.treatment_share)
+    return replace(stage.merged(Stage(stage.treatment_share, found)), evidence=evidence)
 
 
 def came_at(record: ExperienceRecord) -> datetime:

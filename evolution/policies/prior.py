@@ -6,19 +6,18 @@ compares. It is measured on logged decisions, whether an experiment runs or not.
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 
+from evolution.judging import rewards
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.changes import Who, active_name
 from evolution.policies.guards import Finding, GuardLimits, beside
 from evolution.policies.registry import WINDOW, PolicyRegistry
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.replay.comparing import remembered
-from evolution.replay.decision_log import Policy, decisions
+from evolution.replay.decision_log import Decisions, Policy, decisions
 from evolution.replay.evaluating import slim
 from schemas.base import now
-from schemas.experience import ExperienceRecord
 from schemas.policy_state import PolicyState, PriorComparison
 
 logger = logging.getLogger(__name__)
@@ -59,8 +58,9 @@ class PriorWatch:
         policy, prior = await self._registry.policy(tenant, active), await self._registry.policy(tenant, BUILT_IN)
         query = ExperienceQuery(tenant=tenant, since=now() - WINDOW, limit=MOST_RECORDS)
         records = [slim(record) for record in await self._store.find(query)]
+        reward = await rewards(self._store, records)
         # Seconds of CPU for a full window: off the event loop.
-        found = await asyncio.to_thread(beside_prior, records, policy, prior)
+        found = await asyncio.to_thread(lambda: beside_prior(decisions(records, reward), policy, prior))
         return PriorComparison(
             tenant=tenant,
             policy=active,
@@ -72,8 +72,8 @@ class PriorWatch:
         )
 
 
-def beside_prior(records: Sequence[ExperienceRecord], policy: Policy, prior: Policy) -> Finding:
+def beside_prior(taken: Decisions, policy: Policy, prior: Policy) -> Finding:
     """The policy beside the prior on the same decisions; not ok only where the loss is certain."""
     name = f"beside {BUILT_IN}"
-    findings = beside(decisions(records), remembered(policy), {BUILT_IN: prior}, GuardLimits())
+    findings = beside(taken, remembered(policy), {BUILT_IN: prior}, GuardLimits())
     return next(finding for finding in findings if finding.guard == name)

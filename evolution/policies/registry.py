@@ -15,6 +15,7 @@ from evolution.errors import (
     PolicyRefused,
     ReviewNeeded,
 )
+from evolution.judging import rewards
 from evolution.policies import changes
 from evolution.policies.bucket import BUILT_IN, HeldState, PolicyBucket
 from evolution.policies.changes import Who, active_name, reference_name
@@ -111,7 +112,7 @@ class PolicyRegistry:
         one, other = await self.snapshot(tenant, before), await self.snapshot(tenant, after)
         records = await self._recent(tenant)
         changed = changed_choices(records, await self._choices(other), await self._choices(one))
-        encoder = (one or other or _NOTHING).encoder
+        encoder = next((each.encoder for each in (one, other) if each), "none")
         return diff(one or _built_in(encoder), other or _built_in(encoder), changed)
 
     async def review(self, tenant: str, policy: str) -> Review:
@@ -198,12 +199,13 @@ class PolicyRegistry:
                 known[name] = remembered(await self._policy_or_built_in(tenant, name))
         others = {name: known[name] for name in _measured_beside(state, policy)}
         records, lineage = await self._recent(tenant), snapshot.lineage if snapshot else None
+        reward = await rewards(self._store, records)
         training = await self._window(tenant, lineage.since, lineage.until) if lineage and lineage.records else None
 
         def findings() -> tuple[Finding, ...]:
             size = change_size(records, known[before], candidate, self._limits)
             window = () if training is None else window_findings(training, self._limits)
-            return (size, *window, *beside(decisions(records), candidate, others, self._limits))
+            return (size, *window, *beside(decisions(records, reward), candidate, others, self._limits))
 
         # Seconds of CPU for a full window: off the event loop.
         return Review(policy, before, await asyncio.to_thread(findings), len(records))
@@ -245,6 +247,3 @@ def _measured_beside(state: PolicyState, policy: str) -> tuple[str, ...]:
 
 def _built_in(encoder: str) -> PolicySnapshot:
     return PolicySnapshot(policy=BUILT_IN, encoder=encoder, events=0, weights={})
-
-
-_NOTHING = _built_in("none")

@@ -7,27 +7,31 @@ number of processes may share it.
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from evolution.experiments.tallies import Moments, Stage
+from evolution.experiments.evidence import Evidence
+from evolution.experiments.tallies import Moments, Outcome, Stage
 from schemas.base import new_id
 
 logger = logging.getLogger(__name__)
 
 Sums = Mapping[str, Mapping[str, tuple[int, float, float]]]
 """Arm -> metric -> count, mean and squares."""
+Open = Sequence[Outcome]
 
 
 class Counted(BaseModel):
     """The stages of an experiment, from the records that ended before ``until``.
 
     ``question`` names the experiment, its arms and its shares: another one is counted anew. ``action`` is what the look
-    came to, ``whole_at`` when everything was counted last.
+    came to, ``whole_at`` when everything was counted last. The latest outcomes of each stage stay ``open``, each as
+    ``t1`` or ``c0`` (arm and success) before the task's id: what people say of them still counts.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -38,13 +42,25 @@ class Counted(BaseModel):
     action: str
     shares: tuple[float, ...]
     sums: tuple[Sums, ...]
+    evidence: tuple[tuple[int, float, float, float, float], ...]
+    open: tuple[tuple[str, ...], ...]
 
     def stages(self) -> tuple[Stage, ...]:
-        """As they were counted."""
+        """As they were counted, without what is open."""
         return tuple(
-            Stage(share, {arm: {name: Moments(*each) for name, each in of.items()} for arm, of in sums.items()})
-            for share, sums in zip(self.shares, self.sums, strict=True)
+            Stage(
+                share,
+                {arm: {name: Moments(*each) for name, each in of.items()} for arm, of in sums.items()},
+                Evidence(*evidence),
+            )
+            for share, sums, evidence in zip(self.shares, self.sums, self.evidence, strict=True)
         )
+
+    def outcomes(self) -> tuple[list[Outcome], ...]:
+        """What is open of each stage, in the order of the tasks. Raises ValueError for what is none."""
+        if len(self.open) != len(self.shares):
+            raise ValueError("every stage has its open outcomes")
+        return tuple([_outcome(line) for line in lines] for lines in self.open)
 
 
 class TrialMemory(Protocol):
@@ -70,6 +86,7 @@ class TrialFolder:
         try:
             counted = Counted.model_validate_json((self._folder / f"{tenant}.json").read_bytes())
             counted.stages()
+            counted.outcomes()
         except (OSError, ValidationError, ValueError):
             return None
         return counted if counted.question == question else None
@@ -90,9 +107,31 @@ def question_of(*parts: object) -> str:
     return hashlib.blake2b("\x00".join(map(repr, parts)).encode(), digest_size=16).hexdigest()
 
 
-def sums_of(stages: Sequence[Stage]) -> tuple[Sums, ...]:
-    """Stages as they are remembered."""
-    return tuple(
-        {arm: {name: (m.count, m.mean, m.squares) for name, m in of.items()} for arm, of in stage.arms.items()}
-        for stage in stages
+def counted_of(
+    question: str, until: datetime, whole_at: datetime, action: str, stages: Sequence[Stage], outcomes: Iterable[Open]
+) -> Counted:
+    """Stages and what is open of them, as they are remembered."""
+    return Counted(
+        question=question,
+        until=until,
+        whole_at=whole_at,
+        action=action,
+        shares=tuple(stage.treatment_share for stage in stages),
+        sums=tuple(
+            {arm: {name: (m.count, m.mean, m.squares) for name, m in of.items()} for arm, of in stage.arms.items()}
+            for stage in stages
+        ),
+        evidence=tuple(astuple(stage.evidence) for stage in stages),
+        open=tuple(tuple(map(_line, of_it)) for of_it in outcomes),
     )
+
+
+def _line(outcome: Outcome) -> str:
+    return f"{'t' if outcome.treated else 'c'}{int(outcome.success)}{outcome.task_id}"
+
+
+def _outcome(line: str) -> Outcome:
+    arm, success, task_id = line[:1], line[1:2], line[2:]
+    if arm not in ("t", "c") or success not in ("0", "1") or not task_id:
+        raise ValueError(f"{line[:40]!r} is no outcome")
+    return Outcome(task_id, arm == "t", success == "1")

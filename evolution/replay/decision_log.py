@@ -20,6 +20,7 @@ PRIOR_DECISIONS = 4.0
 SUM_TOLERANCE = 1e-3
 
 Reward = Callable[[ExperienceRecord], float]
+"""What a record earned, 0 to 1: its own success, or what people said of it (``evolution.judging``)."""
 Policy = Callable[[ExperienceRecord], Sequence[float]]
 """The probabilities that a policy gives to the record's candidates, in their order; they sum to 1."""
 

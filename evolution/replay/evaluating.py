@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evolution.errors import NothingToEvaluate
+from evolution.judging import rewards
 from evolution.ports import ExperienceQuery, ExperienceStore
-from evolution.replay.decision_log import Policy, cross_fitted, decisions, probabilities_of
+from evolution.replay.decision_log import Policy, Reward, cross_fitted, decisions, probabilities_of, success
 from evolution.replay.off_policy import Evaluation, evaluate
 from schemas.experience import ExperienceRecord
 
@@ -38,8 +39,9 @@ class PolicyEvaluation:
         async for batch in self._store.scan(query):
             records += (slim(record) for record in batch)
             del records[: -self._max_decisions]
+        reward = await rewards(self._store, records)
         # Off the event loop: a minute of CPU for the largest window.
-        return await asyncio.to_thread(evaluated, records, policies)
+        return await asyncio.to_thread(evaluated, records, policies, reward)
 
 
 def slim(record: ExperienceRecord) -> ExperienceRecord:
@@ -47,9 +49,11 @@ def slim(record: ExperienceRecord) -> ExperienceRecord:
     return record.model_copy(update={"network": None, "steps": ()})
 
 
-def evaluated(records: Sequence[ExperienceRecord], policies: Mapping[str, Policy]) -> Comparison:
+def evaluated(
+    records: Sequence[ExperienceRecord], policies: Mapping[str, Policy], reward: Reward = success
+) -> Comparison:
     """Each policy on the decisions among these records. Blocks. Raises NothingToEvaluate, ValueError."""
-    taken = decisions(records)
+    taken = decisions(records, reward)
     if not taken.records:
         reasons = ", ".join(f"{count} {reason}" for reason, count in taken.left_out.items()) or "it is empty"
         raise NothingToEvaluate(f"no decision of the window can be evaluated: {reasons}. Use a longer window")

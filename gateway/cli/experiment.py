@@ -53,7 +53,7 @@ def start(
 
 @app.command()
 def status(as_json: Json = False, tenant: Tenant = None) -> None:
-    """How the running experiment stands: tasks of each arm, the difference and its always-valid interval."""
+    """How the running experiment stands: tasks of each arm, how many people judged, the difference and its interval."""
     settings = session.settings_from({"tenant": tenant}).settings
 
     async def work() -> "Progress | str":
@@ -76,7 +76,9 @@ def status(as_json: Json = False, tenant: Tenant = None) -> None:
     session.print_line(f"{trial.name}: {trial.candidate} against {found.control} since {trial.since:%Y-%m-%d %H:%M}")
     session.print_line(f"on the bus {place(settings)}")
     rows = [row for stage in _stages_json(found) for row in _stage_rows(stage)]
-    session.print_table(("share", "arm", "tasks", "success", "latency ms", "cost"), rows, "no tasks yet")
+    session.print_table(("share", "arm", "tasks", "judged", "success", "latency ms", "cost"), rows, "no tasks yet")
+    if any(stage.judged(arm) for stage in found.stages for arm in ("treatment", "control")):
+        session.print_line("\njudged: what people said of so many tasks counts instead of their own success")
     astray = sum(stage.strayed("treatment") for stage in found.stages)
     if astray:
         session.print_line(f"\n{astray} more tasks of {trial.candidate} were routed by another policy: workers lack it")
@@ -136,6 +138,7 @@ def _stages_json(found: "Progress") -> list[dict[str, Any]]:
         latency = stage.moments(name, LATENCY)
         return {
             "tasks": stage.count(name),
+            "judged": stage.judged(name),
             "success": stage.moments(name, SUCCESS).mean,
             "latency_ms": math.expm1(latency.mean),
             "cost": stage.moments(name, COST).mean,
@@ -154,6 +157,7 @@ def _stage_rows(stage: dict[str, Any]) -> list[tuple[object, ...]]:
             f"{stage['share']:.0%}" if arm == "treatment" else "",
             arm,
             stage[arm]["tasks"],
+            stage[arm]["judged"],
             *_arm_cells(stage[arm]),
         )
         for arm in ("treatment", "control")

@@ -22,8 +22,8 @@ Policies = Annotated[
 
 
 _MEANING = (
-    "Share of tasks that would succeed, with 95 % intervals. effective: how many decisions the estimates rest on; "
-    "unsupported: choices of which the log knows nothing."
+    "Share of tasks that would succeed, with 95 % intervals; where people judged a result, their judgement. effective: "
+    "how many decisions the estimates rest on; unsupported: choices of which the log knows nothing."
 )
 
 

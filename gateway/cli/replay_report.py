@@ -19,7 +19,7 @@ from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from evolution.mining.kinds import Kinds
-    from evolution.replay.decision_log import Policy
+    from evolution.replay.decision_log import Policy, Reward
     from evolution.replay.off_policy import Evaluation
     from evolution.replay.report.page import Window
     from schemas.experience import ExperienceRecord
@@ -60,6 +60,7 @@ def report(
 
 
 async def _gathered(settings: Settings, store: ExperienceStore, query: ExperienceQuery) -> "Window":
+    from evolution.judging import rewards
     from evolution.replay.comparing import best_single
     from evolution.replay.decision_log import decisions
     from evolution.replay.policies import always
@@ -68,22 +69,23 @@ async def _gathered(settings: Settings, store: ExperienceStore, query: Experienc
     say("reading experience …")
     records = sorted(await store.find(query), key=lambda record: record.at)
     policies, changes = await _policies(settings, store)
-    best = best_single(decisions(records))
+    reward = await rewards(store, records)
+    best = best_single(decisions(records, reward))
     if best is not None:
         policies[f"always {best}"] = always(best)
     say(f"evaluating {', '.join(policies)} …")
-    evaluations, left_out = await _evaluated(records, policies)
+    evaluations, left_out = await _evaluated(records, policies, reward)
     total = await store.count(settings.tenant) if len(records) == query.limit else None
     return Window(settings.tenant, records, evaluations, left_out, changes, total, _kinds(settings))
 
 
 async def _evaluated(
-    records: "Sequence[ExperienceRecord]", policies: "Mapping[str, Policy]"
+    records: "Sequence[ExperienceRecord]", policies: "Mapping[str, Policy]", reward: "Reward"
 ) -> "tuple[Mapping[str, Evaluation], Mapping[str, int]]":
     from evolution.replay.evaluating import evaluated
 
     try:
-        compared = await asyncio.to_thread(evaluated, records, policies)
+        compared = await asyncio.to_thread(evaluated, records, policies, reward)
     except NothingToEvaluate:
         return {}, {}
     return compared.evaluations, compared.left_out

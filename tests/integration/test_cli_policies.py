@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from agents.registry.kv_registry import KvRegistry
+from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.replay.shadow import HARMLESS
 from schemas import subjects
 from schemas.card import PythonEndpoint
+from schemas.experience import Feedback
 from schemas.invocation import Invocation, InvocationReply
 from schemas.parts import text_part
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, dumps
@@ -20,6 +22,7 @@ from schemas.task import TaskEvent, TaskEventKind
 from tests.integration.test_shadow_lane import a_card
 from tests.integration.typed_commands import exit_code_of
 from tests.unit.evolution.a_week import a_week
+from tests.unit.evolution.decisions_made import a_decision
 
 Aos = Callable[..., Awaitable[tuple[int, str, str]]]
 
@@ -136,6 +139,31 @@ async def test_an_experiment_is_started_looked_at_and_stopped(aos, bucket, week)
     code, _, err = await aos("experiment", "stop")
     assert code == 4
     assert "aos experiment start" in err
+
+
+async def done_and_judged(folder: Path, salt: str) -> None:
+    """A few tasks of both arms that all succeed; of each arm people judge three, and find treatment's no good."""
+    store = SqliteExperienceStore(folder / "data" / "experience" / "experience.db")
+    arms: dict[str, list[int]] = {TREATMENT: [], CONTROL: []}
+    for number in range(200):
+        arms[arm_of(salt, f"t{number}", 0.2)].append(number)
+    policies = {TREATMENT: "bold", CONTROL: "cosine-1"}
+    due = {arm: numbers[: 3 if arm == TREATMENT else 20] for arm, numbers in arms.items()}
+    done = [a_decision(one, policy=policies[arm], minutes_ago=-5) for arm in due for one in due[arm]]
+    await store.record(done)
+    said = [Feedback(task_id=f"t{one}", thumbs_up=arm == CONTROL) for arm in due for one in due[arm][:3]]
+    await store.add_feedback(said)
+    await store.close()
+
+
+async def test_status_says_how_many_tasks_of_each_arm_people_judged(aos, bucket, tmp_path):
+    _code, out, _ = await aos("experiment", "start", "bold", "--share", "0.2", "--json")
+    await done_and_judged(tmp_path, json.loads(out)["experiment"]["salt"])
+    (stage,) = json.loads((await aos("experiment", "status", "--json"))[1])["stages"]
+    told = {arm: [stage[arm][what] for what in ("tasks", "judged", "success")] for arm in ("treatment", "control")}
+    assert told == {"treatment": [3, 3, 0.0], "control": [20, 3, 1.0]}
+    out = (await aos("experiment", "status"))[1]
+    assert "judged: what people said of so many tasks counts instead of their own success" in out
 
 
 async def test_tasks_are_listed_shown_and_compared(aos, js, week):

@@ -11,10 +11,12 @@ from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.changes import Who
 from evolution.policies.loop import DESIGN, LoopTimes, PolicyLoop
-from evolution.policies.trial import WASHOUT, progress
+from evolution.policies.trial import progress
+from evolution.policies.trial_spans import WASHOUT
 from evolution.store.memory_store import MemoryExperienceStore
 from gateway.policy_desk import registry_over
 from schemas.base import now
+from schemas.experience import Feedback
 from schemas.policy import AgentStanding, PolicySnapshot, dumps
 from schemas.policy_state import PolicyExperiment, PolicyState
 from tests.unit.evolution.decisions_made import WEIGHTS, a_decision
@@ -211,6 +213,18 @@ async def test_a_learned_policy_that_is_certainly_worse_than_the_prior_goes_back
     noted = await registry.bucket.comparison("default")
     assert (noted.policy, noted.prior, noted.records, noted.reset) == ("bad", BUILT_IN, 400, True)
     assert state.reason == f"reset to the prior: bad {noted.says}"
+
+
+async def test_a_policy_that_people_find_worse_than_the_prior_goes_though_all_its_tasks_succeed(registry, store, loop):
+    await in_force(registry, "bad")
+    done = [a_decision(i, explored=0.5, chosen="main" if i % 2 else "spare") for i in range(400)]
+    await store.record(done)
+    await store.add_feedback(
+        [Feedback(task_id=one.task_id, thumbs_up=False) for one in done if one.chosen == ("spare",)]
+    )
+    assert "reset to the prior: bad beside cosine-1: success -100.0%" in (await loop.look())["default"]
+    found = {one.guard: one.ok for one in (await registry.review("default", "bad")).findings}
+    assert not found[f"beside {BUILT_IN}"]
 
 
 async def test_a_control_that_is_worse_than_the_prior_goes_and_its_experiment_ends(registry, store, loop):

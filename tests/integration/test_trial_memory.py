@@ -1,12 +1,13 @@
 """Looks at an experiment that remember what earlier ones counted: the same answer, from less reading."""
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.tallies import LATENCY, SUCCESS
-from evolution.policies import trial
+from evolution.policies import trial_count
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.loop import DESIGN
 from evolution.policies.trial import progress
@@ -102,7 +103,7 @@ async def test_everything_is_counted_again_once_a_day(store, state, memory, monk
     await looked(store, state, memory)
     await store.record(traffic(10, minutes_ago=300, start=3000))
     assert sum((await looked(store, state, memory)).tasks.values()) == 60
-    monkeypatch.setattr(trial, "WHOLE_EVERY", timedelta(0))
+    monkeypatch.setattr(trial_count, "WHOLE_EVERY", timedelta(0))
     assert sum((await looked(store, state, memory)).tasks.values()) == 70
 
 
@@ -115,6 +116,20 @@ async def test_another_share_or_experiment_is_counted_anew(store, state, memory)
     assert store.read() == 60
     other = state.model_copy(update={"active": "learned-0"})
     assert (await looked(store, other, memory)).control == "learned-0" != BUILT_IN
+    assert store.read() == 60
+
+
+@pytest.mark.parametrize("line", ["x1t5", "t2t5", "t1", ""], ids=["no arm", "no success", "no task", "nothing"])
+async def test_open_outcomes_that_do_not_read_are_counted_anew(store, state, memory, tmp_path, line):
+    await store.record(traffic(60, minutes_ago=300))
+    first = counts(await looked(store, state, memory))
+    file = tmp_path / "trials" / "default.json"
+    kept = json.loads(file.read_text())
+    (lines,) = kept["open"]
+    assert len(lines) == 60
+    file.write_text(json.dumps(kept | {"open": [[line, *lines[1:]]]}))
+    store.read()
+    assert counts(await looked(store, state, memory)) == first
     assert store.read() == 60
 
 

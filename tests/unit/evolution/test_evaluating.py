@@ -9,6 +9,7 @@ from evolution.replay.evaluating import PolicyEvaluation
 from evolution.replay.policies import always, as_logged, best_scored, uniform
 from evolution.store.memory_store import MemoryExperienceStore
 from schemas.candidate import Candidate
+from schemas.experience import Feedback
 from tests.unit.evolution.experience_records import a_record
 
 POLICIES = {
@@ -50,6 +51,15 @@ async def test_policies_are_compared_on_the_same_decisions(store):
     assert found.evaluations["logged"].ips.value == pytest.approx(found.evaluations["logged"].logged_value)
     assert found.evaluations["always good"].doubly_robust.low > found.evaluations["best scored"].doubly_robust.high
     assert found.left_out == {"several agents worked together": 1}
+
+
+async def test_what_people_said_of_a_task_is_what_it_earned(store):
+    chosen = {record.task_id: record.chosen for record in await store.find(ExperienceQuery(limit=2000))}
+    judged = [Feedback(task_id=task, score=0.9 if of == ("bad",) else 0.1) for task, of in chosen.items()]
+    await store.add_feedback([*judged, Feedback(task_id="t1", tenant="other", score=0.5)])
+    found = await PolicyEvaluation(store).compare(ExperienceQuery(), POLICIES)
+    assert found.evaluations["always good"].doubly_robust.value == pytest.approx(0.1, abs=0.01)
+    assert found.evaluations["best scored"].doubly_robust.value == pytest.approx(0.9, abs=0.01)
 
 
 async def test_only_the_newest_decisions_are_kept(store):
