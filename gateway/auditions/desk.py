@@ -6,8 +6,7 @@ undone, being killed, another one finishes.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,7 +33,7 @@ from schemas.audition import Audition
 from schemas.base import now
 from schemas.card import AgentCard, Liveness
 from schemas.experience import ExperienceRecord
-from tensor_layer.errors import TensorLayerError
+from tensor_layer.errors import EncoderUnavailable, TensorLayerError
 from tensor_layer.ports import TextEncoder
 from tensor_layer.wiring import remote_text_encoder
 
@@ -45,6 +44,7 @@ LEAST_TASKS = 500
 RECENT_TASKS = 2_000
 AT_ONCE = 4
 LOOK_EVERY_S = 10.0
+ENCODER_RETRY_S = 5.0
 ABANDONED_AFTER = timedelta(seconds=180)
 """An audition that nobody has added to for so long, some answers' longest times, is gone on with."""
 
@@ -145,8 +145,9 @@ class AuditionDesk:
         An agent that cannot be reached any more is gone on with later.
         """
         revision = await self._auditions.write(audition, revision)
-        for start in range(0, len(pieces), AT_ONCE):
-            heard = await self._stage.hear(card, pieces[start : start + AT_ONCE])
+        at_once = min(AT_ONCE, card.concurrency)
+        for start in range(0, len(pieces), at_once):
+            heard = await self._stage.hear(card, pieces[start : start + at_once])
             audition = audition.model_copy(update={"records": audition.records + heard.records})
             revision = await self._auditions.write(audition, revision)
             if heard.unreachable:
@@ -157,9 +158,13 @@ class AuditionDesk:
         logger.info("agent %s was auditioned: %d of %d past tasks done", card.id, good, len(audition.records))
 
 
-@asynccontextmanager
-async def audition_desk(settings: Settings, bus: Bus, store: ExperienceStore) -> AsyncIterator[AuditionDesk]:
-    """Put together as the settings say. Raises EncoderUnavailable when nobody answers for an encoder."""
+async def audition_newcomers(settings: Settings, bus: Bus, store: ExperienceStore, stop: asyncio.Event) -> None:
+    """Audition until ``stop`` is set; nothing where learning or auditions are switched off."""
+    if not (settings.learning.enabled and settings.learning.auditions):
+        return
+    encoder = await _encoder_of(bus, stop)
+    if encoder is None:
+        return
     agents, blobs, registry = settings.agents, open_blobs(settings), KvRegistry(bus.js)
     directory = connectors(
         bus.nc,
@@ -172,18 +177,23 @@ async def audition_desk(settings: Settings, bus: Bus, store: ExperienceStore) ->
         records = TaskRecords(await bus.js.key_value(subjects.BUCKET_TASKS))
         health = StreamReader(bus.nc, f"KV_{subjects.BUCKET_HEALTH}")
         cards = StreamReader(bus.nc, f"KV_{subjects.BUCKET_AGENTS}")
-        yield AuditionDesk(
-            AgentDesk(registry, cards, health), registry, store, Auditions(bus.js),
-            Stage(Lane(directory), Kept(records, blobs)), await remote_text_encoder(bus.nc),
+        stage = Stage(Lane(directory), Kept(records, blobs))
+        desk = AuditionDesk(
+            AgentDesk(registry, cards, health), registry, store, Auditions(bus.js), stage, encoder,
             Terms(settings.learning.auditions),
         )  # fmt: skip
+        await desk.run(stop)
     finally:
         await directory.close()
 
 
-async def audition_newcomers(settings: Settings, bus: Bus, store: ExperienceStore, stop: asyncio.Event) -> None:
-    """Audition until ``stop`` is set; nothing where learning or auditions are switched off."""
-    if not (settings.learning.enabled and settings.learning.auditions):
-        return
-    async with audition_desk(settings, bus, store) as desk:
-        await desk.run(stop)
+async def _encoder_of(bus: Bus, stop: asyncio.Event) -> TextEncoder | None:
+    """That of whoever perceives, once it answers; None when told to stop before."""
+    while not stop.is_set():
+        try:
+            return await remote_text_encoder(bus.nc)
+        except EncoderUnavailable as error:
+            logger.info("auditions wait for an encoder: %s", error)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), ENCODER_RETRY_S)
+    return None

@@ -14,7 +14,7 @@ from evolution.ports import ExperienceQuery
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.agent_desk import AgentDesk
 from gateway.auditions import desk as desk_module
-from gateway.auditions.desk import AuditionDesk, Terms
+from gateway.auditions.desk import LEAST_TASKS, AuditionDesk, Terms, audition_newcomers
 from gateway.auditions.keeping import Auditions
 from gateway.auditions.stage import AUDITION_OF, Stage
 from gateway.bus.stream_reader import StreamReader
@@ -24,10 +24,14 @@ from gateway.learning.school import Terms as SchoolTerms
 from gateway.replay.asked import Kept
 from gateway.replay.lane import Lane
 from gateway.replay.shadow import HARMLESS
+from gateway.roles.foundation import Bus
+from gateway.settings import Settings
+from gateway.settings.experience import Learning
 from schemas import subjects
 from schemas.card import AgentCard, Heartbeat, NatsEndpoint, Skill
 from schemas.invocation import INPUT_REQUIRED, Invocation, InvocationReply
 from schemas.parts import Modality, text_part
+from tensor_layer.bus import PerceptionService
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tensor_layer.wiring import local_text_encoder
 from tests.unit.evolution.experience_records import encoded
@@ -242,6 +246,28 @@ async def test_whoever_comes_while_the_desk_runs_is_auditioned_and_learned_of_at
         stop.set()
         await asyncio.gather(*running)
     assert await store.find(ExperienceQuery(agent_id="newcomer")) == []
+
+
+async def test_the_evolution_roles_service_auditions_by_the_encoder_of_whoever_perceives(
+    nc, js, store, tmp_path, encoder, asked
+):
+    past = await store.find(ExperienceQuery())
+    again = [(f"again{n}-{one.task_id}", one) for n in range(LEAST_TASKS // len(past)) for one in past]
+    await store.record([one.model_copy(update={"record_id": name, "task_id": name}) for name, one in again])
+    await comes(js, HARMLESS)
+    perception, stop = PerceptionService(nc, encoder, {}), asyncio.Event()
+    settings = Settings(data_dir=tmp_path / "data", learning=Learning(auditions=WANTED))
+    running = asyncio.create_task(audition_newcomers(settings, Bus(nc, js), store, stop))
+    await perception.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not [one for one in await Auditions(js).all() if one.audition.done]:
+                await asyncio.sleep(0.05)
+        assert len(asked) == WANTED
+    finally:
+        stop.set()
+        await running
+        await perception.stop()
 
 
 async def test_a_learner_that_starts_anew_reads_auditions_with_experience(nc, js, store, blobs, new_desk, asked):
