@@ -1,6 +1,6 @@
 """How much better treatment does, from outcomes between 0 and 1 in the order of their tasks. Kept by ``tallies``.
 
-Before its outcome two things are known of a task: the chance p that it is in treatment, and the mean m of outcomes so
+Before its outcome two things are known of a task: the chance p that it is in treatment, and a mean m of outcomes so
 far. If the arms are alike, (in treatment - p) * (outcome - m) is 0 on average whatever came before: a martingale with
 steps down to -1, however outcomes are distributed and drift (Howard, Ramdas, McAuliffe & Sekhon, Time-uniform,
 Nonparametric, Nonasymptotic Confidence Sequences, Annals of Statistics 2021, section 4.2; proposition 9, the
@@ -19,6 +19,8 @@ from scipy.special import gammainc, gammaln
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+RECENT = 200
+"""Outcomes that the mean looks back on: where tasks of one arm go astray, one that lags behind the world misleads."""
 TYPICAL_VARIANCE = 0.1
 """Of outcomes: where the bound is tightest, not whether it holds. Of a success rate of 89 %."""
 
@@ -37,10 +39,10 @@ UNKNOWN = Difference(0.0, -math.inf, math.inf)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Sums over tasks: outcomes, chances p (1 - p), steps of the martingale and their squares."""
+    """The recent mean of the outcomes, and sums over tasks: p (1 - p), steps of the martingale and their squares."""
 
     count: int = 0
-    total: float = 0.0
+    mean: float = 0.5
     weight: float = 0.0
     excess: float = 0.0
     squares: float = 0.0
@@ -49,17 +51,18 @@ class Evidence:
         """With more tasks, in their order: outcomes in [0, 1], who was in treatment, and the chance to be there."""
         if not len(outcomes):
             return self
-        before = self.total + np.concatenate(([0.0], np.cumsum(outcomes)[:-1]))
-        means = (before + 0.5) / (self.count + np.arange(len(outcomes)) + 1.0)
-        steps = (treated - share) * (outcomes - means)
-        sums = (outcomes.sum(), len(outcomes) * share * (1.0 - share), steps.sum(), (steps**2).sum())
-        return self.merged(Evidence(len(outcomes), *map(float, sums)))
+        means = recent_means(outcomes, self.mean, self.count)
+        steps = (treated - share) * (outcomes - means[:-1])
+        weight = len(outcomes) * share * (1.0 - share)
+        return self.merged(
+            Evidence(len(outcomes), float(means[-1]), weight, float(steps.sum()), float((steps**2).sum()))
+        )
 
     def merged(self, other: "Evidence") -> "Evidence":
-        """Of both together: of two stages of a canary, for example, each centred on its own mean."""
+        """Of both together, ``other`` later: of two stages of a canary, for example, each centred on its own means."""
         return Evidence(
             self.count + other.count,
-            self.total + other.total,
+            other.mean if other.count else self.mean,
             self.weight + other.weight,
             self.excess + other.excess,
             self.squares + other.squares,
@@ -80,6 +83,15 @@ class Evidence:
 
 
 NOTHING = Evidence()
+
+
+def recent_means(outcomes: Floats, mean: float, count: int) -> Floats:
+    """What was known before each outcome, (n,), and after the last: of the first ones the plain mean, then a recent."""
+    means = [mean]
+    for place, outcome in enumerate(outcomes.tolist(), start=count + 2):
+        mean += (outcome - mean) / min(place, RECENT)
+        means.append(mean)
+    return np.array(means)
 
 
 def bound(squares: float, alpha: float, tightest: float) -> float:

@@ -8,7 +8,7 @@ import pytest
 from scipy.integrate import quad
 
 from evolution.experiments.assignment import CONTROL, TREATMENT
-from evolution.experiments.evidence import NOTHING, UNKNOWN, bound, log_odds
+from evolution.experiments.evidence import NOTHING, UNKNOWN, bound, log_odds, recent_means
 from evolution.experiments.tallies import JUDGED, SUCCESS, Outcome, Stage, concluded
 
 ALPHA, EXPECTED, TIGHTEST = 0.05, 0.05, 4.0
@@ -39,8 +39,7 @@ def excludes_zero(squares, excess) -> np.ndarray:
 
 def walked(outcomes, treated, share) -> tuple[np.ndarray, np.ndarray]:
     """Squares and excess after every task, by the definition."""
-    means = (np.concatenate(([0.0], np.cumsum(outcomes)[:-1])) + 0.5) / (np.arange(len(outcomes)) + 1)
-    steps = (treated - share) * (outcomes - means)
+    steps = (treated - share) * (outcomes - recent_means(outcomes, 0.5, 0)[:-1])
     return np.cumsum(steps**2), np.cumsum(steps)
 
 
@@ -71,6 +70,25 @@ def test_someone_who_looks_after_every_task_is_fooled_in_at_most_5_percent_of_ex
         treated = rng.random(4000) < share
         alarms += excludes_zero(*walked(WORLDS[world](rng, 4000), treated, share)).any()
     assert alarms / runs <= ALPHA
+
+
+@pytest.mark.parametrize("drift", [(0.95, 0.4), (0.4, 0.95)], ids=["worse", "better"])
+def test_a_world_that_changes_while_every_eighth_task_of_the_candidate_goes_astray_fools_nobody(drift):
+    rng, runs, alarms = np.random.default_rng(12), 150, 0
+    for _ in range(runs):
+        treated = rng.random(8000) < 0.5
+        counted = ~treated | (rng.random(8000) > 1 / 8)
+        outcomes = coin(rng, np.linspace(*drift, 8000), 8000)
+        alarms += excludes_zero(*walked(outcomes[counted], treated[counted], 0.5)).any()
+    assert alarms / runs <= ALPHA
+
+
+def test_the_mean_is_plain_at_first_and_then_follows_the_recent_outcomes():
+    outcomes = np.concatenate([np.ones(99), np.zeros(2000)])
+    means = recent_means(outcomes, 0.5, 0)
+    assert (means[0], means[1], means[99]) == pytest.approx((0.5, 0.75, 99.5 / 100))
+    assert means[99 + 2000] < 0.001
+    assert recent_means(outcomes[50:], means[50], 50) == pytest.approx(means[50:])
 
 
 def test_someone_who_looks_at_the_textbook_test_is_fooled_often():
