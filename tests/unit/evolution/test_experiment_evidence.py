@@ -101,29 +101,29 @@ def test_someone_who_looks_at_the_textbook_test_is_fooled_often():
 @pytest.mark.parametrize(("delay", "judged"), [(300, 0.3), (3000, 1.0)], ids=["soon, some", "late, all"])
 def test_judgements_that_come_late_fool_nobody_either(share, delay, judged):
     """Every task succeeds; what people say has nothing to do with the arm; a look knows what was said by then."""
-    rng, runs, alarms, n = np.random.default_rng(7), 150, 0, 4000
+    rng, runs, alarms, n = np.random.default_rng(7), 120, 0, 3000
     for _ in range(runs):
         treated, said = rng.random(n) < share, coin(rng, 0.5, n)
         comes = np.where(rng.random(n) < judged, np.arange(n) + rng.exponential(delay, n), math.inf)
-        for look in range(100, 3 * n, 100):
+        looks = []
+        for look in np.geomspace(100, 3 * n, 30).astype(int):
             known = np.where(comes <= look, said, 1.0)[:look]
-            found = NOTHING.after(known, treated[:look], share).difference(ALPHA, EXPECTED)
-            if not found.low <= 0 <= found.high:
-                alarms += 1
-                break
+            looks.append(NOTHING.after(known, treated[:look], share))
+        seen = np.array([[look.squares, look.excess] for look in looks]).T
+        alarms += excludes_zero(*seen).any()
     assert alarms / runs <= ALPHA
 
 
 @pytest.mark.parametrize("share", [0.5, 0.05])
 def test_the_interval_holds_a_real_difference_at_every_look(share):
     rng, missed = np.random.default_rng(2), 0
-    for _ in range(100):
+    for _ in range(60):
         treated = rng.random(4000) < share
         outcomes = np.where(treated, coin(rng, 0.9, 4000), graded(rng, 4000))
-        looks = [NOTHING.after(outcomes[:n], treated[:n], share) for n in range(100, 4001, 100)]
+        looks = [NOTHING.after(outcomes[:n], treated[:n], share) for n in range(200, 4001, 200)]
         truth = 0.9 - 0.9 * 0.9
         missed += any(not each.low <= truth <= each.high for each in (look.difference(ALPHA, 0.05) for look in looks))
-    assert missed <= 5
+    assert missed <= 3
 
 
 def test_a_real_gain_is_found_though():
