@@ -32,10 +32,12 @@ class GeneticSettings:
     favourites: float = 0.5
     courted: float = 0.8
     newcomers: float = 0.1
-    climbing: float = 0.85
+    climbing: float = 0.9
     familiar: float = 0.5
 
 
+POOLED = 4
+"""For so many generations newcomers are drawn at once."""
 ALTERNATIVES_MAX = 16
 """Of the final Pareto front so many are handed back, those farthest apart."""
 
@@ -97,7 +99,7 @@ class _Run:
         self._toolbox = _toolbox(problem, settings, rng)
         self._familiar = settings.familiar
         self._newcomers = int(self._size * settings.newcomers)
-        self._pool = drawn(problem.space, self._size, rng)
+        self._pool = drawn(problem.space, 0, rng)
         self._fame = tools.HallOfFame(1)
         self._statistics = tools.Statistics()
         self._statistics.register("max", np.max)
@@ -125,11 +127,13 @@ class _Run:
     def climb(self) -> None:
         """What is left of the budget goes to climbing from the best networks, each to the top of its own hill."""
         by_worth = np.argsort(-self._objectives.worth, kind="stable")
+        passed: set[bytes] = set()
         for row in by_worth:
             budget = self._budget - self.evaluations
             if budget <= 0:
                 break
-            top, scores, spent = climbed(self._problem, self._population.take(slice(row, row + 1)), budget, self._rng)
+            start = self._population.take(slice(row, row + 1))
+            top, scores, spent = climbed(self._problem, start, budget, self._rng, passed)
             self._population, self._objectives = self._population.joined(top), self._objectives.joined(scores)
             self._note(spent)
 
@@ -137,7 +141,9 @@ class _Run:
         """The best of all generations and the final Pareto front."""
         best = _genome_of(self._fame[0], self._problem.space.slots)
         rows = fronts(self._objectives.to_minimise(), 1)[0]
-        spread = tools.selNSGA2([self._winner(int(row), compromise=True) for row in rows], ALTERNATIVES_MAX, nd="log")
+        spread = [self._winner(int(row), compromise=True) for row in rows]
+        if len(spread) > ALTERNATIVES_MAX:
+            spread = tools.selNSGA2(spread, ALTERNATIVES_MAX, nd="log")
         kept = [best, *(_genome_of(winner, self._problem.space.slots) for winner in spread)]
         whole = Population(np.concatenate([one.slots for one in kept]), np.concatenate([one.links for one in kept]))
         return Found(
@@ -162,7 +168,7 @@ class _Run:
     def _immigrants(self) -> Population:
         """A few random networks, so that the search never ends in one corner; drawn for many generations at once."""
         if len(self._pool) < self._newcomers:
-            self._pool = drawn(self._problem.space, self._size, self._rng)
+            self._pool = drawn(self._problem.space, POOLED * self._newcomers, self._rng)
         few: Population = self._pool.take(slice(self._newcomers))
         self._pool = self._pool.take(slice(self._newcomers, None))
         return few

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.evolving.genome import Population
-from agents.evolving.quality import Predictor
+from agents.evolving.quality import Predictor, linked
 from agents.evolving.space import Floats, Space
 
 
@@ -89,17 +89,18 @@ class Problem:
 
     def cost(self, population: Population) -> Floats:
         """(size,): all slots at work."""
-        total: Floats = np.append(self.space.cost, 0.0)[population.slots].sum(axis=1)
+        total: Floats = self.space.step_cost.take(population.slots.T).sum(axis=0)
         return total
 
     def critical_path_ms(self, population: Population) -> Floats:
         """(size,): the slowest chain (Kelley and Walker 1959). Slots are already in order of execution."""
-        steps_ms = np.append(self.space.latency_ms, 0.0)[population.slots]
-        starts_ms = np.zeros_like(steps_ms)
-        for slot in range(steps_ms.shape[1] - 1):
-            end_ms = starts_ms[:, slot] + steps_ms[:, slot]
-            np.maximum(starts_ms, end_ms[:, None] * (population.links >> slot & 1), out=starts_ms)
-        slowest: Floats = (starts_ms + steps_ms).max(axis=1)
+        ends_ms = self.space.step_ms.take(population.slots.T)
+        linked_to = linked(population.links)
+        first = 0
+        for slot in range(1, len(ends_ms)):
+            ends_ms[slot] += (ends_ms[:slot] * linked_to[first : first + slot]).max(axis=0)
+            first += slot
+        slowest: Floats = ends_ms.max(axis=0)
         return slowest
 
 

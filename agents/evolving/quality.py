@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from scipy.special import expit
 
-from agents.evolving.genome import Population, link_matrix
-from agents.evolving.space import Bools, Floats, Ints
+from agents.evolving.genome import Population, first_pairs, pairs
+from agents.evolving.space import Floats, Ints
 
 UNPREPARED = 0.2
 """What is left of the chance to solve a goal when the goal it builds on is not solved upstream."""
-CERTAIN = 1.0 - 1e-9
+LOG_ODDS_MAX = 300.0
+"""Beyond these a chance is 0 or 1 in any case; within them no product of two odds overflows."""
 
 
 class Predictor(Protocol):
@@ -38,48 +38,76 @@ class GoalQuality:
     handover: Floats
     importance: Floats
     after: Ints
-    _chance: Floats = field(init=False, repr=False, compare=False)
+    _against: Floats = field(init=False, repr=False, compare=False)
+    """(goals, offers + 1): the odds that each offer alone does not solve the goal; the empty slot solves nothing."""
 
     def __post_init__(self) -> None:
         if np.any(self.after >= np.arange(len(self.after))):
             raise ValueError("a goal may build only on an earlier one")
-        # One more row for the empty slot: it solves nothing.
-        nobody = np.full((1, self.skill.shape[1]), -np.inf)
-        object.__setattr__(self, "_chance", np.concatenate((self.skill, nobody)))
+        nobody = np.full((len(self.after), 1), np.inf)
+        object.__setattr__(self, "_against", np.concatenate((_odds_against(self.skill.T), nobody), axis=1))
 
     def quality(self, population: Population) -> Floats:
         """(size,) shares between 0 and 1."""
-        missed = np.maximum(1.0 - np.minimum(self.solved(population), CERTAIN), 1e-12)
-        solved = 1.0 - missed.prod(axis=1)
-        quality: Floats = np.exp(np.log(np.maximum(solved, 1e-9)) @ self.importance)
+        solved = 1.0 - (1.0 - self._solved(population)).prod(axis=1)
+        goals = np.log(np.maximum(solved, 1e-9)) * self.importance[:, None]
+        quality: Floats = np.exp(goals.sum(axis=0))
         return quality
 
-    def solved(self, population: Population) -> Floats:
-        """(size, slots, goals): the chance that the slot solves the goal."""
-        links = link_matrix(population)
-        chance = self._alone(population, links)
+    def _solved(self, population: Population) -> Floats:
+        """(goals, slots, size): the chance that the slot solves the goal."""
+        chance = self._alone(population)
         if (self.after < 0).all():
             return chance
-        above = link_matrix(Population(population.slots, ancestors(population.links))).astype(np.float64)
+        above = linked(ancestors(population.links))
         for goal, earlier in enumerate(self.after):
             if earlier >= 0:
-                missed = np.log1p(-np.minimum(chance[:, :, earlier], CERTAIN))
-                prepared = -np.expm1(np.einsum("pts,pt->ps", above, missed))
-                chance[:, :, goal] *= UNPREPARED + (1.0 - UNPREPARED) * prepared
+                chance[goal] *= UNPREPARED + (1.0 - UNPREPARED) * _prepared(above, chance[earlier])
         return chance
 
-    def _alone(self, population: Population, links: Bools) -> Floats:
-        """(size, slots, goals): the chance by skill and handovers, whatever other goals are solved."""
-        slots = population.slots
-        pairs = slots[:, :, None] * len(self.handover) + slots[:, None, :]
-        handed = np.einsum("pts,pts->ps", np.take(self.handover, pairs, mode="clip"), links)
-        chance: Floats = expit(self._chance[slots] + handed[:, :, None])
+    def _alone(self, population: Population) -> Floats:
+        """(goals, slots, size): the chance by skill and handovers, whatever other goals are solved."""
+        slots = np.ascontiguousarray(population.slots.T)
+        earlier, later = pairs(len(slots))
+        ends = (slots * len(self.handover)).take(earlier, axis=0) + slots.take(later, axis=0)
+        gains = self.handover.take(ends, mode="clip")
+        gains *= linked(population.links)
+        handed = np.zeros(slots.shape)
+        if len(later):
+            np.add.reduceat(gains, first_pairs(len(slots)), axis=0, out=handed[1:])
+        against = self._against.take(slots, axis=1)
+        against *= _odds_against(handed)
+        against += 1.0
+        chance: Floats = np.reciprocal(against, out=against)
         return chance
+
+
+def _odds_against(log_odds: Floats) -> Floats:
+    odds: Floats = np.exp(-np.clip(log_odds, -LOG_ODDS_MAX, LOG_ODDS_MAX))
+    return odds
+
+
+def _prepared(above: Floats, chance: Floats) -> Floats:
+    """(slots, size): the chance that anybody above a slot has solved the goal."""
+    earlier, later = pairs(len(chance))
+    prepared = np.zeros_like(chance)
+    if len(later):
+        missed = 1.0 - above * chance.take(earlier, axis=0)
+        np.subtract(1.0, np.multiply.reduceat(missed, first_pairs(len(chance)), axis=0), out=prepared[1:])
+    return prepared
+
+
+def linked(links: Ints) -> Floats:
+    """(pairs, size): 1 where the earlier slot of the pair feeds the later one, by (size, slots) links."""
+    earlier, later = pairs(links.shape[1])
+    linked: Floats = (links.T.take(later, axis=0) >> earlier[:, None] & 1).astype(np.float64)
+    return linked
 
 
 def ancestors(links: Ints) -> Ints:
     """(size, slots): for each slot the bits of all slots whose answers reach it, at once or through others."""
-    reach = links.copy()
-    for slot in range(1, links.shape[1] - 1):
-        reach |= reach[:, slot, None] * (reach >> slot & 1)
-    return reach
+    reach = links.T.copy()
+    for slot in range(1, len(reach) - 1):
+        later = reach[slot + 1 :]
+        later |= (later >> slot & 1) * reach[slot]
+    return reach.T

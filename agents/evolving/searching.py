@@ -54,5 +54,6 @@ def filled(problem: Problem, seeds: Population | None, size: int, rng: np.random
     none = np.zeros((0, problem.space.slots), dtype=np.int64)
     kept = Population(none, none) if seeds is None else valid_only(problem, seeds)
     while len(kept) < size:
-        kept = kept.joined(valid_only(problem, drawn(problem.space, size, rng)))
+        missing = size - len(kept)
+        kept = kept.joined(valid_only(problem, drawn(problem.space, missing + missing // 3, rng)))
     return kept.take(np.arange(size))

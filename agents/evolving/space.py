@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.errors import NoNetworkFits
+from agents.evolving.lanes import Lanes, lanes_of
 from agents.planning.offers import Kinds, Offer
 from schemas.parts import Modality
 
@@ -39,12 +40,17 @@ class Space:
     task: int
     wanted: int
     slots: int
-    kinds_in_use: tuple[int, ...] = field(init=False)
-    """The bits that can flow between two offers."""
+    lanes: Lanes = field(init=False, repr=False, compare=False)
+    """The kinds once more, as the repair reads them."""
+    step_cost: Floats = field(init=False, repr=False, compare=False)
+    step_ms: Floats = field(init=False, repr=False, compare=False)
+    """(offers + 1,): cost and latency with one more entry, for nobody."""
 
     def __post_init__(self) -> None:
-        flowing = int(np.bitwise_or.reduce(self.outputs)) & int(np.bitwise_or.reduce(self.inputs))
-        object.__setattr__(self, "kinds_in_use", tuple(bit for bit in _BITS.values() if bit & flowing))
+        lanes = lanes_of(self.inputs, self.requires, self.outputs, self.task, self.wanted)
+        object.__setattr__(self, "lanes", lanes)
+        object.__setattr__(self, "step_cost", np.append(self.cost, 0.0))
+        object.__setattr__(self, "step_ms", np.append(self.latency_ms, 0.0))
 
     def __len__(self) -> int:
         return len(self.offers)

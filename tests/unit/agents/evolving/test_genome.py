@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from evolving_fleet import FLEET, LISTENER, PLOTTER, READER, SUMMARY, space
+from evolving_fleet import AUDIO, FLEET, IMAGE, LISTENER, PLOTTER, READER, SUMMARY, TABLE, TEXT, offer, space
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +64,16 @@ def test_rows_without_anybody_who_makes_what_is_wanted_are_reported():
     slots[0, 0] = summary
     _, alive = repaired(where, Population(slots, np.zeros_like(slots)))
     assert not alive[0]
+
+
+def test_an_agent_that_requires_two_kinds_is_linked_to_makers_of_both_or_sent_away():
+    painter, speaker = offer("painter", [TEXT], [IMAGE]), offer("speaker", [TEXT], [AUDIO])
+    film = offer("film", [IMAGE, AUDIO], [TABLE], requires=[IMAGE, AUDIO])
+    where = space(task=[TEXT], wanted=[TABLE], fleet=[painter, speaker, film])
+    slots = np.array([[0, 1, 2], [0, 2, EMPTY], [2, 0, 1]])
+    whole, alive = repaired(where, Population(slots, np.array([[0, 0, 0b01], [0, 0b01, 0], [0, 0, 0]])))
+    assert alive.tolist() == [True, False, False]
+    assert whole.links[0].tolist() == [0, 0, 0b11]
 
 
 def test_random_networks_are_nearly_all_type_correct_and_of_many_sizes():
