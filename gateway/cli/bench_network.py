@@ -8,6 +8,7 @@ import typer
 from agents.matching.evaluation.rows import read_catalogue
 from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
 from gateway.cli.session import Json
+from tensor_layer.ports import Vector
 
 
 def network(
@@ -52,20 +53,25 @@ def graph(
     # lazy: scikit-learn takes a second that --help need not pay
     from agents.evolving.evaluation import graph_bench
     from agents.evolving.evaluation.graph_rows import read_graphs
-    from agents.evolving.prediction.texts import Tasks
 
     agents = read(lambda: read_catalogue(catalogue))
     past = read(lambda: read_graphs(experience, agents, may_be_empty=True))
     asked = read(lambda: read_graphs(tasks, agents))
 
+    texts = tuple(f"{name}: {words}" for name, words in zip(agents.names, agents.descriptions, strict=True))
+    needed = graph_bench.looked_at(past, len(texts))
+
+    async def encoded() -> list[Vector]:
+        encoder = vectors()  # gone before learning starts: both are large
+        of_agents = await encoder.encode([texts[row] for row in needed], bar("agents"))
+        of_past = await encoder.encode(past.queries, bar("experience"))
+        return [of_agents, of_past, await encoder.encode(asked.queries, bar("tasks"))]
+
     async def work() -> dict[str, object]:
-        encoder = vectors()
-        texts = tuple(f"{name}: {words}" for name, words in zip(agents.names, agents.descriptions, strict=True))
-        cards = Tasks(texts, await encoder.encode(texts, bar("agents")))
-        past_vectors = await encoder.encode(past.queries, bar("experience"))
-        asked_vectors = await encoder.encode(asked.queries, bar("tasks"))
+        of_agents, of_past, of_tasks = await encoded()
+        cards = graph_bench.cards_of(texts, needed, of_agents)
         say("learning and predicting …")
-        figures = graph_bench.measure(cards, past, past_vectors, asked, asked_vectors)
+        figures = graph_bench.measure(cards, past, of_past, asked, of_tasks)
         return {**figures.as_json(), "notes": [*agents.notes, *past.notes, *asked.notes, *figures.notes]}
 
     print_figures(run(work), as_json=as_json)

@@ -1,10 +1,14 @@
 """``aos bench graph``: how well graphs of new tasks are predicted from past ones. Called by the command line."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from agents.evolving.evaluation.graph_rows import GraphRows, within
-from agents.evolving.prediction.graphs import GraphPredictor, f1
+from agents.evolving.prediction.blocks import blocks
+from agents.evolving.prediction.graphs import PAST_MAX, GraphPredictor, f1
 from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.sketched import Sketcher
 from agents.evolving.prediction.texts import Tasks
@@ -12,6 +16,8 @@ from tensor_layer.ports import Vector
 
 ENOUGH = 60
 """Of fewer past tasks what is learned predicts worse than a sketch from cards and the nearest ones."""
+AGENTS_MAX = 40
+"""Pairs grow with the square: past graphs of more agents are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +47,27 @@ class Measured:
         }
 
 
+def looked_at(experience: GraphRows, agents: int) -> list[int]:
+    """Rows of the catalogue whose cards are looked at: where graphs are learned, only those of agents with a past."""
+    usable = _learnable(experience, agents)
+    if len(usable) < ENOUGH:
+        return list(range(agents))
+    return sorted({agent for row in usable for agent in experience.graphs[row].agents if agent < agents})
+
+
+def cards_of(texts: tuple[str, ...], looked_at: list[int], vectors: Vector) -> Tasks:
+    """All cards, with the vectors of those that are looked at: to encode a large catalogue would take many minutes."""
+    placed = np.zeros((len(texts), vectors.shape[1]), dtype=np.float32)
+    placed[looked_at] = vectors
+    return Tasks(texts, placed)
+
+
 def measure(cards: Tasks, experience: GraphRows, past: Vector, tasks: GraphRows, asked: Vector) -> Measured:
-    """Learn from the experience, predict the tasks. Vectors are (rows, dimension) float32, unit-norm."""
-    usable = experience.known(len(cards))
+    """Learn from the experience, predict the tasks. Vectors are (rows, dimension) float32, unit-norm.
+
+    Of the cards' vectors only those of ``looked_at`` need to be there.
+    """
+    usable = _learnable(experience, len(cards))
     solved = Tasks(experience.queries, past).only(usable)
     graphs = [within(experience.graphs[row], len(cards)) for row in usable]
     started = time.perf_counter()
@@ -62,12 +86,29 @@ def measure(cards: Tasks, experience: GraphRows, past: Vector, tasks: GraphRows,
         _exact(predicted, tasks.graphs),
         ready - started,
         (done - ready) * 1e3 / len(new),
-        () if learned else (_too_few(len(graphs)),),
+        tuple(_notes(experience, len(cards), len(graphs), tasks)),
     )
 
 
+def _learnable(experience: GraphRows, agents: int) -> list[int]:
+    """Past tasks with an agent of the catalogue, and not too many."""
+    return [row for row in experience.known(agents) if len(experience.graphs[row].agents) <= AGENTS_MAX]
+
+
+def _notes(experience: GraphRows, agents: int, learned_from: int, tasks: GraphRows) -> Iterator[str]:
+    """What a reader of the figures should know."""
+    if learned_from < ENOUGH:
+        yield _too_few(learned_from)
+    elif learned_from > PAST_MAX:
+        yield f"of {learned_from} past tasks the last {PAST_MAX} are learned from"
+    crowded = len(experience.known(agents)) - learned_from
+    if crowded:
+        yield f"{crowded} past tasks have a graph of more than {AGENTS_MAX} agents: they are passed over"
+    if not any(graph.edges for graph in tasks.graphs):
+        yield "no task has an edge: edge_f1 is 1 if none is predicted, else 0"
+
+
 def _too_few(graphs: int) -> str:
-    """What a reader of figures that were not learned should know."""
     return (
         f"{graphs} past tasks have a graph of known agents, {ENOUGH} are needed to learn: "
         "agents' cards and the nearest past tasks decide"
@@ -79,8 +120,8 @@ def _pair(scores: tuple[float, float] | None) -> dict[str, float] | None:
 
 
 def _copied(past: Tasks, graphs: list[PastGraph], new: Tasks) -> list[PastGraph]:
-    nearest = (new.vectors @ past.vectors.T).argmax(axis=1)
-    return [graphs[row] for row in nearest]
+    parts = [(new.vectors[rows] @ past.vectors.T).argmax(axis=1) for rows in blocks(len(new), len(past))]
+    return [graphs[row] for nearest in parts for row in nearest]
 
 
 def _exact(predicted: list[PastGraph], right: tuple[PastGraph, ...]) -> float:

@@ -7,7 +7,10 @@ Whatever is wrong is said with file and line, as the other evaluation commands d
 nobody was needed.
 """
 
+from collections import Counter
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,8 @@ def read_graphs(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = Fa
     ``may_be_empty``.
     """
     lines = JsonLines(path, TASK)
-    positions = dict(catalogue.positions)
+    known = catalogue.positions
+    positions = dict(known)
     queries, graphs = list[str](), list[PastGraph]()
     for line, found in lines.rows():
         row = _with_words(found)
@@ -47,11 +51,8 @@ def read_graphs(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = Fa
         if problem:
             lines.wrong(line, problem)
             continue
-        unknown = [node for node in row["nodes"] if node not in catalogue.positions]
-        if unknown:
-            lines.note(line, f"node {unknown[0]!r} is not in the catalogue; it counts as missed")
-        if not _are_texts(row.get("steps", [])):
-            lines.note(line, "'steps' is no list of texts; it is passed over")
+        for odd in _odd(row, known):
+            lines.note(line, odd)
         for node in row["nodes"]:
             positions.setdefault(node, len(positions))
         agents = tuple(dict.fromkeys(positions[node] for node in row["nodes"]))
@@ -61,6 +62,35 @@ def read_graphs(path: Path, catalogue: CatalogueRows, *, may_be_empty: bool = Fa
         graphs.append(PastGraph(agents, tuple(edges), steps))
     missing = "" if may_be_empty else "rows: no task"
     return GraphRows(tuple(queries), tuple(graphs), lines.done(rows=len(queries), missing=missing))
+
+
+def _odd(row: dict[str, Any], known: Container[str]) -> Iterator[str]:
+    """What in a row is read otherwise than its writer may think."""
+    nodes: list[str] = row["nodes"]
+    unknown = next((node for node in nodes if node not in known), None)
+    if unknown is not None:
+        yield f"node {unknown!r} is not in the catalogue; nothing of it is learned, and among tasks it counts as missed"
+    repeated = next((node for node, times in Counter(nodes).items() if times > 1), None)
+    if repeated is not None:
+        yield f"node {repeated!r} is named twice; it counts once"
+    own = next((source for source, target in row["edges"] if source == target), None)
+    if own is not None:
+        yield f"an edge leads from {own!r} to itself; no predicted graph has such an edge, and it counts as missed"
+    elif _circular(row["edges"]):
+        yield "its edges go round in a circle; those of no predicted graph do, and one at least counts as missed"
+    if not _are_texts(row.get("steps", [])):
+        yield "'steps' is no list of texts; it is passed over"
+
+
+def _circular(edges: list[list[str]]) -> bool:
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for source, target in edges:
+        sorter.add(target, source)
+    try:
+        sorter.prepare()
+    except CycleError:
+        return True
+    return False
 
 
 def within(graph: PastGraph, agents: int) -> PastGraph:
@@ -111,5 +141,6 @@ def _wrong(row: dict[str, Any]) -> str | None:
         return f'\'nodes\' is {kind_of_list(nodes)}; expected a list of ids, for example ["ocr", "summary"]'
     if not isinstance(edges, list) or not all(ids_of(edge) and len(edge) == 2 for edge in edges):
         return f'\'edges\' is {kind_of_list(edges)}; expected pairs of ids, for example [["ocr", "summary"]]'
-    outside = next((end for edge in edges for end in edge if end not in nodes), None)
+    named = set(nodes)
+    outside = next((end for edge in edges for end in edge if end not in named), None)
     return None if outside is None else f"an edge names {outside!r}, which is not among the nodes"

@@ -10,14 +10,17 @@ from typing import TypeVar
 
 import numpy as np
 
+from agents.evolving.prediction.blocks import blocks
+from agents.evolving.prediction.candidates import Candidates, Opinions, joined
 from agents.evolving.prediction.cards import Cards
-from agents.evolving.prediction.handovers import Handovers
+from agents.evolving.prediction.handovers import Handovers, Judged, Near, nearest
 from agents.evolving.prediction.members import FOLDS, Members, Ranked
+from agents.evolving.prediction.memory import give_back
 from agents.evolving.prediction.passages import Passages
 from agents.evolving.prediction.past import Pair, PastGraph
-from agents.evolving.prediction.precedence import Precedence
-from agents.evolving.prediction.regressions import Regressions
-from agents.evolving.prediction.texts import Likeness, Tasks
+from agents.evolving.prediction.precedence import Precedence, of_tasks
+from agents.evolving.prediction.regressions import Regressions, marked
+from agents.evolving.prediction.texts import Alike, Likeness, Tasks
 from agents.evolving.space import Floats, Ints
 
 PAST_MAX = 4000
@@ -52,39 +55,61 @@ class GraphPredictor:
             raise TooLittleExperience(
                 f"{len(graphs)} past tasks have a graph; at least {LEARNABLE} are needed to learn."
             )
+        give_back()  # what the encoder left
         past, graphs = past.only(range(len(past))[-PAST_MAX:]), graphs[-PAST_MAX:]
         # Nobody without a past is predicted: of a catalogue of thousands only the others are worth their memory.
         self._known = sorted({agent for graph in graphs for agent in graph.agents})
         cards, graphs = cards.only(self._known), _renumbered(graphs, self._known)
-        members = _membership(graphs, len(cards))
+        members = marked([np.array(graph.agents, dtype=np.intp) for graph in graphs], len(cards))
         folds = np.arange(len(graphs)) % FOLDS
         self._cards = Cards(cards, past)
         self._likeness = Likeness(past)
-        self._regressions = Regressions(self._likeness.past, graphs, members)
-        self._passages = Passages(past.texts, graphs, members, folds)
-        read = self._passages.past
-        self._members = Members(self._likeness.past, self._regressions, self._cards.of(past), read, members)
+        alike = self._likeness.of(past)
+        in_sequence = of_tasks(alike)
+        self._regressions = Regressions(alike, graphs, members)
+        self._candidates = Candidates(self._regressions, members)
+        near, opinions = self._past_opinions(past, alike)
+        del alike  # what was said of it stays
+        give_back()
+        self._passages = Passages(past.texts, graphs, members, folds, opinions.agents)
+        give_back()
+        precedence = Precedence(cards.vectors, in_sequence, graphs, folds)
+        self._members = Members(opinions, self._passages.past, members)
         held_out = self._members.held_out(folds)
-        alone = self._likeness.past.without_self()
-        precedence = Precedence(cards.vectors, self._likeness.past, graphs, folds)
-        self._handovers = Handovers(graphs, self._regressions, precedence, alone, read, held_out, folds)
+        judged = Judged(opinions, self._passages.past, held_out)
+        self._handovers = Handovers(graphs, precedence, judged, near, folds, len(cards))
         self.calibration = _calibrated(held_out, self._handovers.held_out(folds), graphs)
 
     def predict(self, tasks: Tasks) -> list[PastGraph]:
         """One graph for each task; its edges are among its agents and without a cycle."""
-        if not len(tasks):
-            return []
+        parts = [self._predicted(tasks.only(range(len(tasks))[rows])) for rows in self._blocks(len(tasks))]
+        return list(itertools.chain.from_iterable(parts))
+
+    def _predicted(self, tasks: Tasks) -> list[PastGraph]:
+        """Few enough tasks that all agents can be looked at for all of them at once."""
         alike = self._likeness.of(tasks)
-        said = self._regressions.told(alike)
-        read = self._passages.read(tasks.texts)
-        ranked = self._members.ranked(said, alike, self._cards.of(tasks), read)
-        pairs = self._handovers.chances(said, alike, read, ranked)
+        opinions = self._candidates.of(self._regressions.told(alike), alike, self._cards.of(tasks))
+        read = self._passages.read(tasks.texts, opinions.agents)
+        ranked = self._members.ranked(opinions, read)
+        pairs = self._handovers.chances(Judged(opinions, read, ranked), alike)
         cut = self.calibration
         agents = np.array(self._known)[ranked.agents]
         return [
             cut_out(agents[row], ranked.chance[row], pairs[row], cut.node_threshold, cut.edge_threshold)
             for row in range(len(tasks))
         ]
+
+    def _past_opinions(self, past: Tasks, alike: Alike) -> tuple[list[Near], Opinions]:
+        """The nearest of each past task, and what is said of its candidates, by those who had not seen it."""
+        near, parts = list[Near](), list[Opinions]()
+        for rows in self._blocks(len(past)):
+            alone, cards = alike.alone(rows), self._cards.of(past.only(range(len(past))[rows]))
+            near += nearest(alone)
+            parts.append(self._candidates.of(self._regressions.left_out(rows), alone, cards))
+        return near, joined(parts)
+
+    def _blocks(self, tasks: int) -> list[slice]:
+        return blocks(tasks, self._regressions.columns)
 
 
 def cut_out(agents: Ints, chance: Floats, pairs: Floats, node_threshold: float, edge_threshold: float) -> PastGraph:
@@ -152,10 +177,3 @@ def _renumbered(graphs: Sequence[PastGraph], known: Sequence[int]) -> list[PastG
         )
         for graph in graphs
     ]
-
-
-def _membership(graphs: Sequence[PastGraph], agents: int) -> Floats:
-    members = np.zeros((len(graphs), agents))
-    for row, graph in enumerate(graphs):
-        members[row, list(graph.agents)] = 1.0
-    return members

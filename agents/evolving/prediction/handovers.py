@@ -7,19 +7,21 @@ words and how clearly each is spoken of, and who else may stand between. Gradien
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from agents.evolving.prediction.boosting import Boosted, held_out
+from agents.evolving.prediction.candidates import Opinions
 from agents.evolving.prediction.members import Ranked
 from agents.evolving.prediction.passages import of_pairs
 from agents.evolving.prediction.past import Pair, PastGraph
 from agents.evolving.prediction.precedence import Precedence
 from agents.evolving.prediction.reconsidered import Reconsidered, best_other
-from agents.evolving.prediction.regressions import Regressions, Said
 from agents.evolving.prediction.texts import Alike, neighbours
 from agents.evolving.space import Bools, Floats, Ints
+from tensor_layer.ports import Vector
 
 PAIRED = 6
 """Of a task's agents so many, the likeliest, are paired."""
@@ -74,38 +76,86 @@ class _Counts:
         return ends
 
 
+Near = tuple[dict[int, float], dict[int, float]]
+"""The past tasks nearest to a task, with their weights: by meaning and words, and by the sequence of words too."""
+
+
+def nearest(alike: Alike) -> list[Near]:
+    """Of each task."""
+    near, closest = (_weighted(alike.blend(sequence), count) for sequence, count in ((0.0, NEIGHBOURS), (2.0, CLOSEST)))
+    return list(zip(near, closest, strict=True))
+
+
+def _weighted(similarity: Vector, count: int) -> list[dict[int, float]]:
+    """For each task its nearest past tasks with their weights."""
+    nearest, weights = neighbours(similarity, count)
+    return [dict(zip(*row, strict=True)) for row in zip(nearest.tolist(), weights.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is known of tasks once their members are ranked. ``passages`` is (tasks, candidates, readers, READ)."""
+
+    opinions: Opinions
+    passages: Floats
+    ranked: Ranked
+
+    @property
+    def paired(self) -> Ints:
+        """(tasks, PAIRED): the agents that are paired."""
+        return self.ranked.agents[:, :PAIRED]
+
+    def among(self, said: Floats) -> Floats:
+        """(tasks, PAIRED, PAIRED) of what is said of pairs of candidates."""
+        places = self.ranked.places[:, :PAIRED]
+        return said[np.arange(len(said))[:, None, None], places[:, :, None], places[:, None, :]]
+
+
+def _regressed(judged: Judged) -> Floats:
+    """(tasks, PAIRED, PAIRED, features): what the regressions say of links and orders, and of the opposite."""
+    columns = list[Floats]()
+    for name in SAYING:
+        link, order = judged.among(judged.opinions.links[name]), judged.among(judged.opinions.orders[name])
+        columns += [link, order]
+        if name in DIRECTED:
+            back, later = link.swapaxes(1, 2), order.swapaxes(1, 2)
+            columns += [back, later, link / (np.abs(link) + np.abs(back) + 0.05), order - later]
+    broadest = judged.among(judged.opinions.links["all"])
+    columns += [broadest - best_other(broadest, axis) for axis in (1, 2)]
+    return np.stack(columns, axis=-1)
+
+
 class Handovers:
     """The chance of each ordered pair to be an edge. Pairs come as (tasks, PAIRED, PAIRED), rows feeding columns."""
 
     def __init__(
         self,
         graphs: Sequence[PastGraph],
-        regressions: Regressions,
         precedence: Precedence,
-        alike: Alike,
-        passages: Floats,
-        ranked: Ranked,
+        past: Judged,
+        near: Sequence[Near],
         folds: Ints,
+        agents: int,
     ) -> None:
-        self._graphs, self._regressions, self._precedence = graphs, regressions, precedence
-        self._counts = _Counts(graphs, folds, passages.shape[1])
-        features = self._laid_out(regressions.left_out, alike, passages, ranked, folds)
-        self._right = _edges_among(graphs, ranked)
+        self._graphs, self._precedence = graphs, precedence
+        self._counts = _Counts(graphs, folds, agents)
+        features = self._laid_out(past, near, precedence.of_past(past.paired), folds)
+        self._right = _edges_among(graphs, past.paired)
         self._pairs = _off_diagonal(self._right.shape[1])
         looked = features[:, self._pairs], self._right[:, self._pairs]
         self._model = Boosted(*looked)
         first = self._placed(held_out(*looked, folds))
-        self._reconsidered = Reconsidered(first, ranked.chance[:, :PAIRED], self._right, self._pairs)
+        self._reconsidered = Reconsidered(first, past.ranked.chance[:, :PAIRED], self._right, self._pairs)
 
     def held_out(self, folds: Ints) -> Floats:
         """The past tasks, each answered by models that were trained without its fold."""
         return self._reconsidered.held_out(folds)
 
-    def chances(self, said: Mapping[str, Said], alike: Alike, passages: Floats, ranked: Ranked) -> Floats:
+    def chances(self, new: Judged, alike: Alike) -> Floats:
         """New tasks."""
-        features = self._laid_out(said, alike, passages, ranked, None)
+        features = self._laid_out(new, nearest(alike), self._precedence.of(alike, new.paired), None)
         first = self._placed(self._model.chance(features[:, self._pairs]))
-        return self._reconsidered.chances(first, ranked.chance[:, :PAIRED])
+        return self._reconsidered.chances(first, new.ranked.chance[:, :PAIRED])
 
     def _placed(self, chance: Floats) -> Floats:
         """(tasks, PAIRED, PAIRED) of (tasks, pairs): nobody hands over to itself."""
@@ -113,46 +163,21 @@ class Handovers:
         placed[:, self._pairs] = chance
         return placed
 
-    def _laid_out(
-        self, said: Mapping[str, Said], alike: Alike, passages: Floats, ranked: Ranked, folds: Ints | None
-    ) -> Floats:
+    def _laid_out(self, judged: Judged, near: Sequence[Near], precedence: Floats, folds: Ints | None) -> Floats:
         """(tasks, PAIRED, PAIRED, features)."""
-        near, closest = (
-            _weighted(alike.blend(sequence), count) for sequence, count in ((0.0, NEIGHBOURS), (2.0, CLOSEST))
-        )
+        ranked = judged.ranked
         of_tasks = [
-            self._of_task(
-                ranked.agents[row],
-                ranked.chance[row],
-                (near[row], closest[row]),
-                None if folds is None else int(folds[row]),
-            )
-            for row in range(len(passages))
+            self._of_task(ranked.agents[row], ranked.chance[row], near[row], None if folds is None else int(folds[row]))
+            for row in range(len(near))
         ]
-        paired = ranked.agents[:, :PAIRED]
-        spoken_of = of_pairs(passages[np.arange(len(passages))[:, None], paired])
-        precedence = self._precedence.of_past(paired) if folds is not None else self._precedence.of(alike, paired)
-        return np.concatenate([np.stack(of_tasks), self._regressed(said, paired), spoken_of, precedence], axis=-1)
-
-    def _regressed(self, said: Mapping[str, Said], agents: Ints) -> Floats:
-        """(tasks, PAIRED, PAIRED, features): what the regressions say of links and orders, and of the opposite."""
-        columns = list[Floats]()
-        for name in SAYING:
-            link = self._regressions.links.among(said[name].links, agents)
-            order = self._regressions.orders.among(said[name].orders, agents)
-            columns += [link, order]
-            if name in DIRECTED:
-                back, later = link.swapaxes(1, 2), order.swapaxes(1, 2)
-                columns += [back, later, link / (np.abs(link) + np.abs(back) + 0.05), order - later]
-        broadest = self._regressions.links.among(said["all"].links, agents)
-        columns += [broadest - best_other(broadest, axis) for axis in (1, 2)]
-        return np.stack(columns, axis=-1)
+        spoken_of = of_pairs(judged.passages[np.arange(len(near))[:, None], ranked.places[:, :PAIRED]])
+        return np.concatenate([np.stack(of_tasks), _regressed(judged), spoken_of, precedence], axis=-1)
 
     def _of_task(
         self,
         agents: Ints,
         chance: Floats,
-        near: tuple[dict[int, float], dict[int, float]],
+        near: Near,
         fold: int | None,
     ) -> Floats:
         """(PAIRED, PAIRED, features) of one task."""
@@ -206,9 +231,8 @@ def _table(counter: Counter[Pair], agents: Sequence[int]) -> Floats:
     return np.array([[counter[one, other] for other in agents] for one in agents], dtype=np.float64)
 
 
-def _edges_among(graphs: Sequence[PastGraph], ranked: Ranked) -> Bools:
+def _edges_among(graphs: Sequence[PastGraph], paired: Ints) -> Bools:
     """(tasks, PAIRED, PAIRED): which pairs are edges of the task's own graph."""
-    paired = ranked.agents[:, :PAIRED]
     right = np.zeros((*paired.shape, paired.shape[1]), dtype=np.bool_)
     for row, graph in enumerate(graphs):
         place = {int(agent): column for column, agent in enumerate(paired[row])}
@@ -216,12 +240,6 @@ def _edges_among(graphs: Sequence[PastGraph], ranked: Ranked) -> Bools:
             if one in place and other in place:
                 right[row, place[one], place[other]] = True
     return right
-
-
-def _weighted(similarity: Floats, count: int) -> list[dict[int, float]]:
-    """For each task its nearest past tasks with their weights."""
-    nearest, weights = neighbours(similarity, count)
-    return [dict(zip(*row, strict=True)) for row in zip(nearest.tolist(), weights.tolist(), strict=True)]
 
 
 def _off_diagonal(size: int) -> Bools:

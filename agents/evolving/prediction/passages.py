@@ -9,54 +9,80 @@ read by models trained without their fold.
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import sparse
 
-from agents.evolving.prediction.alignment import aligned
+from agents.evolving.prediction.alignment import Aligned
+from agents.evolving.prediction.dual import Regressed
+from agents.evolving.prediction.memory import give_back
 from agents.evolving.prediction.past import PastGraph, Step
-from agents.evolving.prediction.readers import MIDDLE, PLACE, Reader, regressed
+from agents.evolving.prediction.readers import MIDDLE, PLACE, WORDS_MAX, Asked, Reader
 from agents.evolving.space import Floats, Ints
 
 ASKED_WORDS = 5
 """So many words to either side of an agent's clearest passage are supposed to be what it was asked."""
 STEPS_MAX = 8000
 """The work grows with the cube: of more steps the last ones are used."""
+STEPS_AGENTS = 25_000_000
+"""So many steps times agents are weighed: with more than 3,125 agents fewer steps are used."""
 SUPPOSED = 1
 """The place of the reader that learned from what agents are only supposed to have been asked."""
 
 
 class Passages:
-    """Learns at construction. ``past``, (past tasks, agents, readers, READ), is read without a task's own fold."""
+    """Learns at construction. ``members`` is (past tasks, agents) of 0 and 1, ``candidates`` (past tasks, k).
 
-    def __init__(self, texts: Sequence[str], graphs: Sequence[PastGraph], members: Floats, folds: Ints) -> None:
-        first = Reader(texts, members, folds, regressed)
-        read = first.read(texts, folds)
+    ``past``, (past tasks, k, readers, READ), is what is read of the candidates, without a task's own fold.
+    """
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        graphs: Sequence[PastGraph],
+        members: sparse.csr_matrix,
+        folds: Ints,
+        candidates: Ints,
+    ) -> None:
+        own = [np.array(graph.agents, dtype=np.intp) for graph in graphs]
+        both = [np.concatenate(pair) for pair in zip(candidates, own, strict=True)]
+        first = Reader(texts, members, folds, Regressed, Asked(texts, folds, both))
+        size, asked = candidates.shape[1], Asked(texts, folds, list(candidates))
         supposed = [
-            _supposed(text, graph.agents, read[row])
-            for row, (text, graph) in enumerate(zip(texts, graphs, strict=True))
+            _supposed(text, graph.agents, read[size:])
+            for text, graph, read in zip(texts, graphs, first.past, strict=True)
         ]
         steps = [graph.steps for graph in graphs]
-        later = [_of_steps(supposed, members.shape[1], folds), Reader(texts, members, folds, aligned)]
+        give_back()
+        later = [_of_steps(supposed, asked, members.shape[1]), Reader(texts, members, folds, Aligned, asked)]
+        give_back()
         if any(steps):
-            later.append(_of_steps(steps, members.shape[1], folds))
+            later.append(_of_steps(steps, asked, members.shape[1]))
         self._readers = [first, *later]
-        self.past = np.stack([read, *(reader.read(texts, folds) for reader in later)], axis=2)
+        read = [[of_text[:size] for of_text in first.past], *(reader.past for reader in later)]
+        self.past: Floats = np.stack([np.stack(of_all) for of_all in read], axis=2)
 
-    def read(self, texts: Sequence[str]) -> Floats:
-        """(texts, agents, readers, READ) of new tasks."""
-        return np.stack([reader.read(texts, None) for reader in self._readers], axis=2)
+    def read(self, texts: Sequence[str], candidates: Ints) -> Floats:
+        """(texts, k, readers, READ) of new tasks and their candidates, (texts, k)."""
+        of_texts = list(candidates)
+        return np.stack([np.stack(reader.read(texts, of_texts)) for reader in self._readers], axis=2)
 
 
-def _of_steps(steps: Sequence[Sequence[Step]], agents: int, folds: Ints) -> Reader:
+def _of_steps(steps: Sequence[Sequence[Step]], past: Asked, agents: int) -> Reader:
     """Learned from what agents were asked in each past task."""
-    asked = [(row, *step) for row, of_task in enumerate(steps) for step in of_task][-STEPS_MAX:]
-    targets = np.zeros((len(asked), agents))
-    targets[np.arange(len(asked)), [agent for _, agent, _ in asked]] = 1.0
-    return Reader([words for _, _, words in asked], targets, folds[[row for row, _, _ in asked]], regressed)
+    asked = [(row, *step) for row, of_task in enumerate(steps) for step in of_task]
+    asked = asked[-min(STEPS_MAX, STEPS_AGENTS // agents) :]
+    places = (np.arange(len(asked)), [agent for _, agent, _ in asked])
+    targets = sparse.csr_matrix((np.ones(len(asked)), places), shape=(len(asked), agents))
+    folds = past.folds[[row for row, _, _ in asked]]
+    return Reader([words for _, _, words in asked], targets, folds, Regressed, past)
 
 
 def _supposed(text: str, agents: Sequence[int], read: Floats) -> list[Step]:
-    """What the agents were probably asked: the words around the passage that speaks clearest for each."""
-    words = text.split()
-    middles = [(agent, int(read[agent, PLACE] * len(words))) for agent in agents]
+    """What the agents were probably asked: the words around the passage that speaks clearest for each.
+
+    ``read`` is (agents, READ).
+    """
+    words = text.split()[:WORDS_MAX]
+    middles = [(agent, int(of_agent[PLACE] * len(words))) for agent, of_agent in zip(agents, read, strict=True)]
     return [(agent, " ".join(words[max(0, at - ASKED_WORDS) : at + ASKED_WORDS + 1])) for agent, at in middles]
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from agents.evolving.prediction.blocks import blocks
 from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.texts import Alike
 from agents.evolving.space import Floats, Ints
@@ -41,19 +42,17 @@ class _Pairs:
 
 
 class Precedence:
-    """Learns at construction. ``alike`` is of past tasks among themselves, ``cards`` (agents, dimension), unit-norm."""
+    """Learns at construction. ``alike`` is ``of_tasks`` of past ones, ``cards`` (agents, dimension), unit-norm."""
 
-    def __init__(self, cards: Vector, alike: Alike, graphs: Sequence[PastGraph], folds: Ints) -> None:
-        kin = KIN * np.exp(-SHARPNESS * (1.0 - (cards @ cards.T)))
-        self._kin = (kin + (1.0 - KIN) * np.eye(len(cards))).astype(np.float32)
-        self._alike, self._folds = _of_tasks(alike), folds
+    def __init__(self, cards: Vector, alike: Vector, graphs: Sequence[PastGraph], folds: Ints) -> None:
+        self._kin = _kinship(cards)
+        self._alike, self._folds = alike, folds
         self._pairs = pairs = _taking_part(graphs)
         self._usually = float(pairs.adjacent.mean()) if len(pairs.tasks) else 0.0
-        straight, crossed = self._matched(pairs.one, pairs.other)
-        tasks = self._alike[np.ix_(pairs.tasks, pairs.tasks)]
-        kernels = (tasks * (straight - crossed), tasks * (straight + crossed))
         targets = (pairs.first, pairs.adjacent - self._usually)
-        self._weights = {int(fold): self._learned(kernels, targets, int(fold)) for fold in np.unique(folds)}
+        # One kernel after the other: of 6,000 pairs each is 144 MB.
+        of_kinds = [self._learned_of(sign, target) for sign, target in zip((-1, 1), targets, strict=True)]
+        self._weights = {fold: np.stack([of_kind[fold] for of_kind in of_kinds]) for fold in of_kinds[0]}
         self._weights[NONE_LEFT_OUT] = np.mean(list(self._weights.values()), axis=0)
 
     def of_past(self, agents: Ints) -> Floats:
@@ -62,20 +61,30 @@ class Precedence:
 
     def of(self, alike: Alike, agents: Ints) -> Floats:
         """(tasks, k, k, 2) of new tasks: -1 (the column's agent is first) to 1, and the chance to be adjacent."""
-        return self._told(_of_tasks(alike), agents, np.full(len(agents), NONE_LEFT_OUT))
+        return self._told(of_tasks(alike), agents, np.full(len(agents), NONE_LEFT_OUT))
 
-    def _learned(self, kernels: tuple[Floats, Floats], targets: tuple[Floats, Floats], fold: int) -> Floats:
-        """(2, pairs): dual weights of order and of adjacency, 0 for pairs of the fold."""
+    def _learned_of(self, sign: int, target: Floats) -> dict[int, Floats]:
+        """By fold left out the dual weights (pairs,), 0 for pairs of the fold. -1 is the sign of order, 1 of adjacency:
+        how the opposite way round counts."""
+        pairs = self._pairs
+        kernel: Vector = np.empty((len(pairs.tasks),) * 2, dtype=np.float32)
+        for rows in blocks(len(kernel), len(kernel)):
+            straight, crossed = self._matched(pairs.one[rows], pairs.other[rows])
+            kernel[rows] = (straight + sign * crossed) * self._alike[np.ix_(pairs.tasks[rows], pairs.tasks)]
+        return {int(fold): self._learned(kernel, target, int(fold)) for fold in np.unique(self._folds)}
+
+    def _learned(self, kernel: Vector, target: Floats, fold: int) -> Floats:
         rows = np.flatnonzero(self._folds[self._pairs.tasks] != fold)
-        weights: Floats = np.zeros((2, len(self._pairs.tasks)))
-        for of_kind, kernel, target in zip(weights, kernels, targets, strict=True):
+        weights = np.zeros(len(self._pairs.tasks))
+        if len(rows):
             held = kernel[np.ix_(rows, rows)]
             held[np.diag_indices(len(rows))] += PENALTY
-            if len(rows):
-                of_kind[rows] = linalg.solve(held, target[rows].astype(np.float32), assume_a="pos", overwrite_a=True)
+            # The kernel is symmetric: its transpose is itself in the order that LAPACK works on in place.
+            factor = linalg.cho_factor(held.T, overwrite_a=True, check_finite=False)
+            weights[rows] = linalg.cho_solve(factor, target[rows].astype(np.float32), check_finite=False)
         return weights
 
-    def _told(self, alike: Floats, agents: Ints, folds: Ints) -> Floats:
+    def _told(self, alike: Vector, agents: Ints, folds: Ints) -> Floats:
         size = agents.shape[1]
         told = np.zeros((len(agents), size, size, 2))
         one, other = np.triu_indices(size, 1)
@@ -86,17 +95,33 @@ class Precedence:
             told[row, one, other], told[row, other, one] = np.stack([first, beside], 1), np.stack([-first, beside], 1)
         return told
 
-    def _matched(self, one: Ints, other: Ints) -> tuple[Floats, Floats]:
+    def _matched(self, one: Ints, other: Ints) -> tuple[Vector, Vector]:
         """(these pairs, past pairs) each: how alike the agents are, this way round and the other."""
         past = self._pairs
-        straight: Floats = self._kin[np.ix_(one, past.one)] * self._kin[np.ix_(other, past.other)]
-        crossed: Floats = self._kin[np.ix_(one, past.other)] * self._kin[np.ix_(other, past.one)]
+        straight: Vector = self._kin[np.ix_(one, past.one)]
+        straight *= self._kin[np.ix_(other, past.other)]
+        crossed: Vector = self._kin[np.ix_(one, past.other)]
+        crossed *= self._kin[np.ix_(other, past.one)]
         return straight, crossed
 
 
-def _of_tasks(alike: Alike) -> Floats:
-    """(tasks, past tasks): most by which word stands before which."""
-    return (ANY_TASK + alike.sequence + THIRDS * alike.thirds).astype(np.float32)
+def _kinship(cards: Vector) -> Vector:
+    """(agents, agents) float32: 1 for the same agent."""
+    kin: Vector = cards @ cards.T
+    kin -= 1.0
+    kin *= SHARPNESS
+    np.exp(kin, out=kin)
+    kin *= KIN
+    kin[np.diag_indices(len(kin))] += 1.0 - KIN
+    return kin
+
+
+def of_tasks(alike: Alike) -> Vector:
+    """(tasks, past tasks) float32: most by which word stands before which."""
+    tasks: Vector = np.zeros_like(alike.sequence, dtype=np.float32)
+    for rows in blocks(len(tasks), alike.sequence.shape[1]):
+        tasks[rows] = ANY_TASK + alike.sequence[rows] + THIRDS * alike.thirds[rows]
+    return tasks
 
 
 def _taking_part(graphs: Sequence[PastGraph]) -> _Pairs:

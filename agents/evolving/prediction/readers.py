@@ -1,22 +1,27 @@
 """Reads texts word by word: how strongly each passage speaks for each agent, and where. Called by ``passages``.
 
-What a word says of an agent is learned in one of two ways: by ridge regression (here), or by aligning the words of past
-tasks to their agents (``alignment``). A reader keeps one model for each fold left out.
+What a word says of an agent is learned in one of two ways: by ridge regression (``dual``), or by aligning the words of
+past tasks to their agents (``alignment``). A reader learns once without each fold, reads that fold's tasks, and keeps
+the mean of what it learned. Words times all agents are laid out for a few texts at a time, never for all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from agents.evolving.space import Floats, Ints
 
 REACH_WORDS = 3.2
 """A word speaks for its surroundings too: standard deviation of the bell in words."""
-PENALTY = 1.0
 FEW = 50
-ALL = -1
+WORDS_MAX = 1000
+"""The work grows with the square: of longer texts the first words are read."""
+AT_ONCE = 4_000_000
+"""So many terms times agents are laid out together."""
 READ, PLACE, MIDDLE = 8, 2, 6
 """What a reader says of an agent: at its clearest passage, by all words, where that passage is (0 first, 1 last), by
 how much it leads the other agents there, the share of words that speak for it most, its share of what is said; from
@@ -43,49 +48,107 @@ class Texts:
         return rarity
 
     def found(self, text: str) -> tuple[list[tuple[int, int, int]], int]:
-        """Known terms as (term, place of its first word, words), and how many words the text has."""
-        words, known = self._split(text.lower()), self._terms.vocabulary_
+        """Known terms as (term, place of its first word, words), and how many words are read."""
+        words, known = self._split(text.lower())[:WORDS_MAX], self._terms.vocabulary_
         spans = [(place, size) for place in range(len(words)) for size in (1, 2) if place + size <= len(words)]
         terms = [(known.get(" ".join(words[place : place + size])), place, size) for place, size in spans]
         return [(term, place, size) for term, place, size in terms if term is not None], len(words)
 
 
-Learned = Callable[[Ints], Floats]
-"""From the rows to learn from, (terms, agents): how strongly each term speaks for each agent."""
-Learner = Callable[[Texts, sparse.csr_matrix, Floats], Learned]
+Weights = Callable[[Ints], Floats]
+"""Of terms, (terms, agents): how strongly each term speaks for each agent."""
+
+
+class Learner(Protocol):
+    """Learns what terms say of agents, from some of its texts at a time."""
+
+    def learned(self, rows: Ints) -> Weights:
+        """What these rows teach."""
+        ...
+
+    def mean(self) -> Weights:
+        """The mean of all that was ``learned``, which is at least once. Asked last."""
+        ...
+
+
+Method = Callable[[Texts, sparse.csr_matrix, sparse.csr_matrix], Learner]
 """Of texts, their counts and their targets."""
 
 
-class Reader:
-    """Learns at construction, once without each fold. ``targets`` is (texts, agents) of 0 and 1."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Texts to read, each without its fold, and of which agents each is asked."""
 
-    def __init__(self, texts: Sequence[str], targets: Floats, folds: Ints, learner: Learner) -> None:
+    texts: Sequence[str]
+    folds: Ints
+    agents: Sequence[Ints]
+
+
+class Reader:
+    """Learns at construction, once without each fold. ``targets`` is (texts, agents) of 0 and 1.
+
+    ``past`` is what was ``asked`` on the way: for each text (its agents, READ), by the model trained without its fold.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], targets: sparse.csr_matrix, folds: Ints, method: Method, asked: Asked
+    ) -> None:
         self._agents = targets.shape[1]
         self._terms = Texts(texts)
-        self._weights = dict[int, Floats]()
+        self._weights: Weights | None = None
+        self.past = [_nothing(agents) for agents in asked.agents]
         if self._terms.counts is None:
             return
-        learned = learner(self._terms, self._terms.counts, targets)
-        for fold in np.unique(folds).tolist():
-            self._weights[fold] = learned(np.flatnonzero(folds != fold))
+        learner = method(self._terms, self._terms.counts, targets)
+        left_out = np.unique(folds)
+        for fold in left_out.tolist():
+            self._answer(asked, asked.folds == fold, learner.learned(np.flatnonzero(folds != fold)))
         # The mean of the folds' models, not one of all: it speaks as loudly as those that the second stages learn from.
-        self._weights[ALL] = np.mean(list(self._weights.values()), axis=0)
-
-    def read(self, texts: Sequence[str], folds: Ints | None) -> Floats:
-        """(texts, agents, READ), each text by the model trained without its fold; None: by all models together."""
-        if not len(self._weights):
-            return np.tile(NOTHING, (len(texts), self._agents, 1))
-        without = np.full(len(texts), ALL) if folds is None else folds
+        self._weights = learner.mean()
         # A fold in which nobody had a step left nothing out.
-        weights = [self._weights.get(int(fold), self._weights[ALL]) for fold in without]
-        return np.stack([self._of_text(text, known) for text, known in zip(texts, weights, strict=True)])
+        self._answer(asked, ~np.isin(asked.folds, left_out), self._weights)
 
-    def _of_text(self, text: str, weights: Floats) -> Floats:
+    def read(self, texts: Sequence[str], agents: Sequence[Ints]) -> list[Floats]:
+        """For each text (its agents, READ), by all models together."""
+        if self._weights is None:
+            return [_nothing(of_text) for of_text in agents]
+        return self._read(texts, agents, self._weights)
+
+    def _answer(self, asked: Asked, these: "np.ndarray[tuple[int], np.dtype[np.bool_]]", weights: Weights) -> None:
+        rows = np.flatnonzero(these).tolist()
+        read = self._read([asked.texts[row] for row in rows], [asked.agents[row] for row in rows], weights)
+        for row, of_text in zip(rows, read, strict=True):
+            self.past[row] = of_text
+
+    def _read(self, texts: Sequence[str], agents: Sequence[Ints], weights: Weights) -> list[Floats]:
+        read = list[Floats]()
+        for block in self._blocks(texts):
+            terms = np.unique(np.array([term for found, _ in block for term, _, _ in found], dtype=np.intp))
+            known = weights(terms)
+            place = {term: row for row, term in enumerate(terms.tolist())}
+            these = agents[len(read) : len(read) + len(block)]
+            read += [self._of_text(*text, place, known)[own] for text, own in zip(block, these, strict=True)]
+        return read
+
+    def _blocks(self, texts: Sequence[str]) -> Iterator[list["_Found"]]:
+        """As many texts at a time as have few enough different terms together, but one at least."""
+        block, terms = list[_Found](), set[int]()
+        for text in texts:
+            found = self._terms.found(text)
+            more = terms.union(term for term, _, _ in found[0])
+            if block and len(more) * self._agents > AT_ONCE:
+                yield block
+                block, more = [], {term for term, _, _ in found[0]}
+            block.append(found)
+            terms = more
+        if block:
+            yield block
+
+    def _of_text(self, found: list[tuple[int, int, int]], words: int, place: dict[int, int], known: Floats) -> Floats:
         """(agents, READ)."""
-        found, words = self._terms.found(text)
         said = np.zeros((words, self._agents))
-        for term, place, size in found:
-            said[place : place + size] += weights[term] / size
+        for term, at, size in found:
+            said[at : at + size] += known[place[term]] / size
         if not said.any():
             return np.tile(NOTHING, (self._agents, 1))
         places = np.arange(words)
@@ -93,19 +156,11 @@ class Reader:
         return spoken(around, said.sum(axis=0) / np.sqrt(words))
 
 
-def regressed(terms: Texts, counts: sparse.csr_matrix, targets: Floats) -> Learned:
-    """Ridge regression in its dual form, with the terms' rarity in the weights."""
-    rarity = terms.rarity()[:, None].astype(np.float32)
-    kernel = (counts @ counts.T).toarray()
+_Found = tuple[list[tuple[int, int, int]], int]
 
-    def learned(rows: Ints) -> Floats:
-        held = kernel[np.ix_(rows, rows)]
-        held[np.diag_indices(len(rows))] += PENALTY
-        dual = linalg.solve(held, targets[rows].astype(np.float32), assume_a="pos", overwrite_a=True)
-        weights: Floats = (counts[rows].T @ dual) * rarity
-        return weights
 
-    return learned
+def _nothing(agents: Ints) -> Floats:
+    return np.tile(NOTHING, (len(agents), 1))
 
 
 def spoken(around: Floats, whole: Floats) -> Floats:

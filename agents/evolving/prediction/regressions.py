@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import linalg, sparse
 
 from agents.evolving.prediction.past import Pair, PastGraph
 from agents.evolving.prediction.texts import Alike
 from agents.evolving.space import Floats, Ints
+from tensor_layer.ports import Vector
 
 PENALTIES = {
     "radial": 0.1,
@@ -26,18 +28,39 @@ PENALTIES = {
 
 
 class Regression:
-    """Kernel ridge regression on past tasks (Saunders et al. 1998)."""
+    """Kernel ridge regression on past tasks (Saunders et al. 1998). ``targets`` is (past tasks, targets).
 
-    def __init__(self, kernel: Floats, targets: Floats, penalty: float) -> None:
-        inverse = np.linalg.inv(kernel + penalty * np.eye(len(kernel)))
-        self._weights = inverse @ targets
-        self.left_out: Floats = targets - self._weights / np.diag(inverse)[:, None]
-        """(past tasks, targets): what each past task would be told, had it not been among them."""
+    What is kept is the inverse of the kernel, float32: weights of all targets would be ten times as much.
+    """
 
-    def told(self, kernel: Floats) -> Floats:
+    def __init__(self, kernel: Vector, targets: sparse.csr_matrix, penalty: float) -> None:
+        self._targets = targets
+        self._inverse = _inverse(kernel, penalty).astype(np.float32)
+        # As rounded as the rest: who was in no other task would else be told by a billionth that it was in this one.
+        self._diagonal = np.diag(self._inverse).astype(np.float64)[:, None]
+
+    def left_out(self, rows: slice) -> Floats:
+        """(rows, targets): what these past tasks would be told, had each not been among them."""
+        weights = self._inverse[rows].astype(np.float64) @ self._targets
+        left_out: Floats = self._targets[rows].toarray() - weights / self._diagonal[rows]
+        return left_out
+
+    def told(self, kernel: Vector) -> Floats:
         """(tasks, targets), about 0 to 1."""
-        told: Floats = kernel @ self._weights
+        told: Floats = (kernel.astype(np.float64) @ self._inverse) @ self._targets
         return told
+
+
+def _inverse(kernel: Vector, penalty: float) -> Floats:
+    """Of the kernel, which is symmetric and has no negative eigenvalue, with the penalty on its diagonal."""
+    held = np.array(kernel, dtype=np.float64, order="F")
+    held[np.diag_indices(len(held))] += penalty
+    factor, lower = linalg.cho_factor(held, lower=True, overwrite_a=True)
+    inverse, _ = linalg.lapack.dpotri(factor, lower=lower, overwrite_c=True)
+    for row in range(len(inverse)):  # only one half was worked out
+        inverse[row, row + 1 :] = inverse[row + 1 :, row]
+    whole: Floats = inverse
+    return whole
 
 
 class PairIndex:
@@ -78,25 +101,32 @@ class Said:
 class Regressions:
     """One regression a kernel. ``members`` is (past tasks, agents) of 0 and 1."""
 
-    def __init__(self, past: Alike, graphs: Sequence[PastGraph], members: Floats) -> None:
+    def __init__(self, past: Alike, graphs: Sequence[PastGraph], members: sparse.csr_matrix) -> None:
         count = members.shape[1]
         self.links = PairIndex([edge for graph in graphs for edge in graph.edges], count)
         self.orders = PairIndex([pair for graph in graphs for pair in graph.orders()], count)
         self._agents = count
-        links, orders = np.zeros((len(graphs), len(self.links))), np.zeros((len(graphs), len(self.orders)))
-        for row, graph in enumerate(graphs):
-            links[row, self.links.places(graph.edges)] = 1.0
-            orders[row, self.orders.places(graph.orders())] = 1.0
-        targets = np.hstack([members, links, orders])
-        kernels = past.kernels()
-        self._models = {name: Regression(kernels[name], targets, penalty) for name, penalty in PENALTIES.items()}
-        self.left_out = {name: self._parts(model.left_out) for name, model in self._models.items()}
+        links = marked([self.links.places(graph.edges) for graph in graphs], len(self.links))
+        orders = marked([self.orders.places(graph.orders()) for graph in graphs], len(self.orders))
+        targets = sparse.hstack([members, links, orders], format="csr")
+        self.columns: int = targets.shape[1]
+        self._models = {name: Regression(past.kernel(name), targets, penalty) for name, penalty in PENALTIES.items()}
+
+    def left_out(self, rows: slice) -> Mapping[str, Said]:
+        """Those past tasks, by kernel: what they would be told, had each not been among them."""
+        return {name: self._parts(model.left_out(rows)) for name, model in self._models.items()}
 
     def told(self, alike: Alike) -> Mapping[str, Said]:
         """New tasks, by kernel."""
-        kernels = alike.kernels()
-        return {name: self._parts(model.told(kernels[name])) for name, model in self._models.items()}
+        return {name: self._parts(model.told(alike.kernel(name))) for name, model in self._models.items()}
 
     def _parts(self, told: Floats) -> Said:
         first, second = self._agents, self._agents + len(self.links)
         return Said(told[:, :first], told[:, first:second], told[:, second:])
+
+
+def marked(places: Sequence[Ints], columns: int) -> sparse.csr_matrix:
+    """(rows, columns) float64: 1 at each row's places, which are named once each."""
+    ends = np.cumsum([0, *map(len, places)])
+    inside = np.concatenate([*places, np.zeros(0, dtype=np.intp)])
+    return sparse.csr_matrix((np.ones(len(inside)), inside, ends), shape=(len(places), columns))

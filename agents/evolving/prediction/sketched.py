@@ -8,8 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from agents.evolving.prediction.blocks import blocks
 from agents.evolving.prediction.cards import Cards
 from agents.evolving.prediction.past import PastGraph
+from agents.evolving.prediction.regressions import marked
 from agents.evolving.prediction.texts import Likeness, Tasks, voted
 from agents.evolving.space import Floats
 
@@ -28,9 +30,8 @@ class Sketcher:
     def __init__(self, cards: Tasks, past: Tasks, graphs: Sequence[PastGraph]) -> None:
         self._likeness = Likeness(past) if len(past) else None
         self._cards = Cards(cards, past)
-        self._members = np.zeros((len(graphs), len(cards)))
-        for row, graph in enumerate(graphs):
-            self._members[row, list(graph.agents)] = 1.0
+        self._count = len(cards)
+        self._members = marked([np.array(graph.agents, dtype=np.intp) for graph in graphs], len(cards))
         self._places = _places(graphs, len(cards))
         sizes = [len(graph.agents) for graph in graphs]
         self._size = round(float(np.mean(sizes))) if sizes else AGENTS_USUAL
@@ -39,11 +40,14 @@ class Sketcher:
 
     def predict(self, tasks: Tasks) -> list[PastGraph]:
         """One graph for each task, of as many agents as is usual."""
-        if not len(tasks):
-            return []
+        every, each = blocks(len(tasks), self._count), range(len(tasks))
+        return [self._row_of(row) for rows in every for row in self._best(tasks.only(each[rows]))]
+
+    def _best(self, tasks: Tasks) -> list[list[int]]:
+        """The agents of each task, those for whom most speaks first."""
         meaning, words = self._cards.of(tasks)
         best = np.argsort(-(_scaled(meaning) + _scaled(words) + VOTES * self._voted(tasks)), axis=1, kind="stable")
-        return [self._row_of(row.tolist()) for row in best[:, : self._size]]
+        return [row.tolist() for row in best[:, : self._size]]
 
     def _voted(self, tasks: Tasks) -> Floats | float:
         """(tasks, agents): the share of like past tasks that had the agent, less the less alike they are."""

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from agents.evolving.prediction.blocks import blocks
 from agents.evolving.space import Floats
 from tensor_layer.ports import Vector
 
@@ -55,11 +56,10 @@ class Likeness:
                 TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=common),
             ),
         ]
-        self.past = self.of(past)
 
     def of(self, tasks: Tasks) -> "Alike":
         """How alike the tasks are to each past one."""
-        meaning = (tasks.vectors @ self._vectors.T).astype(np.float64)
+        meaning: Vector = tasks.vectors @ self._vectors.T
         return Alike(meaning, *(reading.of(tasks.texts) for reading in self._readings))
 
 
@@ -73,12 +73,14 @@ class Reading:
         except ValueError:  # no terms in common, or none at all
             self._counts = None
 
-    def of(self, texts: Sequence[str]) -> Floats:
+    def of(self, texts: Sequence[str]) -> Vector:
         """(texts, past texts)."""
+        cosine: Vector = np.zeros((len(texts), self._past), dtype=np.float32)
         if self._counts is None:
-            return np.zeros((len(texts), self._past))
+            return cosine
         counts: sparse.csr_matrix = self._terms.transform(texts)
-        cosine: Floats = (counts @ self._counts.T).toarray()
+        for rows in blocks(*cosine.shape):
+            cosine[rows] = (counts[rows] @ self._counts.T).toarray()
         return cosine
 
 
@@ -97,59 +99,63 @@ def by_thirds(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """(tasks, past tasks) each: cosines of meaning, words, sequence of words, place of words, and letters."""
+    """(tasks, past tasks) float32 each: cosines of meaning, words, sequence of words, place of words, and letters."""
 
-    meaning: Floats
-    words: Floats
-    sequence: Floats
-    thirds: Floats
-    letters: Floats
+    meaning: Vector
+    words: Vector
+    sequence: Vector
+    thirds: Vector
+    letters: Vector
 
-    def kernels(self) -> dict[str, Floats]:
-        """Positive definite kernels by name."""
-        meaning, words = _radial(self.meaning), _radial(self.words)
-        both = meaning + words
-        others = _radial(self.sequence) + _radial(self.thirds) + _radial(self.letters)
-        return {
-            "radial": both,
-            "words": self.words,
-            "meaning": meaning,
-            "sequence": self.sequence,
-            "thirds": self.thirds,
-            "letters": self.letters,
-            "all": both + others,
-        }
+    def kernel(self, name: str) -> Vector:
+        """A positive definite kernel; ``regressions.PENALTIES`` has the names."""
+        if name == "meaning":
+            return _radial(self.meaning)
+        if name not in ("radial", "all"):
+            plain: Vector = getattr(self, name)
+            return plain
+        kernel = _radial(self.meaning) + _radial(self.words)
+        if name == "all":
+            for cosine in (self.sequence, self.thirds, self.letters):
+                kernel += _radial(cosine)
+        return kernel
 
-    def blend(self, sequence: float = 0.0) -> Floats:
+    def blend(self, sequence: float = 0.0) -> Vector:
         """Meaning and words as one similarity, for neighbours; sequence with the given weight."""
         return self.meaning + self.words + sequence * self.sequence
 
-    def without_self(self) -> "Alike":
-        """Of past tasks among themselves: nobody is its own neighbour."""
-        return Alike(*map(_alone, (self.meaning, self.words, self.sequence, self.thirds, self.letters)))
+    def alone(self, rows: slice) -> "Alike":
+        """Those past tasks, compared with all: nobody is its own neighbour."""
+        return Alike(*(_alone(cosine, rows) for cosine in self._all()))
+
+    def _all(self) -> tuple[Vector, ...]:
+        return self.meaning, self.words, self.sequence, self.thirds, self.letters
 
 
-def _radial(cosine: Floats) -> Floats:
-    kernel: Floats = np.exp(-SHARPNESS * (1.0 - cosine))
+def _radial(cosine: Vector) -> Vector:
+    kernel: Vector = np.exp(-SHARPNESS * (1.0 - cosine))
     return kernel
 
 
-def _alone(cosine: Floats) -> Floats:
-    alone = cosine.copy()
-    np.fill_diagonal(alone, -1.0)
+def _alone(cosine: Vector, rows: slice) -> Vector:
+    alone = cosine[rows].copy()
+    own = np.arange(len(cosine))[rows]
+    alone[np.arange(len(own)), own] = -1.0
     return alone
 
 
-def neighbours(similarity: Floats, count: int) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.intp]]", Floats]:
+def neighbours(similarity: Vector, count: int) -> tuple["np.ndarray[tuple[int, int], np.dtype[np.intp]]", Floats]:
     """(tasks, count): the nearest past tasks and their weights, which fall with the fourth power and sum to 1."""
     count = min(count, similarity.shape[1])
     nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
-    weights = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0.0) ** 4
+    weights = np.maximum(np.take_along_axis(similarity, nearest, axis=1), 0.0).astype(np.float64) ** 4
     return nearest, weights / (weights.sum(axis=1, keepdims=True) + 1e-9)
 
 
-def voted(similarity: Floats, count: int, members: Floats) -> Floats:
+def voted(similarity: Vector, count: int, members: sparse.csr_matrix) -> Floats:
     """(tasks, agents): the share of the nearest past tasks, by weight, that had the agent."""
     nearest, weights = neighbours(similarity, count)
-    votes: Floats = np.einsum("tn,tna->ta", weights, members[nearest])
+    ends = np.arange(len(nearest) + 1) * nearest.shape[1]
+    asked = sparse.csr_matrix((weights.ravel(), nearest.ravel(), ends), shape=similarity.shape)
+    votes: Floats = (asked @ members).toarray()
     return votes

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.evolving.prediction.past import PastGraph
-from agents.evolving.prediction.precedence import Precedence
+from agents.evolving.prediction.precedence import Precedence, of_tasks
 from agents.evolving.prediction.texts import Likeness, Tasks
 
 CARDS = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float32)
@@ -19,7 +19,8 @@ def tasks(*texts):
 
 def made(texts, graphs, folds=None):
     likeness = Likeness(tasks(*texts))
-    return likeness, Precedence(CARDS, likeness.past, graphs, np.arange(len(texts)) % 2 if folds is None else folds)
+    folds = np.arange(len(texts)) % 2 if folds is None else folds
+    return likeness, Precedence(CARDS, of_tasks(likeness.of(tasks(*texts))), graphs, folds)
 
 
 def chain(*agents):
@@ -72,4 +73,4 @@ def test_past_tasks_are_told_without_their_fold():
 
 def test_where_agents_always_worked_alone_nothing_is_told():
     likeness, precedence = made(["scan it"] * 4, [chain(0)] * 4)
-    assert not precedence.of(likeness.past, np.array([[0, 2]] * 4)).any()
+    assert not precedence.of(likeness.of(tasks(*["scan it"] * 4)), np.array([[0, 2]] * 4)).any()

@@ -1,9 +1,11 @@
 """Words of past tasks are given to the agents they speak for, though nobody wrote down what each was asked."""
 
 import numpy as np
+from scipy import sparse
 
-from agents.evolving.prediction.alignment import BOUNDS, aligned
-from agents.evolving.prediction.readers import MIDDLE, NOTHING, PLACE, Reader, Texts, regressed, spoken
+from agents.evolving.prediction.alignment import BOUNDS, Aligned
+from agents.evolving.prediction.dual import Regressed
+from agents.evolving.prediction.readers import MIDDLE, NOTHING, PLACE, Asked, Reader, Texts, spoken
 
 TOGETHER, ALONE = "scan paper", "scan"
 SCANNER, PRINTER = 0, 1
@@ -11,8 +13,18 @@ SCANNER, PRINTER = 0, 1
 
 def learned(texts, targets):
     terms = Texts(texts)
-    said = aligned(terms, terms.counts, np.array(targets, dtype=float))(np.arange(len(texts)))
-    return {word: said[terms.found(word)[0][0][0]] for word in ("scan", "paper")}
+    of_terms = Aligned(terms, terms.counts, sparse.csr_matrix(targets, dtype=float)).learned(np.arange(len(texts)))
+    return {word: of_terms(np.array([terms.found(word)[0][0][0]]))[0] for word in ("scan", "paper")}
+
+
+BOTH = np.arange(2)
+
+
+def made(texts, targets, folds, method, asked=None):
+    """A reader; ``asked`` is a text and its fold."""
+    text, fold = asked or ("", 0)
+    past = Asked([text], np.array([fold]), [BOTH])
+    return Reader(texts, sparse.csr_matrix(targets, dtype=float), np.asarray(folds), method, past)
 
 
 def test_a_word_goes_to_the_agent_that_no_other_explains():
@@ -34,18 +46,17 @@ def test_texts_of_tasks_without_any_agent_teach_nothing_about_agents():
 
 def test_tasks_without_a_known_word_are_passed_over():
     texts, folds = ["scan paper", "?!", "scan", "?!", "scan"], np.array([0, 1, 0, 1, 2])
-    reader = Reader(texts, np.eye(5)[:, :2] + 0.0, folds, aligned)
-    assert reader.read(["!?"], None)[0].tolist() == [list(NOTHING)] * 2
-    assert reader.read(["scan paper"], None).shape == (1, 2, len(NOTHING))
+    reader = made(texts, np.eye(5)[:, :2], folds, Aligned)
+    assert reader.read(["!?"], [BOTH])[0].tolist() == [list(NOTHING)] * 2
+    assert reader.read(["scan paper"], [BOTH])[0].shape == (2, len(NOTHING))
 
 
 def test_a_past_text_is_read_without_its_fold():
     texts = ["print it"] * 4 + ["scan it"] * 4
     folds = np.array([0] * 4 + [1] * 4)
     targets = np.repeat(np.eye(2), 4, axis=0)
-    alone = Reader(texts, targets, folds, aligned).read(["scan"], np.array([1]))
-    told = Reader(texts, targets, folds, aligned).read(["scan"], np.array([0]))
-    assert alone[0, 1, 0] < told[0, 1, 0]
+    alone, told = (made(texts, targets, folds, Aligned, ("scan", fold)).past[0] for fold in (1, 0))
+    assert alone[1, 0] < told[1, 0]
 
 
 def test_the_middle_of_all_passages_lies_between_two_that_are_as_clear():
@@ -60,8 +71,8 @@ def test_the_middle_of_all_passages_lies_between_two_that_are_as_clear():
 
 def test_both_ways_to_learn_read_the_same_form():
     texts, targets, folds = ["scan it", "print it"] * 4, np.array([[1, 0], [0, 1]] * 4), np.arange(8) % 2
-    for learner in (aligned, regressed):
-        read = Reader(texts, targets.astype(float), folds, learner).read(["now print and then scan"], None)[0]
+    for method in (Aligned, Regressed):
+        read = made(texts, targets, folds, method).read(["now print and then scan"], [BOTH])[0]
         assert read[1, PLACE] < read[0, PLACE]
 
 
