@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tensor_layer.encoding.minilm import WINDOWS_MAX, MiniLm
 from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
@@ -88,3 +90,31 @@ def test_a_process_that_only_stores_blobs_never_imports_torch():
 
 
 REFERENCE = [[-0.034477, 0.031023, 0.006735, 0.026109], [0.011525, 0.06257, -0.052667, -0.02814]]
+
+
+def test_texts_of_all_lengths_meet_few_numbers_of_rows(monkeypatch):
+    from tensor_layer.encoding import bert
+
+    met = set()
+    packed_linear = bert._packed_linear
+
+    def noted(values, packed, bias, end):
+        met.add(len(values))
+        return packed_linear(values, packed, bias, end)
+
+    monkeypatch.setattr(bert, "_packed_linear", noted)
+    encoder = MiniLm.packaged()
+    texts = [" ".join(["word"] * count) for count in range(1, 65)]
+    alone = [encoder.encode([text])[0] for text in texts]
+    assert met <= {bert.rows_for(tokens) for tokens in range(3, 67)}
+    assert len(met) == 9  # kernels are kept for each: 8, 16, … 64, and 72
+    np.testing.assert_allclose(encoder.encode(texts), alone, atol=1e-5)
+
+
+@given(st.integers(1, 20_000))
+def test_rows_are_filled_up_by_little_to_one_of_few_numbers(tokens):
+    from tensor_layer.encoding.bert import LEAST_ROWS, ROWS_PER_DOUBLING, rows_for
+
+    rows = rows_for(tokens)
+    assert tokens <= rows < tokens + max(LEAST_ROWS, tokens // ROWS_PER_DOUBLING + 1)
+    assert rows_for(rows) == rows
