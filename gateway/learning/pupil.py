@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.matching.live.features import Shown
-from agents.matching.live.lessons import judged_success, lessons_of
+from agents.matching.live.lessons import lessons_of
 from agents.matching.live.past import CAPACITY
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
 from agents.matching.live.ranker import WORDS
@@ -81,9 +81,9 @@ class Pupil:
 
     def heed(self, feedback: Feedback) -> None:
         """People's latest judgement replaces what a result looked like, whether it comes before its record or after."""
-        success = judged_success(feedback)
+        success = feedback.judgement
         known = self._said.get(feedback.task_id)
-        if success is None or (known is not None and known.at >= feedback.at):
+        if success is None or (known is not None and known.at > feedback.at):
             return
         self._said[feedback.task_id] = Remark(feedback.at, success)
         if len(self._said) > CAPACITY:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from agents.matching.live.policy import Outcome
 from agents.matching.ranking import nearness_of
-from schemas.experience import ExperienceRecord, Feedback
+from schemas.experience import ExperienceRecord
 from schemas.task import StepOutcome, TaskState, counted
 
 Floats = NDArray[np.float32]
@@ -40,13 +40,6 @@ def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
 def dimension_of(record: ExperienceRecord) -> int:
     """How many numbers the record's vector has; 0 when it has none."""
     return len(record.vector) * 3 // 4 // _FLOAT_BYTES if record.vector else 0
-
-
-def judged_success(feedback: Feedback) -> float | None:
-    """What somebody says of the result, 0 to 1; None for words alone."""
-    if feedback.score is not None:
-        return feedback.score
-    return None if feedback.thumbs_up is None else float(feedback.thumbs_up)
 
 
 def _outcome(
