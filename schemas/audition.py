@@ -2,8 +2,20 @@
 
 from pydantic import Field
 
-from schemas.base import Message, Moment, Token, now
+from schemas.base import Message, Moment, Token, new_id, now
 from schemas.experience import ExperienceRecord
+
+PREFIX = "audition-"
+
+
+def audition_id() -> str:
+    """The id of one past task asked again in an audition; nobody's task has one like it."""
+    return f"{PREFIX}{new_id()}"
+
+
+def is_audition(task_id: str) -> bool:
+    """Whether this was asked in an audition."""
+    return task_id.startswith(PREFIX)
 
 
 class Audition(Message):

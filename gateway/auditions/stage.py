@@ -13,6 +13,7 @@ from gateway.auditions.choosing import Piece
 from gateway.replay.asked import Asker
 from gateway.replay.lane import Again, Lane, Ran
 from gateway.replay.shadow import TIMEOUT_S, once
+from schemas.audition import audition_id
 from schemas.card import AgentCard
 from schemas.experience import ExperienceRecord
 from schemas.network import Network, Node
@@ -50,7 +51,9 @@ class Stage:
         if asked.missing:
             return Heard(())
         node = Node(id=NODE, agent_id=card.id, skill_id=piece.candidate.skill_id)
-        again = Again(card.tenant, Network(nodes=(node,), edges=()), {card.id: card}, asked.parts)
+        again = Again(
+            card.tenant, Network(nodes=(node,), edges=()), {card.id: card}, asked.parts, task_id=audition_id()
+        )
         ran = await self.lane.run(again)
         if ran.code == AgentUnreachable.code:
             return Heard((), ran.problem)

@@ -18,6 +18,7 @@ from agents.matching.live.past import NO_STEPS, Near, PastTasks, Steps
 from agents.matching.live.standings import Standings
 from agents.matching.live.trust import NEARNESS_UNCLAIMED, Trust, claim
 from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, chances, fit, importance_of
+from schemas.audition import is_audition
 
 Floats = NDArray[np.float32]
 
@@ -154,7 +155,7 @@ class LivePolicy:
         """Counts from the next question on. Some 250 µs in a long past."""
         number, success = self.standings.met(outcome.agent_id), self.credit(outcome)
         self.groups.add(outcome.vector, number, success, float(self.standings.kept[number]))
-        self.standings.add(number, success, outcome.latency_ms, outcome.cost)
+        self._count(number, success, outcome)
         self.past.add(outcome.task_id, outcome.vector, number, success)
         self._hear(1)
 
@@ -166,13 +167,18 @@ class LivePolicy:
         kept = self.standings.kept
         counted = [self.credit(one) for one in outcomes]
         for number, success, one in zip(numbers, counted, outcomes, strict=True):
-            self.standings.add(number, success, one.latency_ms, one.cost)
+            self._count(number, success, one)
         vectors = np.stack([one.vector for one in outcomes])
         agents = np.array(numbers, dtype=np.int32)
         successes = np.array(counted, dtype=np.float32)
         self.groups.add_all(vectors, agents, successes, len(self.standings), kept)
         self.past.extend([one.task_id for one in outcomes], vectors, agents, successes)
         self._hear(len(outcomes))
+
+    def _count(self, number: int, success: float, outcome: Outcome) -> None:
+        # In an audition one agent alone is asked: that says nothing of the others' being forgotten.
+        asked = not is_audition(outcome.task_id)
+        self.standings.add(number, success, outcome.latency_ms, outcome.cost, passes_over=asked)
 
     def correct(self, task_id: str, success: float) -> bool:
         """People judged a result: that replaces what its answers looked like. False when nothing changes by it."""

@@ -19,6 +19,7 @@ from agents.matching.live.features import usual_success
 from agents.matching.live.past import PastTasks
 from agents.matching.live.policy import LivePolicy, named, weights_of
 from agents.matching.live.standings import Standings
+from schemas.audition import is_audition
 from schemas.policy import AgentStanding, Lineage, PolicySnapshot, PolicyUnreadable
 
 CHUNK_ROWS = 1_024
@@ -93,7 +94,8 @@ def policy_of(snapshot: PolicySnapshot, parts: Mapping[str, bytes], dimension: i
     policy.trust = snapshot.trust
     if OUTCOMES in parts:
         _remember(policy, parts, dimension)
-        standings.remember(policy.past.agents)
+        passes_over = [not is_audition(task_id) for task_id in policy.past.task_ids]
+        standings.remember(policy.past.agents, np.array(passes_over, dtype=bool))
     if OWN_STEPS in parts:
         _resume_own_steps(policy, parts[OWN_STEPS])
     if GROUPS in parts:

@@ -67,17 +67,18 @@ class Standings:
         """As a snapshot says."""
         self._table[self.met(agent_id)] = row
 
-    def remember(self, agents: NDArray[np.int32]) -> None:
+    def remember(self, agents: NDArray[np.int32], passes_over: NDArray[np.bool_]) -> None:
         """When each did its last step: (steps,) their numbers, oldest first, as a snapshot's past has them."""
-        self._now += len(agents)
-        self._last[agents] = np.arange(self._now - len(agents), self._now) + 1
+        moments = self._now + np.cumsum(passes_over, dtype=np.int64)
+        self._last[agents] = moments
+        self._now = int(moments[-1]) if len(moments) else self._now
 
-    def add(self, number: int, outcome: float, latency_ms: float, cost: float) -> None:
-        """One step that was done, ``outcome`` from 0 to 1."""
+    def add(self, number: int, outcome: float, latency_ms: float, cost: float, *, passes_over: bool = True) -> None:
+        """One step that was done, ``outcome`` from 0 to 1. ``passes_over``: others might have been asked instead."""
         row = self._table[number]
         fade = np.exp(-1.0 / MEMORY_STEPS)
         row[:2] *= np.exp2((self._last[number] - self._now) / half_life(len(self._numbers)))
-        self._now += 1
+        self._now += passes_over
         self._last[number] = self._now
         known = row[0] + row[1]
         row[:2] *= fade

@@ -6,7 +6,10 @@ import pytest
 from agents.matching.live.features import NAMES, Shown
 from agents.matching.live.groups import FIRST_AT
 from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.snapshots import Title, artefacts_of, policy_of, snapshot_of
 from agents.matching.live.standings import PASSED_OVER_MIN, PASSED_OVER_ROUNDS, Standings, half_life
+from schemas.audition import audition_id
+from schemas.policy import Lineage
 
 DIMENSION = 16
 
@@ -45,6 +48,17 @@ def test_what_it_did_counts_half_after_some_rounds_of_the_others():
     standings.add(late, 0.0, 20.0, 0.0)
     assert standings.kept[late] == 1.0
     assert standings.table[late, 0] < 0.5 < standings.table[late, 1]
+
+
+def test_a_newcomers_audition_passes_nobody_over_and_a_snapshot_knows_it():
+    policy, rng = LivePolicy.blank(DIMENSION), np.random.default_rng(0)
+    asked = [Outcome(f"t{number}", "usual", task(rng), 1.0, nearness=0.5) for number in range(50)]
+    auditioned = [Outcome(audition_id(), "new", task(rng), 1.0, nearness=0.5) for _ in range(40)]
+    policy.learn_all([*asked[:25], *auditioned, *asked[25:]])
+    assert policy.standings.kept == pytest.approx([1.0, 0.5 ** (25 / PASSED_OVER_MIN)])
+    title = Title("p", None, "e", Lineage())
+    again = policy_of(snapshot_of(policy, title, {}), artefacts_of(policy), DIMENSION)
+    assert again.standings.kept == pytest.approx(policy.standings.kept)
 
 
 def test_a_large_fleet_forgets_no_faster_for_being_large():

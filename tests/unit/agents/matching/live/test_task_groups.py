@@ -161,7 +161,7 @@ def test_many_steps_at_once_count_as_one_by_one():
     one_by_one, at_once, standings = found(past), found(past), Standings()
     for agent in range(KINDS + 2):
         standings.met(str(agent))
-    standings.remember(past.agents)
+    standings.remember(past.agents, np.ones(past.count, dtype=bool))
     kept = standings.kept
     vectors = np.stack([task(number % KINDS, rng) for number in range(200)])
     agents = rng.integers(0, KINDS + 2, 200).astype(np.int32)
