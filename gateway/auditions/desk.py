@@ -44,6 +44,8 @@ LEAST_TASKS = 500
 RECENT_TASKS = 2_000
 AT_ONCE = 4
 LOOK_EVERY_S = 10.0
+AWAITED_S = 0.5
+"""So soon after a card came is its agent looked for again, until it is heard or its time is over."""
 ENCODER_RETRY_S = 5.0
 ABANDONED_AFTER = timedelta(seconds=180)
 """An audition that nobody has added to for so long, some answers' longest times, is gone on with."""
@@ -93,20 +95,27 @@ class AuditionDesk:
             self._changed.set()
 
     async def _look_again_and_again(self) -> None:
+        awaited = False
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._terms.look_every_s)
+                await asyncio.wait_for(self._changed.wait(), AWAITED_S if awaited else self._terms.look_every_s)
             self._changed.clear()
             try:
-                await self.look()
+                awaited = await self.look()
             except (EvolutionError, BusUnavailable, TensorLayerError) as error:
                 logger.warning("newcomers wait for their auditions: %s", error)
 
-    async def look(self) -> None:
-        """Audition all that are due now, one after the other. Raises BusUnavailable, EvolutionError, and more."""
+    async def look(self) -> bool:
+        """Audition all that are due now, one after the other; whether a card has come whose agent nobody heard yet.
+
+        Raises BusUnavailable, EvolutionError, TensorLayerError.
+        """
         held = {(one.audition.tenant, one.audition.agent_id): one for one in await self._auditions.all()}
+        awaited = False
         for tenant in await self._store.tenants():
-            due = [view for view in await self._agents.list_agents(tenant) if self._is_due(view, held)]
+            views = await self._agents.list_agents(tenant)
+            awaited |= any(view.liveness is Liveness.UNKNOWN and HARMLESS in view.card.tags for view in views)
+            due = [view for view in views if self._is_due(view, held)]
             if not due or await self._store.count(tenant) < self._terms.least_tasks:
                 continue
             records = await self._store.find(ExperienceQuery(tenant=tenant, limit=RECENT_TASKS))
@@ -117,6 +126,7 @@ class AuditionDesk:
                     self._known.add((tenant, view.card.id))
                     continue
                 await self._audition(view.card, tasks, before)
+        return awaited
 
     def _is_due(self, view: AgentView, held: dict[tuple[str, str], HeldAudition]) -> bool:
         key = (view.card.tenant, view.card.id)

@@ -75,10 +75,10 @@ async def new_desk(nc, js, store, blobs, encoder):
     directory = connectors(nc, blobs, python_folders=(), python_packages=(), gateway_url=None)
     stage = Stage(Lane(directory), Kept(TaskRecords(await js.key_value(subjects.BUCKET_TASKS)), blobs), timeout_s=20)
 
-    def make(least_tasks: int = 20) -> AuditionDesk:
+    def make(least_tasks: int = 20, look_every_s: float = 0.1) -> AuditionDesk:
         registry, bucket = KvRegistry(js), f"KV_{subjects.BUCKET_AGENTS}"
         agents = AgentDesk(registry, StreamReader(nc, bucket), StreamReader(nc, f"KV_{subjects.BUCKET_HEALTH}"))
-        terms = Terms(WANTED, least_tasks, look_every_s=0.1)
+        terms = Terms(WANTED, least_tasks, look_every_s)
         return AuditionDesk(agents, registry, store, Auditions(js), stage, encoder, terms)
 
     yield make
@@ -268,6 +268,21 @@ async def test_the_evolution_roles_service_auditions_by_the_encoder_of_whoever_p
         stop.set()
         await running
         await perception.stop()
+
+
+async def test_an_agent_that_is_heard_a_little_after_its_card_came_waits_for_no_next_look(js, store, new_desk, asked):
+    stop = asyncio.Event()
+    running = asyncio.create_task(new_desk(look_every_s=3_600).run(stop))
+    try:
+        await comes(js, HARMLESS, alive=False)
+        await asyncio.sleep(0.3)  # the card is looked at, and nobody has heard its agent
+        await comes(js, HARMLESS)
+        async with asyncio.timeout(PATIENCE_S):
+            while not [one for one in await Auditions(js).all() if one.audition.done]:
+                await asyncio.sleep(0.05)
+    finally:
+        stop.set()
+        await running
 
 
 async def test_a_learner_that_starts_anew_reads_auditions_with_experience(nc, js, store, blobs, new_desk, asked):
