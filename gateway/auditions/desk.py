@@ -42,7 +42,9 @@ logger = logging.getLogger(__name__)
 LEAST_TASKS = 500
 """With fewer tasks behind it a fleet has no newcomers: all are new."""
 RECENT_TASKS = 2_000
+AGENTS_AT_ONCE = 8
 AT_ONCE = 4
+"""Tasks that one agent is asked at a time, if its card allows so many."""
 LOOK_EVERY_S = 10.0
 AWAITED_S = 0.5
 """So soon after a card came is its agent looked for again, until it is heard or its time is over."""
@@ -76,6 +78,7 @@ class AuditionDesk:
         self._vectors = SkillVectors(encoder.encode)
         self._terms = terms
         self._known: set[tuple[str, str]] = set()
+        self._places = asyncio.Semaphore(AGENTS_AT_ONCE)
         self._changed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,7 +109,7 @@ class AuditionDesk:
                 logger.warning("newcomers wait for their auditions: %s", error)
 
     async def look(self) -> bool:
-        """Audition all that are due now, one after the other; whether a card has come whose agent nobody heard yet.
+        """Audition all that are due now, some at once; whether a card has come whose agent nobody heard yet.
 
         Raises BusUnavailable, EvolutionError, TensorLayerError.
         """
@@ -120,12 +123,16 @@ class AuditionDesk:
                 continue
             records = await self._store.find(ExperienceQuery(tenant=tenant, limit=RECENT_TASKS))
             steps, tasks = steps_by_agent(records), repeatable(records, self._encoder.version.version)
+            newcomers = []
             for view in due:
                 before = held.get((tenant, view.card.id))
                 if before is None and steps[view.card.id] >= NEWCOMER_STEPS:
                     self._known.add((tenant, view.card.id))
-                    continue
-                await self._audition(view.card, tasks, before)
+                else:
+                    newcomers.append(self._audition(view.card, tasks, before))
+            ended = await asyncio.gather(*newcomers, return_exceptions=True)
+            for problem in filter(None, ended):
+                raise problem
         return awaited
 
     def _is_due(self, view: AgentView, held: dict[tuple[str, str], HeldAudition]) -> bool:
@@ -146,8 +153,9 @@ class AuditionDesk:
         points = points_of(card, await self._vectors.of(texts_of(card)))
         asked = {record.labels.get(AUDITION_OF) for record in audition.records}
         pieces = [one for one in programme(tasks, points, audition.wanted) if one.record.task_id not in asked]
-        with suppress(TakenByAnother):
-            await self._play(card, audition, revision, pieces[: audition.wanted - len(audition.records)])
+        async with self._places:
+            with suppress(TakenByAnother):
+                await self._play(card, audition, revision, pieces[: audition.wanted - len(audition.records)])
 
     async def _play(self, card: AgentCard, audition: Audition, revision: int, pieces: list[Piece]) -> None:
         """What was answered is kept after every few, and the first time before anybody is asked. Raises TakenByAnother.

@@ -103,14 +103,15 @@ async def asked(nc):
     return heard
 
 
-async def comes(js, *tags: str, agent: str = "newcomer", alive: bool = True) -> None:
+async def comes(js, *tags: str, agent: str = "newcomer", alive: bool = True, concurrency: int = 8) -> None:
     """The agent's card is registered, and it says that it lives."""
     skill = Skill(
         id="translate", description="translates into French", inputs=(Modality.TEXT,), outputs=(Modality.TEXT,)
     )
     card = AgentCard(
-        id=agent, version="1.0.0", description="translates", skills=(skill,), endpoint=NatsEndpoint(), tags=tags
-    )
+        id=agent, version="1.0.0", description="translates", skills=(skill,), endpoint=NatsEndpoint(), tags=tags,
+        concurrency=concurrency,
+    )  # fmt: skip
     await KvRegistry(js).register(card)
     if alive:
         beat = Heartbeat(agent_id=agent, tenant="default")
@@ -210,6 +211,21 @@ async def test_of_two_roles_one_auditions(js, new_desk, asked):
     await comes(js, HARMLESS)
     await asyncio.gather(*(new_desk().look() for _ in range(3)))
     assert len(asked) == len((await only(js)).records) == WANTED
+
+
+async def test_several_newcomers_are_auditioned_beside_one_another(js, nc, new_desk):
+    there = asyncio.Barrier(3)
+
+    async def waits_for_the_others(message) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await there.wait()
+        await _says_yes(message)
+
+    for agent in "abc":
+        await nc.subscribe(subjects.invoke("default", agent), cb=waits_for_the_others)
+        await comes(js, HARMLESS, agent=agent, concurrency=1)
+    await new_desk().look()
+    assert [(one.audition.done, len(one.audition.records)) for one in await Auditions(js).all()] == [(True, WANTED)] * 3
 
 
 async def test_answers_to_a_forgotten_task_are_forgotten(js, new_desk, asked):
