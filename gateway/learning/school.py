@@ -201,15 +201,18 @@ class School:
         return pupil
 
     async def _publish_due(self) -> None:
+        # Whoever is auditioned from here on is not in the versions that are made now.
+        urgent, self._urgent = self._urgent, set()
         for tenant, pupil in self._pupils.items():
             since_s = time.monotonic() - self._published_at.get(tenant, float("-inf"))
-            if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s, urgent=tenant in self._urgent):
+            if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s, urgent=tenant in urgent):
+                self._urgent |= urgent & {tenant}
                 continue
             self._published_at[tenant] = time.monotonic()
             try:
                 snapshot = await self._publisher.publish(tenant, pupil)
             except (EvolutionError, TensorLayerError, OSError) as error:
                 logger.warning("tenant %s gets no new policy: %s", tenant, error)
+                self._urgent |= urgent & {tenant}
                 continue
-            self._urgent.discard(tenant)
             logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
