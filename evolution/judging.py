@@ -20,7 +20,13 @@ async def judgements(store: ExperienceStore, tenant: str, task_ids: Collection[s
 
 def latest(said: Sequence[Feedback]) -> float | None:
     """The last judgement of what was said of one task, oldest first; None without any."""
-    return next((one.judgement for one in reversed(said) if one.judgement is not None), None)
+    last = last_judging(said)
+    return last.judgement if last else None
+
+
+def last_judging(said: Sequence[Feedback]) -> Feedback | None:
+    """The remark that holds it."""
+    return next((one for one in reversed(said) if one.judgement is not None), None)
 
 
 async def rewards(store: ExperienceStore, records: Sequence[ExperienceRecord]) -> Callable[[ExperienceRecord], float]:

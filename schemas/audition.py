@@ -6,6 +6,8 @@ from schemas.base import Message, Moment, Token, new_id, now
 from schemas.experience import ExperienceRecord
 
 PREFIX = "audition-"
+AUDITION_OF = "audition_of"
+"""The label of a record of an audition that names the task that was asked again."""
 
 
 def audition_id() -> str:

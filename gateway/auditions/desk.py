@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from agents.background_tasks import begun, ended
 from agents.connectors.wiring import connectors
 from agents.errors import BusUnavailable
 from agents.journey.records import TaskRecords
@@ -21,7 +22,7 @@ from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.agent_desk import AgentDesk, AgentView
 from gateway.auditions.choosing import NEWCOMER_STEPS, Piece, programme, repeatable, steps_by_agent
 from gateway.auditions.keeping import Auditions, HeldAudition, TakenByAnother
-from gateway.auditions.stage import AUDITION_OF, Stage
+from gateway.auditions.stage import Stage
 from gateway.bus.stream_reader import StreamReader
 from gateway.replay.asked import Kept
 from gateway.replay.lane import Lane
@@ -29,7 +30,7 @@ from gateway.replay.shadow import HARMLESS
 from gateway.roles.foundation import Bus, open_blobs
 from gateway.settings import Settings
 from schemas import subjects
-from schemas.audition import Audition
+from schemas.audition import AUDITION_OF, Audition
 from schemas.base import now
 from schemas.card import AgentCard, Liveness
 from schemas.experience import ExperienceRecord
@@ -78,20 +79,20 @@ class AuditionDesk:
         self._vectors = SkillVectors(encoder.encode)
         self._terms = terms
         self._known: set[tuple[str, str]] = set()
+        self._over: set[tuple[str, str]] = set()
         self._places = asyncio.Semaphore(AGENTS_AT_ONCE)
         self._changed = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set; answers under way are dropped then, and asked for again by whoever goes on."""
-        loops = [asyncio.create_task(one) for one in (self._follow(), self._look_again_and_again(), stop.wait())]
+        background = begun((self._follow, self._look_again_and_again), "auditions")
+        stopped = asyncio.create_task(stop.wait())
         try:
-            done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*background, stopped], return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in loops:
-                task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await ended(stopped, *background)
 
     async def _follow(self) -> None:
         async for _ in self._registry.watch():
@@ -113,36 +114,35 @@ class AuditionDesk:
 
         Raises BusUnavailable, EvolutionError, TensorLayerError.
         """
-        held = {(one.audition.tenant, one.audition.agent_id): one for one in await self._auditions.all()}
         awaited = False
+        self._over &= await self._auditions.agents()  # one that was taken out is asked for again
         for tenant in await self._store.tenants():
             views = await self._agents.list_agents(tenant)
             awaited |= any(view.liveness is Liveness.UNKNOWN and HARMLESS in view.card.tags for view in views)
-            due = [view for view in views if self._is_due(view, held)]
+            due = [view for view in views if self._may_be_due(view)]
             if not due or await self._store.count(tenant) < self._terms.least_tasks:
                 continue
             records = await self._store.find(ExperienceQuery(tenant=tenant, limit=RECENT_TASKS))
             steps, tasks = steps_by_agent(records), repeatable(records, self._encoder.version.version)
+            held = {one.audition.agent_id: one for one in await self._auditions.all(tenant)}
             newcomers = []
             for view in due:
-                before = held.get((tenant, view.card.id))
+                key, before = (tenant, view.card.id), held.get(view.card.id)
                 if before is None and steps[view.card.id] >= NEWCOMER_STEPS:
-                    self._known.add((tenant, view.card.id))
-                else:
+                    self._known.add(key)
+                elif before is not None and before.audition.done:
+                    self._over.add(key)
+                elif before is None or now() - before.written_at > ABANDONED_AFTER:
                     newcomers.append(self._audition(view.card, tasks, before))
             ended = await asyncio.gather(*newcomers, return_exceptions=True)
             for problem in filter(None, ended):
                 raise problem
         return awaited
 
-    def _is_due(self, view: AgentView, held: dict[tuple[str, str], HeldAudition]) -> bool:
+    def _may_be_due(self, view: AgentView) -> bool:
         key = (view.card.tenant, view.card.id)
-        if view.liveness is not Liveness.ALIVE or HARMLESS not in view.card.tags or key in self._known:
-            return False
-        before = held.get(key)
-        if before is None:
-            return True
-        return not before.audition.done and now() - before.written_at > ABANDONED_AFTER
+        harmless = view.liveness is Liveness.ALIVE and HARMLESS in view.card.tags
+        return harmless and key not in self._known and key not in self._over
 
     async def _audition(self, card: AgentCard, tasks: list[ExperienceRecord], before: HeldAudition | None) -> None:
         """From where it was left off."""

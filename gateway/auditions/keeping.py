@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nats.js import JetStreamContext
-from nats.js.errors import BucketNotFoundError, KeyWrongLastSequenceError
+from nats.js.errors import BucketNotFoundError, KeyWrongLastSequenceError, NoKeysError
 from pydantic import ValidationError
 
 from agents.errors import BusUnavailable
 from agents.registry.kv_feed import KvEntry, bus_errors, snapshot
-from gateway.auditions.stage import AUDITION_OF
 from schemas import subjects
-from schemas.audition import Audition
+from schemas.audition import AUDITION_OF, Audition
 from schemas.experience import ExperienceRecord
 
 
@@ -56,6 +55,15 @@ class Auditions:
             if (audition := read(entry)) is not None
         ]
         return sorted(held, key=lambda one: (one.audition.began, one.audition.agent_id))
+
+    async def agents(self) -> set[tuple[str, str]]:
+        """Tenant and agent id of all: of the values nothing is read."""
+        with bus_errors("list auditions"):
+            bucket = await self._js.key_value(subjects.BUCKET_AUDITIONS)
+            with suppress(NoKeysError):
+                keys = await bucket.keys()
+                return {(tenant, agent) for tenant, _, agent in (key.partition(".") for key in keys)}
+        return set()
 
     async def write(self, audition: Audition, revision: int) -> int:
         """Store it in place of ``revision`` (0: there was none). The new revision. Raises TakenByAnother."""

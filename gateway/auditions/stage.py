@@ -13,13 +13,12 @@ from gateway.auditions.choosing import Piece
 from gateway.replay.asked import Asker
 from gateway.replay.lane import Again, Lane, Ran
 from gateway.replay.shadow import TIMEOUT_S, once
-from schemas.audition import audition_id
+from schemas.audition import AUDITION_OF, audition_id
 from schemas.card import AgentCard
 from schemas.experience import ExperienceRecord
 from schemas.network import Network, Node
 from schemas.task import TaskState
 
-AUDITION_OF = "audition_of"
 PLANNER = "audition"
 NODE = "n0"
 

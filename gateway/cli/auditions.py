@@ -9,6 +9,7 @@ from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
 from gateway.cli.session import Json, Tenant
 from gateway.settings import Settings
+from schemas.audition import AUDITION_OF
 
 if TYPE_CHECKING:
     from gateway.auditions.keeping import HeldAudition
@@ -71,7 +72,7 @@ def _as_json(held: "HeldAudition") -> dict[str, Any]:
         "done": audition.done,
         "answers": [
             {
-                "task_id": record.labels.get("audition_of", ""),
+                "task_id": record.labels.get(AUDITION_OF, ""),
                 "success": record.success,
                 "latency_ms": record.latency_ms,
                 "cost": record.cost,

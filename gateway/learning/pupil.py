@@ -82,10 +82,12 @@ class Pupil:
     def heed(self, feedback: Feedback) -> None:
         """People's latest judgement replaces what a result looked like, whether it comes before its record or after."""
         success = feedback.judgement
-        known = self._said.get(feedback.task_id)
-        if success is None or (known is not None and known.at > feedback.at):
+        if success is None:
             return
-        self._said[feedback.task_id] = Remark(feedback.at, success)
+        remark, known = Remark(feedback.at, success), self._said.get(feedback.task_id)
+        if known is not None and (known == remark or known.at > remark.at):
+            return
+        self._said[feedback.task_id] = remark
         if len(self._said) > CAPACITY:
             self._said.popitem(last=False)
         if self.learner.correct(feedback.task_id, success):

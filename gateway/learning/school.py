@@ -24,6 +24,7 @@ from agents.matching.live.lessons import dimension_of
 from agents.matching.live.past import CAPACITY
 from agents.registry.kv_feed import follow
 from evolution.errors import EvolutionError
+from evolution.judging import last_judging
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.auditions.keeping import Auditions, read
 from gateway.learning.publishing import Publisher
@@ -81,7 +82,7 @@ class School:
         self._pupils: dict[str, Pupil] = {}
         self._published_at: dict[str, float] = {}
         self._records: deque[ExperienceRecord] = deque()
-        self._feedback: deque[Feedback] = deque(maxlen=CAPACITY)
+        self._feedback: dict[str, deque[Feedback]] = {}
         self._look_back_every_s = look_back_every_s
         self._auditions = Auditions(nc.jetstream())
         self._auditioned: set[tuple[str, str]] = set()
@@ -154,37 +155,37 @@ class School:
                     logger.warning("what people said of tenant %s's tasks cannot be read: %s", tenant, error)
 
     async def _look_up(self, tenant: str, task_ids: Sequence[str]) -> None:
-        for said in (await self._store.feedback_by_task(tenant, task_ids)).values():
-            self._feedback += said
+        found = (await self._store.feedback_by_task(tenant, task_ids)).values()
+        self._note([last for said in found if (last := last_judging(said)) is not None])
 
     async def _hear(self, message: Msg) -> None:
         with suppress(ValidationError):
-            self._feedback.append(Feedback.model_validate_json(message.data))
+            self._note([Feedback.model_validate_json(message.data)])
+
+    def _note(self, said: Sequence[Feedback]) -> None:
+        for feedback in said:
+            self._feedback.setdefault(feedback.tenant, deque(maxlen=CAPACITY)).append(feedback)
 
     async def _study(self) -> None:
         while self._records:
             lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, len(self._records)))]
-            await asyncio.to_thread(self._teach, lot)
-        self._heed()
+            lots = self._by_pupil(lot)
+            await asyncio.to_thread(_teach, lots, self._said())
+        said = self._said()
+        if said:
+            await asyncio.to_thread(_teach, [], said)
 
-    def _heed(self) -> None:
-        """What was said in tenants that nothing was learned of yet waits, for as long as there is room."""
-        for _ in range(len(self._feedback)):
-            feedback = self._feedback.popleft()
-            if feedback.tenant in self._pupils:
-                self._pupils[feedback.tenant].heed(feedback)
-            else:
-                self._feedback.append(feedback)
+    def _said(self) -> list[tuple[Pupil, deque[Feedback]]]:
+        """Remarks to heed. In tenants that nothing was learned of yet they wait, for as long as there is room."""
+        return [(pupil, self._feedback.pop(t)) for t, pupil in self._pupils.items() if t in self._feedback]
 
-    def _teach(self, records: Sequence[ExperienceRecord]) -> None:
+    def _by_pupil(self, records: Sequence[ExperienceRecord]) -> list[tuple[Pupil, list[ExperienceRecord]]]:
         lots: dict[int, tuple[Pupil, list[ExperienceRecord]]] = {}
         for record in records:
             pupil = self._pupil_for(record)
             if pupil is not None:
                 lots.setdefault(id(pupil), (pupil, []))[1].append(record)
-        self._heed()
-        for pupil, lot in lots.values():
-            pupil.study_all(lot)
+        return list(lots.values())
 
     def _pupil_for(self, record: ExperienceRecord) -> Pupil | None:
         """The tenant's. Vectors of another encoder mean something else: then it starts afresh."""
@@ -216,3 +217,14 @@ class School:
                 self._urgent |= urgent & {tenant}
                 continue
             logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
+
+
+def _teach(
+    lots: Sequence[tuple[Pupil, Sequence[ExperienceRecord]]], said: Sequence[tuple[Pupil, Sequence[Feedback]]]
+) -> None:
+    """For a thread. Remarks come first: they may be of what is studied now."""
+    for pupil, remarks in said:
+        for feedback in remarks:
+            pupil.heed(feedback)
+    for pupil, lot in lots:
+        pupil.study_all(lot)

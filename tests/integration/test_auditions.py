@@ -16,7 +16,7 @@ from gateway.agent_desk import AgentDesk
 from gateway.auditions import desk as desk_module
 from gateway.auditions.desk import LEAST_TASKS, AuditionDesk, Terms, audition_newcomers
 from gateway.auditions.keeping import Auditions
-from gateway.auditions.stage import AUDITION_OF, Stage
+from gateway.auditions.stage import Stage
 from gateway.bus.stream_reader import StreamReader
 from gateway.learning.publishing import Publisher
 from gateway.learning.school import School
@@ -28,6 +28,7 @@ from gateway.roles.foundation import Bus
 from gateway.settings import Settings
 from gateway.settings.experience import Learning
 from schemas import subjects
+from schemas.audition import AUDITION_OF
 from schemas.card import AgentCard, Heartbeat, NatsEndpoint, Skill
 from schemas.invocation import INPUT_REQUIRED, Invocation, InvocationReply
 from schemas.parts import Modality, text_part

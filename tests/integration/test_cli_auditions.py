@@ -6,8 +6,7 @@ import pytest
 
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.auditions.keeping import Auditions
-from gateway.auditions.stage import AUDITION_OF
-from schemas.audition import Audition
+from schemas.audition import AUDITION_OF, Audition
 from tests.integration.test_cli_policies import aos  # noqa: F401 - a fixture
 from tests.unit.evolution.test_rerunning import done
 
