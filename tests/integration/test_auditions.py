@@ -29,12 +29,13 @@ from gateway.settings import Settings
 from gateway.settings.experience import Learning
 from schemas import subjects
 from schemas.audition import AUDITION_OF
-from schemas.card import AgentCard, Heartbeat, NatsEndpoint, Skill
+from schemas.card import Heartbeat, Skill
 from schemas.invocation import INPUT_REQUIRED, Invocation, InvocationReply
 from schemas.parts import Modality, text_part
 from tensor_layer.bus import PerceptionService
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tensor_layer.wiring import local_text_encoder
+from tests.integration.test_shadow_lane import a_card
 from tests.unit.evolution.experience_records import encoded
 from tests.unit.evolution.test_rerunning import done
 
@@ -109,10 +110,7 @@ async def comes(js, *tags: str, agent: str = "newcomer", alive: bool = True, con
     skill = Skill(
         id="translate", description="translates into French", inputs=(Modality.TEXT,), outputs=(Modality.TEXT,)
     )
-    card = AgentCard(
-        id=agent, version="1.0.0", description="translates", skills=(skill,), endpoint=NatsEndpoint(), tags=tags,
-        concurrency=concurrency,
-    )  # fmt: skip
+    card = a_card(agent, *tags).model_copy(update={"skills": (skill,), "concurrency": concurrency})
     await KvRegistry(js).register(card)
     if alive:
         beat = Heartbeat(agent_id=agent, tenant="default")

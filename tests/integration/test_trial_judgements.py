@@ -1,4 +1,5 @@
 """An experiment counts what people said of its tasks, whenever they say it: over the real store, across restarts."""
+# ruff: noqa: F811 - two of the names imported from test_trial_memory are fixtures
 
 import json
 from datetime import datetime, timedelta
@@ -9,14 +10,12 @@ import pytest
 from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.experiments.tallies import SUCCESS
 from evolution.policies import trial_count
-from evolution.policies.loop import DESIGN
-from evolution.policies.trial import progress
 from evolution.policies.trial_memory import TrialFolder
 from evolution.store.sqlite_store import SqliteExperienceStore
 from schemas.base import now
 from schemas.experience import Feedback
-from schemas.policy_state import PolicyExperiment, PolicyState
 from tests.integration.test_policy_loop import traffic
+from tests.integration.test_trial_memory import looked, memory, state  # noqa: F401
 
 
 @pytest.fixture
@@ -24,22 +23,6 @@ async def store(tmp_path):
     opened = SqliteExperienceStore(tmp_path / "experience.db")
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def memory(tmp_path):
-    return TrialFolder(tmp_path / "trials")
-
-
-@pytest.fixture
-def state() -> PolicyState:
-    since = now() - timedelta(hours=12)
-    experiment = PolicyExperiment(name="trial", candidate="learned-1", share=0.5, since=since)
-    return PolicyState(tenant="default", experiment=experiment, changed_at=since)
-
-
-async def looked(store, state, memory=None):
-    return await progress(store, state, [state], DESIGN, memory=memory)
 
 
 def ago(minutes: float) -> datetime:

@@ -1,11 +1,11 @@
 """Graphs are learned in bounded memory, whatever the catalogue; what is left out for it is said."""
 
-import itertools
 import tracemalloc
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from five_words import CARDS, WORDS, made_up, vectors
 
 from agents.evolving.evaluation import graph_bench
 from agents.evolving.evaluation.graph_bench import measure
@@ -17,28 +17,6 @@ from agents.evolving.prediction.past import PastGraph
 from agents.evolving.prediction.readers import WORDS_MAX, Texts
 from agents.evolving.prediction.regressions import marked
 from agents.evolving.prediction.texts import Tasks
-
-WORDS = ("scan", "translate", "summarise", "speak", "chart")
-
-
-def vectors(texts):
-    """Bags of the known words, as unit vectors."""
-    bags = np.array([[0.1 + (word in text) for word in WORDS] for text in texts], dtype=np.float32)
-    return bags / np.linalg.norm(bags, axis=1, keepdims=True)
-
-
-DESCRIPTIONS = tuple(f"can {word} things" for word in WORDS)
-CARDS = Tasks(DESCRIPTIONS, vectors(DESCRIPTIONS))
-
-
-def made_up(count, seed):
-    rng = np.random.default_rng(seed)
-    queries, graphs = [], []
-    for _ in range(count):
-        agents = tuple(int(a) for a in rng.permutation(len(WORDS))[: rng.integers(2, 4)])
-        queries.append("please " + " and then ".join(f"{WORDS[a]} document {rng.integers(99)}" for a in agents))
-        graphs.append(PastGraph(agents, tuple(itertools.pairwise(agents))))
-    return GraphRows(tuple(queries), tuple(graphs))
 
 
 @pytest.fixture

@@ -1,15 +1,15 @@
 """Graphs of new tasks are predicted from past ones; what cannot be learned or read is said."""
 
-import itertools
 import json
 import re
 
 import numpy as np
 import pytest
+from five_words import CARDS, CATALOGUE, WORDS, made_up, vectors
 from scipy import sparse
 
 from agents.evolving.evaluation.graph_bench import measure
-from agents.evolving.evaluation.graph_rows import GraphRows, read_graphs, within
+from agents.evolving.evaluation.graph_rows import read_graphs, within
 from agents.evolving.prediction.cards import Cards
 from agents.evolving.prediction.graphs import GraphPredictor, TooLittleExperience, cut_out, f1
 from agents.evolving.prediction.passages import Passages, of_agents, of_pairs
@@ -21,29 +21,6 @@ from agents.evolving.prediction.sketched import Sketcher
 from agents.evolving.prediction.texts import Likeness, Tasks, in_sequence
 from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.rows import CatalogueRows
-
-WORDS = ("scan", "translate", "summarise", "speak", "chart")
-CATALOGUE = CatalogueRows(WORDS, WORDS, tuple(f"can {word} things" for word in WORDS))
-
-
-def vectors(texts):
-    """Bags of the known words, as unit vectors."""
-    bags = np.array([[0.1 + (word in text) for word in WORDS] for text in texts], dtype=np.float32)
-    bags = bags.reshape(-1, len(WORDS))
-    return bags / np.linalg.norm(bags, axis=1, keepdims=True)
-
-
-CARDS = Tasks(CATALOGUE.descriptions, vectors(CATALOGUE.descriptions))
-
-
-def made_up(count, seed):
-    rng = np.random.default_rng(seed)
-    queries, graphs = [], []
-    for _ in range(count):
-        agents = tuple(int(a) for a in rng.permutation(len(WORDS))[: rng.integers(2, 4)])
-        queries.append("please " + " and then ".join(f"{WORDS[a]} document {rng.integers(99)}" for a in agents))
-        graphs.append(PastGraph(agents, tuple(itertools.pairwise(agents))))
-    return GraphRows(tuple(queries), tuple(graphs))
 
 
 @pytest.fixture(scope="module")
