@@ -58,7 +58,7 @@ class OutcomeFeed:
 
     async def _hear(self, message: Msg) -> None:
         try:
-            self._heard.append(ExperienceRecord.model_validate_json(message.data))
+            self._heard.append(ExperienceRecord.from_peer(message.data))
         except ValidationError as error:
             logger.warning("an experience does not read as one and teaches nothing: %s", error)
 

@@ -95,7 +95,7 @@ def read(arrival: Arrival, moment: datetime, max_ahead_s: float) -> ExperienceRe
     """The record or feedback in a message, or the verdict that refuses it."""
     model = Feedback if arrival.subject.endswith(".feedback") else ExperienceRecord
     try:
-        item = model.model_validate_json(arrival.payload)
+        item = model.from_peer(arrival.payload)
     except ValidationError as error:
         return Verdict(
             Fate.REFUSED, f"not a valid {model.__name__}: {_first_problems(error)}", _task_in(arrival.payload)

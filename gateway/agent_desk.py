@@ -132,6 +132,6 @@ def _agent_of(subject: str) -> str:
 
 def _load(heartbeat: bytes) -> float:
     try:
-        return Heartbeat.model_validate_json(heartbeat).load
+        return Heartbeat.from_peer(heartbeat).load
     except ValidationError:
         return 0.0

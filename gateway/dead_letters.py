@@ -127,7 +127,7 @@ def _listed(stored: Stored) -> DeadLetter:
 
 
 def _letter(stored: Stored, *, with_payload: bool) -> DeadLetter:
-    dead = DeadTask.model_validate_json(stored.data)
+    dead = DeadTask.from_peer(stored.data)
     return DeadLetter(
         seq=stored.seq,
         stored_at=stored.stored_at,

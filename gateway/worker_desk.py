@@ -4,17 +4,17 @@ from typing import TypeVar
 
 import nats.errors
 from nats.aio.client import Client
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from agents.errors import BusUnavailable
 from gateway.claim_check import ClaimCheck
 from gateway.errors import NoWorker
 from gateway.task_draft import TaskDraft, submitted
 from schemas import subjects
-from schemas.base import new_id
+from schemas.base import Message, new_id
 from schemas.explain import ExplainRequest, Explanation, SearchReply, SearchRequest
 
-Answer = TypeVar("Answer", bound=BaseModel)
+Answer = TypeVar("Answer", bound=Message)
 
 
 class WorkerDesk:
@@ -35,7 +35,7 @@ class WorkerDesk:
         task = submitted(draft, tenant, new_id(), parts)
         return _read(Explanation, await self._ask(subjects.EXPLAIN, ExplainRequest(task=task)))
 
-    async def _ask(self, subject: str, question: BaseModel) -> bytes:
+    async def _ask(self, subject: str, question: Message) -> bytes:
         headers = {subjects.HEADER_CONTENT_TYPE: subjects.CONTENT_JSON}
         payload = question.model_dump_json().encode()
         try:
@@ -51,6 +51,6 @@ class WorkerDesk:
 
 def _read(model: type[Answer], reply: bytes) -> Answer:
     try:
-        return model.model_validate_json(reply)
+        return model.from_peer(reply)
     except ValidationError as error:
         raise NoWorker("a worker answered something that is no answer", code="worker_failed") from error

@@ -5,7 +5,7 @@ import re
 import time
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -23,6 +23,15 @@ class Message(BaseModel):
     """Base of every model here: immutable, unknown fields refused, change means ``model_copy``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    @classmethod
+    def from_peer(cls, body: bytes | str) -> Self:
+        """The message in JSON that another process of a fleet wrote, or this one wrote earlier. Raises ValidationError.
+
+        While a fleet is upgraded some processes are newer: fields that this version does not know are left out, at any
+        depth. Whatever people write is read by ``model_validate_json`` instead: there an unknown field is a mistake.
+        """
+        return cls.model_validate_json(body, extra="ignore")
 
 
 def _utc(moment: datetime) -> datetime:

@@ -46,7 +46,7 @@ class TaskRecords:
             return None
         except (nats.errors.Error, OSError) as error:
             raise BusUnavailable(f"the record of task {task_id} cannot be read: {error!r}") from error
-        return Held(TaskRecord.model_validate_json(entry.value or b""), entry.revision or 0)
+        return Held(TaskRecord.from_peer(entry.value or b""), entry.revision or 0)
 
     async def change(self, held: Held, change: Change) -> Held:
         """Apply ``change`` and store the outcome, again on top of what others stored meanwhile.

@@ -141,7 +141,7 @@ class Settlement:
             return False
         except (nats.errors.Error, OSError) as error:
             raise BusUnavailable(f"the events of task {record.task_id} cannot be read: {error!r}") from error
-        return TaskEvent.model_validate_json(last.data or b"").kind.terminal
+        return TaskEvent.from_peer(last.data or b"").kind.terminal
 
     async def _by_reference(self, ending: Ending) -> Ending:
         """Results too large for a record go to the object store, and the record carries their references."""

@@ -162,7 +162,7 @@ class HealthFeed:
 
 def _parse(body: bytes, where: str) -> Heartbeat | None:
     try:
-        return Heartbeat.model_validate_json(body)
+        return Heartbeat.from_peer(body)
     except ValidationError as error:
         logger.debug("what came on %s is no heartbeat: %s", where, error)
         return None

@@ -158,7 +158,7 @@ def _read(entry: KvEntry, before: AgentCard | None = None) -> CardRevision | Non
     if entry.removed and not entry.value:
         return CardRevision(card=before, revision=entry.revision, removed=True) if before else None
     try:
-        card = AgentCard.model_validate_json(entry.value)
+        card = AgentCard.from_peer(entry.value)
     except ValidationError as error:
         logger.warning("registry entry %s (revision %d) is no card: %s", entry.key, entry.revision, error)
         return None

@@ -94,7 +94,7 @@ class Run:
         """Take over steps that a checkpoint holds and this worker did not do, by node id."""
         for node_id, record in stored.items():
             if node_id not in self._done:
-                done = StepDone.model_validate_json(record)
+                done = StepDone.from_peer(record)
                 self._done[node_id] = done
                 self._resumed += 1
                 self._worked_before_s = max(self._worked_before_s, done.worked_s)

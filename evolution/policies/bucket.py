@@ -70,7 +70,7 @@ class PolicyBucket:
         with _reported("read how policies compared"):
             try:
                 entry = await (await self._bucket()).get(subjects.prior_comparison_key(_checked(tenant)))
-                return PriorComparison.model_validate_json(entry.value or b"")
+                return PriorComparison.from_peer(entry.value or b"")
             except (KeyNotFoundError, ValidationError):
                 return None
 

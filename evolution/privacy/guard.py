@@ -33,7 +33,7 @@ class Guard:
         """The feedback in stored JSON. Raises ValueError for what is none, KeysUnusable."""
         match orjson.loads(body):
             case {"tenant": str(tenant), "comment": str(comment)} as values:
-                return Feedback.model_validate({**values, "comment": self._in(tenant, comment)})
+                return Feedback.model_validate({**values, "comment": self._in(tenant, comment)}, extra="ignore")
         raise ValueError("feedback is an object with a tenant and a comment")
 
     def _out(self, tenant: str, text: str) -> str:

@@ -173,7 +173,7 @@ async def _entries(bucket: KeyValue, tenant: str) -> dict[str, bytes]:
 def _read(body: bytes) -> SynthesizedPattern | None:
     """A pattern that another release wrote differently must not hide the others."""
     try:
-        return SynthesizedPattern.model_validate_json(body)
+        return SynthesizedPattern.from_peer(body)
     except ValidationError:
         return None
 

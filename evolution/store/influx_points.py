@@ -76,7 +76,7 @@ def read_body(values: Mapping[str, Any]) -> str:
 def read_record(values: Mapping[str, Any]) -> ExperienceRecord | None:
     """The record of a pivoted row, None when another release wrote something that this one cannot read."""
     try:
-        return ExperienceRecord.model_validate_json(read_body(values))
+        return ExperienceRecord.from_peer(read_body(values))
     except ValidationError:
         return None
 

@@ -38,7 +38,7 @@ def without_words(body: str) -> Feedback | None:
 def _wordless(body: str) -> Feedback:
     match orjson.loads(body):
         case dict() as values:
-            return Feedback.model_validate({**values, "comment": ""})
+            return Feedback.model_validate({**values, "comment": ""}, extra="ignore")
     raise ValueError("feedback is an object")
 
 

@@ -116,7 +116,7 @@ def read(row: Row, guard: Guard = OPEN) -> Read:
     """One unreadable row must not hide all the others: it is logged and left out."""
     body, vector, at_us, seq = row
     try:
-        record = ExperienceRecord.model_validate_json(body)
+        record = ExperienceRecord.from_peer(body)
     except ValidationError as error:
         logger.warning("stored record number %d does not read as one and is left out: %s", seq, error)
         return Read(None, at_us, seq)

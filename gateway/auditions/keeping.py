@@ -103,6 +103,6 @@ def read(entry: KvEntry) -> Audition | None:
     if entry.removed:
         return None
     try:
-        return Audition.model_validate_json(entry.value)
+        return Audition.from_peer(entry.value)
     except ValidationError:
         return None

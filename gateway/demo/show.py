@@ -175,7 +175,7 @@ class _Board:
     async def hear(self, message: Msg) -> None:
         """One event of one task."""
         try:
-            event = TaskEvent.model_validate_json(message.data)
+            event = TaskEvent.from_peer(message.data)
         except ValidationError:
             return
         if event.task_id in self.stories:

@@ -160,7 +160,7 @@ class School:
 
     async def _hear(self, message: Msg) -> None:
         with suppress(ValidationError):
-            self._note([Feedback.model_validate_json(message.data)])
+            self._note([Feedback.from_peer(message.data)])
 
     def _note(self, said: Sequence[Feedback]) -> None:
         for feedback in said:

@@ -104,7 +104,7 @@ class Stories:
             async with aclosing(self._events.since(1, subjects.event(tenant, task_id))) as stored:
                 async for message in stored:
                     try:
-                        found.append(TaskEvent.model_validate_json(message.data))
+                        found.append(TaskEvent.from_peer(message.data))
                     except ValidationError:
                         continue  # anyone may publish there; the rest of the story is still worth telling
         except BusUnavailable as error:

@@ -162,7 +162,7 @@ async def _ask(connection: Client, modality: Modality, parts: Sequence[Part], ti
     subject = subjects.encode(modality)
     try:
         message = await connection.request(subject, request.model_dump_json().encode(), timeout=timeout_s)
-        reply = EncodeReply.model_validate_json(message.data)
+        reply = EncodeReply.from_peer(message.data)
     except NoRespondersError as error:
         raise NobodyAnswers(f"nobody answers on {subject}: start one with `aos serve --role perception`") from error
     except (NatsError, TimeoutError, OSError) as error:

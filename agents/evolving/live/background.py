@@ -54,7 +54,7 @@ def over_the_bus(nc: Client) -> Ask:
     async def ask(request: RefineRequest) -> RefineReply | None:
         try:
             message = await nc.request(subjects.REFINE, request.model_dump_json().encode(), timeout=REPLY_TIMEOUT_S)
-            return RefineReply.model_validate_json(message.data)
+            return RefineReply.from_peer(message.data)
         except nats.errors.NoRespondersError:
             logger.info("no refiner is there to better the network of kind %s", request.kind)
             return None

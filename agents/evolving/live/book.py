@@ -167,8 +167,8 @@ class PlanBook:
             return
         try:
             if key != PLANNING_PAST:
-                self.take(PlanTemplate.model_validate_json(entry.value))
+                self.take(PlanTemplate.from_peer(entry.value))
             elif self._pasts is not None:
-                self._pasts.restore(PlanningPast.model_validate_json(entry.value))
+                self._pasts.restore(PlanningPast.from_peer(entry.value))
         except (ValidationError, ValueError) as error:
             logger.warning("%s was written by another release and is left out: %s", entry.key, error)
