@@ -12,7 +12,10 @@ from agents.errors import AgentsError
 from agents.matching.diversity import diverse
 from agents.matching.ranking import unchosen
 from agents.planning.drawing import draw
-from agents.ports import Fleet, IndexFilter, Matcher, Planned, Planner
+from agents.ports.matching import Matcher
+from agents.ports.planning import Planned, Planner
+from agents.ports.registry import Fleet
+from agents.ports.skill_index import IndexFilter
 from agents.registry.skill_text import skill_text
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard

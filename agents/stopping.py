@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from agents.errors import WorkerStops
-from agents.ports import Planned, Planner
+from agents.ports.planning import Planned, Planner
 from schemas.task import TaskSubmitted
 from tensor_layer.ports import Perceived
 

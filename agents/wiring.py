@@ -29,7 +29,7 @@ from agents.matching.ranking import CosineRanker
 from agents.matching.rule_book import RuleBook, RuledPlanner
 from agents.outcome_feed import OutcomeFeed
 from agents.planning.patience import PatientPlanner
-from agents.ports import SkillIndex
+from agents.ports.skill_index import SkillIndex
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.skill_index_edge import EdgeSkillIndex

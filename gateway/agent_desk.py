@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agents.errors import AgentNotFound
-from agents.ports import Registry
+from agents.ports.registry import Registry
 from agents.registry.health import HEARTBEAT_TTL_S
 from gateway.bus.stream_reader import StreamReader
 from gateway.errors import SchemaInvalid

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from agents.errors import AgentUnreachable
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from schemas.card import AgentCard
 from schemas.invocation import Invocation, InvocationReply
 

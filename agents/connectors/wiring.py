@@ -11,7 +11,7 @@ from agents.connectors.directory import ConnectorDirectory, Deferred
 from agents.connectors.http_agent import HttpConnector
 from agents.connectors.nats_agent import NatsConnector
 from agents.connectors.python_agent import PythonConnector
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from schemas.parts import BlobRef
 from tensor_layer.ports import Blobs
 

@@ -2,7 +2,7 @@
 
 from agents.errors import AgentsError, ApprovalDenied, StepFailed, TaskCancelled, TaskTakenElsewhere
 from agents.journey.records import Held
-from agents.ports import Planned
+from agents.ports.planning import Planned
 from schemas.control import ControlAction
 from schemas.task import ApprovalState, TaskFailure, TaskRecord, TaskState, TaskSubmitted
 from tensor_layer.ports import Perceived

@@ -20,7 +20,9 @@ from agents.journey.controls import Controls
 from agents.journey.records import Held, TaskRecords
 from agents.journey.settlement import Ending, Settlement
 from agents.journey.telling import Teller
-from agents.ports import Fleet, Planned, Planner, Runner, RunOutcome, RunRequest
+from agents.ports.planning import Planned, Planner
+from agents.ports.registry import Fleet
+from agents.ports.running import Runner, RunOutcome, RunRequest
 from schemas.base import now
 from schemas.card import AgentCard
 from schemas.network import Plan

@@ -8,18 +8,9 @@ from agents.matching.eligibility import why_not
 from agents.matching.ranking import doubt_at, greedy, unchosen
 from agents.matching.remembered import Remembered
 from agents.matching.routing_rules import preferred_first
-from agents.ports import (
-    Fleet,
-    IndexFilter,
-    Lot,
-    Policies,
-    PolicyRanker,
-    Ranked,
-    Ranker,
-    SkillHit,
-    SkillIndex,
-    WordQuery,
-)
+from agents.ports.matching import Lot, Policies, PolicyRanker, Ranked, Ranker
+from agents.ports.registry import Fleet
+from agents.ports.skill_index import IndexFilter, SkillHit, SkillIndex, WordQuery
 from schemas.candidate import Candidate, Excluded, MatchReport
 from schemas.card import AgentCard
 from schemas.parts import Modality

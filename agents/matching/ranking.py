@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from agents.ports import SkillHit
+from agents.ports.skill_index import SkillHit
 from schemas.candidate import Candidate
 from schemas.card import AgentCard
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from agents.errors import BusUnavailable, NoAgentFits
 from agents.matching.routing_rules import applying, hints_under, told
-from agents.ports import Planned, Planner
+from agents.ports.planning import Planned, Planner
 from agents.registry.kv_feed import KvEntry, follow
 from schemas import subjects
 from schemas.routing_rule import RoutingRule, RoutingRules

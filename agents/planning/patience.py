@@ -4,7 +4,7 @@ import logging
 from typing import Protocol
 
 from agents.errors import BusUnavailable, NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
-from agents.ports import Planned, Planner
+from agents.ports.planning import Planned, Planner
 from schemas.task import TaskSubmitted
 from tensor_layer.ports import Perceived
 

@@ -21,7 +21,9 @@ from agents.planning.promise import promise_of
 from agents.planning.refusals import nobody, too_dear, too_poor
 from agents.planning.substitutes import substitutes_of
 from agents.planning.wording import about_its_text
-from agents.ports import Fleet, Matcher, Planned
+from agents.ports.matching import Matcher
+from agents.ports.planning import Planned
+from agents.ports.registry import Fleet
 from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Liveness
 from schemas.network import Network, Plan

@@ -12,7 +12,8 @@ from nats.js import JetStreamContext
 
 from agents.background_tasks import Loop, begun, ended
 from agents.errors import AgentsError
-from agents.ports import Registry, SkillIndex
+from agents.ports.registry import Registry
+from agents.ports.skill_index import SkillIndex
 from agents.registry.arrivals import Arrivals, key_of
 from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
 from agents.registry.health_feed import PROBE_EVERY_S, HealthFeed, Probe

@@ -8,7 +8,7 @@ from pathlib import Path
 from watchfiles import awatch
 
 from agents.errors import AgentNotFound, BusUnavailable, CardInvalid
-from agents.ports import Registry
+from agents.ports.registry import Registry
 from agents.registry.card_files import FolderLoad, LoadedCard, card_files, load_card, with_distinct_ids
 from agents.registry.folder_memory import FolderMemory
 from schemas.card import AgentCard

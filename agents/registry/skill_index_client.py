@@ -10,7 +10,7 @@ from qdrant_client.common.client_exceptions import QdrantException
 from qdrant_client.http.exceptions import ApiException
 
 from agents.errors import IndexUnavailable
-from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
+from agents.ports.skill_index import IndexFilter, SkillHit, SkillPoint, WordQuery
 from agents.registry.skill_index_asking import Question, is_enough
 from agents.registry.skill_index_requests import condition, of_agent, these, worded
 from agents.registry.skill_points import (

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
+from agents.ports.skill_index import IndexFilter, SkillHit, SkillPoint, WordQuery
 from agents.registry.skill_index_asking import Question, is_enough
 from agents.registry.skill_index_growth import GRAPH_POINTS, NICE, RETRY_S, GraphNotBuilt, build_elsewhere, is_due
 from agents.registry.skill_index_home import Home

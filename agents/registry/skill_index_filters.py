@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from agents.errors import FilterContradiction
-from agents.ports import IndexFilter
+from agents.ports.skill_index import IndexFilter
 from agents.registry.skill_points import DEAD
 from schemas.parts import Modality
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from agents.ports import SkillPoint
+from agents.ports.skill_index import SkillPoint
 from schemas.parts import Modality
 
 FORMAT = 1

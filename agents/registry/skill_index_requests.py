@@ -2,7 +2,7 @@
 
 from qdrant_client import models
 
-from agents.ports import IndexFilter
+from agents.ports.skill_index import IndexFilter
 from agents.registry.skill_index_filters import terms_of
 from agents.registry.skill_points import ANSWERED, WORDS
 from agents.registry.skill_words import Sparse

@@ -10,7 +10,7 @@ from typing import Any
 
 import qdrant_edge as edge
 
-from agents.ports import IndexFilter, SkillPoint
+from agents.ports.skill_index import IndexFilter, SkillPoint
 from agents.registry.skill_index_effort import TRIED_LEAST, Effort, Way, effort
 from agents.registry.skill_index_filters import Terms, terms_of
 from agents.registry.skill_index_log import Replacement

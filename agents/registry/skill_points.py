@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.ports import EXAMPLE_WEIGHT, SkillPoint
+from agents.ports.skill_index import EXAMPLE_WEIGHT, SkillPoint
 from tensor_layer.ports import Vector
 
 WORDS = "words"

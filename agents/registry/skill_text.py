@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from agents.ports import SkillPoint
+from agents.ports.skill_index import SkillPoint
 from schemas.card import AgentCard, Skill
 from tensor_layer.ports import Vector
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agents.errors import AgentUnreachable, BadReply, BudgetExceeded, DeadlineExceeded
-from agents.ports import RunOutcome, RunRequest, Tell
+from agents.ports.running import RunOutcome, RunRequest, Tell
 from agents.running.inputs import inputs_of, instruction_of
 from schemas.base import Message
 from schemas.card import AgentCard, Skill

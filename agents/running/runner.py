@@ -18,7 +18,8 @@ from langgraph.types import interrupt
 from nats.aio.client import Client
 
 from agents.errors import AgentsError, ApprovalDenied
-from agents.ports import Connector, RunOutcome, RunRequest, Tell
+from agents.ports.connectors import Connector
+from agents.ports.running import RunOutcome, RunRequest, Tell
 from agents.running.checkpoint_stream import PATIENCE_S
 from agents.running.checkpoints import JetStreamSaver
 from agents.running.compiler import TASK_CHANNEL, Graphs, Shape, records_of, shape_of

@@ -18,7 +18,7 @@ from agents.errors import (
     StepTimedOut,
     WorkerStops,
 )
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from agents.running.gates import Gates, Sleep
 from agents.running.inputs import typed
 from agents.running.refusals import is_retryable, more_telling, refusal

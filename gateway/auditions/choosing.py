@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agents.matching.live.lessons import TAUGHT_BY
 from agents.matching.ranking import nearness_of
-from agents.ports import SkillPoint
+from agents.ports.skill_index import SkillPoint
 from evolution.replay.rerunning import unit_vector
 from schemas.candidate import Candidate
 from schemas.experience import ExperienceRecord

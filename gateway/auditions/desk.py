@@ -14,7 +14,7 @@ from agents.background_tasks import begun, ended
 from agents.connectors.wiring import connectors
 from agents.errors import BusUnavailable
 from agents.journey.records import TaskRecords
-from agents.ports import Registry
+from agents.ports.registry import Registry
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.skill_text import SkillVectors, points_of, texts_of
 from evolution.errors import EvolutionError

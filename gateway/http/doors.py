@@ -7,7 +7,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 from starlette.requests import Request
 
-from agents.ports import Registry
+from agents.ports.registry import Registry
 from gateway.admission import Admission
 from gateway.agent_desk import AgentDesk
 from gateway.bus.publishing import Publisher

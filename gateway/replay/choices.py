@@ -13,7 +13,8 @@ from agents.matching.live.features import Shown
 from agents.matching.live.policy import LivePolicy
 from agents.matching.live.snapshots import policy_of
 from agents.matching.ranking import CosineRanker, nearness_of
-from agents.ports import Ranker, SkillHit
+from agents.ports.matching import Ranker
+from agents.ports.skill_index import SkillHit
 from evolution.errors import PolicyDamaged
 from evolution.replay.decision_log import Policy
 from evolution.replay.rerunning import unit_vector

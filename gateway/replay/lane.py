@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agents.errors import AgentsError
-from agents.ports import Connector, RunRequest
+from agents.ports.connectors import Connector
+from agents.ports.running import RunRequest
 from agents.running.gates import Sleep
 from agents.running.runner import apart_runner
 from schemas.base import new_id

@@ -8,7 +8,7 @@ modality that the network lets flow stands for it, so that every edge carries wh
 import asyncio
 from collections.abc import Iterable, Mapping
 
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from evolution.replay.walking import Outcome, by_node, network_of, outcome_of
 from gateway.replay.lane import Again, Lane
 from schemas.card import AgentCard, NatsEndpoint, Skill, Timeouts

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from evolution.replay.decision_log import Policy
 from evolution.replay.rerunning import Rerun, RerunReport, first_choice, report
 from evolution.replay.walking import network_of, outcome_of, walked

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agents.errors import CardInvalid
-from agents.ports import Registry
+from agents.ports.registry import Registry
 from agents.registry.card_files import FolderLoad, LoadedCard
 from agents.registry.folder_watch import FolderWatch
 from gateway.supervision.agent_commands import name_of

@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from agents.ports import RunOutcome, RunRequest
+from agents.ports.running import RunOutcome, RunRequest
 from agents.running.runner import jetstream_runner
 from gateway.bus.connection import connect
 from schemas.base import is_token

@@ -12,7 +12,8 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.errors import AgentUnreachable
-from agents.ports import IndexFilter, Registry, SkillPoint
+from agents.ports.registry import Registry
+from agents.ports.skill_index import IndexFilter, SkillPoint
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.skill_index_edge import EdgeSkillIndex

@@ -14,7 +14,7 @@ from agents.errors import NoNetworkGoodEnough
 from agents.evolving.live.service import RefinementService
 from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.outcome_feed import OutcomeFeed
-from agents.ports import Planned
+from agents.ports.planning import Planned
 from schemas import subjects
 from schemas.card import AgentCard
 from schemas.parts import Modality, text_part

@@ -11,7 +11,7 @@ import pytest
 from resuming_worker import EffectFile, request_for, silent
 
 from agents.errors import BusUnavailable, WorkerStops
-from agents.ports import RunOutcome
+from agents.ports.running import RunOutcome
 from agents.running.runner import jetstream_runner
 from agents.stopping import Stopping
 from schemas import subjects

@@ -23,7 +23,7 @@ from agents.connectors.http_agent import HttpConnector
 from agents.connectors.nats_agent import NatsConnector
 from agents.connectors.openai_agent import OpenAIConnector
 from agents.connectors.python_agent import PythonConnector
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from gateway.bus.connection import connect
 from gateway.embedded.nats_server import NatsServer
 from schemas import subjects

@@ -10,7 +10,7 @@ from connector_peers import Peer, a_peer, ask
 
 from agents.connectors.directory import ConnectorDirectory, Deferred
 from agents.errors import AgentUnreachable, BadReply, StepFailed, StepTimedOut
-from agents.ports import Connector
+from agents.ports.connectors import Connector
 from schemas.invocation import InvocationReply
 from schemas.parts import INLINE_LIMIT_BYTES, Modality, Part, data_part, text_part
 

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.errors import AgentNotFound, BusUnavailable, CardInvalid
-from agents.ports import Registry
+from agents.ports.registry import Registry
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.memory_registry import MemoryRegistry
 from gateway.bus.connection import connect

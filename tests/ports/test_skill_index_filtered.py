@@ -18,7 +18,7 @@ from agents.matching.evaluation.index_made import (
     make,
     points_of,
 )
-from agents.ports import IndexFilter, SkillPoint
+from agents.ports.skill_index import IndexFilter, SkillPoint
 from agents.registry import skill_index_shard
 from agents.registry.skill_index_scan import SCANNED_SHARE, scanned_below, widen
 from agents.registry.skill_index_shard import Shard

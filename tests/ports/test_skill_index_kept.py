@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 
-from agents.ports import IndexFilter, SkillPoint, WordQuery
+from agents.ports.skill_index import IndexFilter, SkillPoint, WordQuery
 from agents.registry.skill_index_edge import EdgeSkillIndex
 from agents.registry.skill_index_growth import GraphNotBuilt, build_elsewhere, is_due
 from schemas.parts import Modality

@@ -25,7 +25,7 @@ from agents.planning.errands import fits_of
 from agents.planning.pasts import Pasts
 from agents.planning.planner import Woven
 from agents.planning.typecheck import check
-from agents.ports import Fleet
+from agents.ports.registry import Fleet
 from schemas import subjects
 from schemas.base import now
 from schemas.network import Network

@@ -21,7 +21,8 @@ from agents.evolving.live.shape import shape_of
 from agents.matching.remembered import Remembered
 from agents.planning.complexity import TaskAnalysis, analyse
 from agents.planning.planner import GreedyPlanner, Woven
-from agents.ports import Fleet, Planned
+from agents.ports.planning import Planned
+from agents.ports.registry import Fleet
 from schemas.base import new_id, now
 from schemas.card import Liveness
 from schemas.network import Plan

@@ -15,7 +15,8 @@ from agents.evolving.objectives import Preference
 from agents.planning.nearness import EncodeTexts
 from agents.planning.pasts import Pasts
 from agents.planning.planner import GreedyPlanner
-from agents.ports import Fleet, Matcher
+from agents.ports.matching import Matcher
+from agents.ports.registry import Fleet
 from schemas.policy_state import PolicyState
 from schemas.task import TaskSubmitted
 

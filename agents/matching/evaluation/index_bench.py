@@ -22,7 +22,7 @@ from agents.matching.evaluation.index_made import (
     unit,
 )
 from agents.matching.evaluation.index_watch import Latency, Watch, rss_mb
-from agents.ports import IndexFilter, SkillIndex, SkillPoint, WordQuery
+from agents.ports.skill_index import IndexFilter, SkillIndex, SkillPoint, WordQuery
 from agents.registry.skill_index_growth import GRAPH_POINTS
 from schemas.parts import Modality
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.ports import IndexFilter, SkillPoint
+from agents.ports.skill_index import IndexFilter, SkillPoint
 from schemas.parts import Modality
 from tensor_layer.ports import Vector
 

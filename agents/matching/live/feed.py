@@ -23,7 +23,7 @@ from agents.matching.live.lessons import lessons_of
 from agents.matching.live.loading import Loader
 from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.ranker import LearnedOrder
-from agents.ports import Lot
+from agents.ports.matching import Lot
 from agents.registry.kv_feed import KvEntry, follow
 from schemas import subjects
 from schemas.assignment import TREATMENT, arm_of, position

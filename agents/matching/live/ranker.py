@@ -15,7 +15,8 @@ from agents.matching.live.exploring import affordable, best_probabilities, hopef
 from agents.matching.live.features import KINDRED, NAMES, Shown
 from agents.matching.live.policy import Judged, LivePolicy
 from agents.matching.ranking import SCORE_DIGITS, CosineRanker, doubt_at
-from agents.ports import Ranked, SkillHit
+from agents.ports.matching import Ranked
+from agents.ports.skill_index import SkillHit
 from schemas.candidate import Candidate, Counted
 from schemas.card import AgentCard
 from tensor_layer.ports import Vector

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.ports import SkillPoint
+from agents.ports.skill_index import SkillPoint
 from gateway.auditions.choosing import programme, repeatable, steps_by_agent
 from schemas.parts import Modality
 from tests.unit.evolution.experience_records import encoded

@@ -10,7 +10,7 @@ import pytest
 
 from agents.matching.matcher import KEPT_REPORTS, LISTED_EXCLUDED, SkillMatcher
 from agents.matching.ranking import CosineRanker
-from agents.ports import IndexFilter, SkillHit, SkillPoint, WordQuery
+from agents.ports.skill_index import IndexFilter, SkillHit, SkillPoint, WordQuery
 from agents.registry.skill_index_edge import EdgeSkillIndex
 from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Liveness, NatsEndpoint, Skill

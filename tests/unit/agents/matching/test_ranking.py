@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.matching.ranking import CosineRanker
-from agents.ports import SkillHit
+from agents.ports.skill_index import SkillHit
 from schemas.card import AgentCard, NatsEndpoint, Skill
 from schemas.parts import Modality
 

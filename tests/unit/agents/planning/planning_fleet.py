@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from agents.ports import Lot, Matcher
+from agents.ports.matching import Lot, Matcher
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard, Cost, Liveness, NatsEndpoint, Skill
 from schemas.experience import ExperienceRecord

@@ -25,7 +25,7 @@ from planning_fleet import (
 from agents.errors import NoAgentFits, NoNetworkFits
 from agents.planning.drawing import draw
 from agents.planning.planner import GreedyPlanner
-from agents.ports import Planned
+from agents.ports.planning import Planned
 from schemas.card import AgentCard
 from schemas.parts import Modality, Part, data_part, text_part
 from schemas.percept import Percept

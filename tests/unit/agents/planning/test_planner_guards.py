@@ -6,7 +6,7 @@ from planning_fleet import EVERYONE, PDF, SUMMARY, StandingFleet, WordMatcher, c
 from agents.errors import BudgetExceeded, NoNetworkFits, NoNetworkGoodEnough
 from agents.planning.pasts import Pasts
 from agents.planning.planner import GreedyPlanner
-from agents.ports import Planned
+from agents.ports.planning import Planned
 from schemas.card import AgentCard, Cost
 from schemas.parts import Modality, text_part
 from schemas.percept import Percept

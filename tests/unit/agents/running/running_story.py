@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from agents.ports import RunRequest
+from agents.ports.running import RunRequest
 from schemas.card import AgentCard, Cost, NatsEndpoint, Skill, Timeouts
 from schemas.invocation import Invocation, InvocationError, InvocationReply
 from schemas.network import TASK, Edge, Network, Node, Plan

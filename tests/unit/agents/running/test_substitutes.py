@@ -7,7 +7,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from running_story import Agents, Story, Time, card, refusal, request_for
 
 from agents.errors import BudgetExceeded, StepFailed
-from agents.ports import RunRequest
+from agents.ports.running import RunRequest
 from agents.running import run as running
 from agents.running.compiler import Graphs
 from agents.running.runner import GraphRunner

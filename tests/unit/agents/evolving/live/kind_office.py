@@ -14,7 +14,7 @@ from agents.evolving.live.refiner import refine
 from agents.evolving.objectives import Preference
 from agents.planning.pasts import Pasts
 from agents.planning.planner import GreedyPlanner
-from agents.ports import Planned
+from agents.ports.planning import Planned
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard, Cost, Liveness, NatsEndpoint, Skill
 from schemas.experience import ExperienceRecord

@@ -4,7 +4,7 @@ import pytest
 from kind_office import DEAR, Matcher, Office, agents_of, card
 
 from agents.evolving.objectives import Preference
-from agents.ports import Lot
+from agents.ports.matching import Lot
 from schemas.candidate import MatchReport
 from schemas.task import TaskSubmitted
 
