@@ -26,7 +26,6 @@ DAYS_OF_RHYTHM = 4
 _HOURS = 24
 _HOUR_US = 3_600_000_000
 _DAY_US = _HOURS * _HOUR_US
-METRICS = ("success", "log_latency_ms", "cost")
 
 
 @dataclass(frozen=True, slots=True)

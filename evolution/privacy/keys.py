@@ -33,10 +33,6 @@ class KeyRing:
         self._keys: Mapping[str, tuple[str, ...]] = {}
         self._fernets: dict[str, MultiFernet] = {}
 
-    def seals(self, tenant: str) -> bool:
-        """Whether the tenant has a key. Raises KeysUnusable."""
-        return self._fernet(tenant) is not None
-
     def seal(self, tenant: str, text: str) -> str:
         """The text under the tenant's newest key; the text itself when it has none. Raises KeysUnusable."""
         fernet = self._fernet(tenant)

@@ -120,11 +120,6 @@ def revision_row(revision: Json) -> tuple[object, ...]:
     return revision["revision"], revision["card"]["version"], "removed" if revision["removed"] else "registered"
 
 
-def dead_row(letter: Json) -> tuple[object, ...]:
-    """One line of ``aos dead list``."""
-    return letter["seq"], str(letter["stored_at"])[:19], letter["task_id"], letter["code"], letter["reason"]
-
-
 def suffix_of(media_type: str | None) -> str:
     """The file name suffix of a media type."""
     return mimetypes.guess_extension((media_type or "").partition(";")[0]) or ".bin"

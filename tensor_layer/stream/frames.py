@@ -69,10 +69,6 @@ class Header(BaseModel):
         """How many frames follow."""
         return -(-self.size_bytes // self.chunk_bytes)
 
-    def chunk_size(self, number: int) -> int:
-        """Decoded bytes of one chunk; the last one is what is left."""
-        return min(self.chunk_bytes, self.size_bytes - number * self.chunk_bytes)
-
     def pack(self) -> bytes:
         """The header's bytes."""
         meta = self.model_dump_json(exclude_defaults=True).encode()

@@ -36,12 +36,6 @@ class PrefetchCounts:
     wasted: int = 0
     idle_uses: int = 0
 
-    @property
-    def useful_share(self) -> float:
-        """Timely and late over all that ended; 1.0 before any did."""
-        ended = self.timely + self.late + self.wasted
-        return (self.timely + self.late) / ended if ended else 1.0
-
 
 class Prefetch:
     """Decides for one sequence of uses. Not thread-safe: one event loop.

@@ -3,8 +3,8 @@
 Every chunk is either decoded and proven by its checks, or TensorDamaged is raised: nothing half-decoded gets out.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, BinaryIO, Protocol
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,6 @@ from tensor_layer.stream.tensor import STORED_AS, Tensor, Words, from_numpy
 
 LIMIT_BYTES = 64 << 30
 """A stream that announces more values than this is refused before memory is reserved for them."""
-
-Allocate = Callable[[Header], NDArray[Any]]
 
 
 class Readable(Protocol):
@@ -118,12 +116,6 @@ def unpack(pieces: Iterable[bytes | memoryview], *, reference: Tensor | None = N
     if frames.unpack_footer(feed.take(frames.FOOTER_BYTES)) != at or feed.more():
         raise TensorDamaged("the stream goes on after its end")
     return from_numpy(words.view(STORED_AS[header.dtype]).reshape(header.shape), header.dtype)
-
-
-def pieces_of(file: BinaryIO, piece_bytes: int = frames.CHUNK_BYTES) -> Iterator[bytes]:
-    """A file in pieces, for ``unpack``."""
-    while piece := file.read(piece_bytes):
-        yield piece
 
 
 def decode_frame(

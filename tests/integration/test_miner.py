@@ -59,10 +59,6 @@ def told(patterns):
     return [(p.pattern_id, p.statement, p.support, p.confidence, p.examples) for p in patterns]
 
 
-def rules_of(report):
-    return {(p.antecedent[0], p.consequent) for p in report.patterns if p.kind is PatternKind.RULE}
-
-
 async def test_mining_the_store_finds_what_mining_the_records_finds(store, miner):
     records = list(history(900))
     await store.record(records)

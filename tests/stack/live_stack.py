@@ -198,6 +198,3 @@ class LiveStack(Stack):
         async with self.bus() as nc, asyncio.timeout(timeout_s):
             while (await nc.jetstream(timeout=10).stream_info(stream)).state.messages:
                 await asyncio.sleep(0.05)
-
-    def log_of(self, name: str) -> str:
-        return (self.folder / f"{name}.log").read_text(errors="replace")
