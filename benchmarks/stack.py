@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 from gateway.embedded.nats_server import NatsServer, free_port
-from gateway.supervision.leash import leash
+from gateway.leash import leash
 
 ROOT = Path(__file__).parent.parent
 ECHO = ROOT / "examples" / "echo"

@@ -21,7 +21,7 @@ from evolution.tiers.compaction import Compacted
 from evolution.tiers.forgetting import Forgotten
 from evolution.tiers.summary import DayOfAgent, by_day, summed
 from gateway.experience_store import guard_of
-from gateway.roles.foundation import object_store
+from gateway.foundation import object_store
 from gateway.settings import Settings
 from schemas.base import now
 

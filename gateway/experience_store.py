@@ -5,7 +5,7 @@ from evolution.privacy.keys import KeyRing
 from evolution.privacy.redaction import Redaction
 from evolution.tiers.cold_files import ColdFiles
 from evolution.wiring import StoreKind, StoreSettings
-from gateway.roles.foundation import object_store
+from gateway.foundation import object_store
 from gateway.settings import Settings
 
 

@@ -22,8 +22,8 @@ from evolution.store.moments import microseconds
 from evolution.tiers.cold_files import ColdFiles
 from evolution.wiring import build_store
 from gateway.experience_store import store_settings
-from gateway.roles.foundation import object_store, open_bus
-from gateway.roles.running import configure_logging
+from gateway.foundation import object_store, open_bus
+from gateway.log_lines import configure_logging
 from gateway.settings import Settings
 from schemas.base import now
 

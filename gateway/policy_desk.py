@@ -15,8 +15,8 @@ from evolution.policies.pruning import Keeping, Pruned, prune
 from evolution.policies.registry import PolicyRegistry
 from evolution.policies.trial_memory import TrialFolder, TrialMemory
 from evolution.ports import ExperienceStore
+from gateway.foundation import object_store, open_blobs
 from gateway.replay.choices import WorkerChoices
-from gateway.roles.foundation import object_store, open_blobs
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -24,10 +24,10 @@ from gateway.auditions.choosing import NEWCOMER_STEPS, Piece, programme, repeata
 from gateway.auditions.keeping import Auditions, HeldAudition, TakenByAnother
 from gateway.auditions.stage import Stage
 from gateway.bus.stream_reader import StreamReader
+from gateway.foundation import Bus, open_blobs
 from gateway.replay.asked import Kept
 from gateway.replay.lane import Lane
 from gateway.replay.shadow import HARMLESS
-from gateway.roles.foundation import Bus, open_blobs
 from gateway.settings import Settings
 from schemas import subjects
 from schemas.audition import AUDITION_OF, Audition

@@ -111,9 +111,9 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
     from agents.connectors.wiring import connectors
     from agents.journey.records import TaskRecords
     from agents.registry.kv_registry import KvRegistry
+    from gateway.foundation import open_blobs
     from gateway.replay.asked import Kept
     from gateway.replay.shadow import ShadowLane
-    from gateway.roles.foundation import open_blobs
     from schemas.subjects import BUCKET_TASKS
 
     async with bus_of(settings) as nc:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from gateway.errors import ServerDidNotStart
-from gateway.supervision.leash import leash
+from gateway.leash import leash
 
 TIMER_SLACK_US = 200
 """While the server waits for the disk, as it does several times in a task, Go's scheduler wakes every 20 us (with the
@@ -83,7 +83,7 @@ class NatsServer:
     async def start(self, timeout_s: float = 20.0) -> None:
         """Start and wait until clients can connect. Raises ServerDidNotStart with the end of the server's log."""
         command = await asyncio.to_thread(self.prepare)
-        # Not in a thread: the server dies with the thread that starts it (see gateway.supervision.leash).
+        # Not in a thread: the server dies with the thread that starts it (see gateway.leash).
         self._process = self._spawn(command)
         await self._until_reachable(time.monotonic() + timeout_s)
 

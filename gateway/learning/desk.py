@@ -4,9 +4,9 @@ import asyncio
 
 from evolution.policies.bucket import PolicyBucket
 from evolution.ports import ExperienceStore
+from gateway.foundation import Bus, open_blobs
 from gateway.learning.publishing import Publisher
 from gateway.learning.school import School, Terms
-from gateway.roles.foundation import Bus, open_blobs
 from gateway.settings import Settings
 
 

@@ -8,7 +8,7 @@ from agents.evolving.live.wiring import PlanningOptions
 from agents.journey.dispatch import DispatchLimits
 from agents.journey.lanes import LaneLimits
 from agents.wiring import WorkerOptions, build_worker, open_index
-from gateway.roles.foundation import open_blobs, open_bus
+from gateway.foundation import open_blobs, open_bus
 from gateway.roles.perception import choice_of
 from gateway.settings import Settings
 from tensor_layer.ports import Blobs

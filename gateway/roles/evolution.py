@@ -9,7 +9,7 @@ from evolution.wiring import build_store, run_recorder
 from gateway.bus.identity import identity_of
 from gateway.experience_origin import note_bus
 from gateway.experience_store import store_settings
-from gateway.roles.foundation import open_bus
+from gateway.foundation import open_bus
 from gateway.roles.yielding import give_way
 from gateway.settings import Settings
 

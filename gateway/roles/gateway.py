@@ -5,11 +5,11 @@ import logging
 
 from agents.registry.kv_registry import KvRegistry
 from gateway.door_limits import DoorLimits
+from gateway.foundation import open_blobs, open_bus
 from gateway.http.app import create_app
 from gateway.http.doors import open_doors
 from gateway.http.server import serve_http
 from gateway.record_housekeeping import RecordHousekeeper
-from gateway.roles.foundation import open_blobs, open_bus
 from gateway.settings import Settings
 from tensor_layer.errors import BlobStoreUnavailable
 from tensor_layer.storage.blobs import ObstoreBlobs

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.roles.foundation import open_blobs, open_bus
+from gateway.foundation import open_blobs, open_bus
 from gateway.settings import Settings
 from tensor_layer.wiring import EncoderChoice, local_encoders, perception_service
 

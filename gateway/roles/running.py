@@ -7,13 +7,13 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 
 import uvloop
 
+from gateway.log_lines import configure_logging
 from gateway.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -108,14 +108,3 @@ async def show_life(file: Path) -> None:
     while True:
         await asyncio.to_thread(file.touch)
         await asyncio.sleep(SIGN_OF_LIFE_EVERY_S)
-
-
-def configure_logging(name: str, level: str) -> None:
-    """One line a record on standard error, with the time in UTC and the name of the process."""
-    formatter = logging.Formatter(f"%(asctime)sZ {name} %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
-    formatter.converter = time.gmtime
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("httpx", "httpx2", "httpcore", "httpcore2", "faststream", "watchfiles"):
-        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))

@@ -1,6 +1,5 @@
-"""Looks after processes: starts them on a leash, restarts what crashes, drains them in order. Used by ``aos up``.
+"""Looks after processes: starts them on a ``leash``, restarts what crashes, drains them in order. Used by ``aos up``.
 
-``leash``           no child outlives its parent, even when the parent is SIGKILLed
 ``restarts``        the decision after an exit: restart when, or give up
 ``logs``            one bounded log file for each process
 ``child``           one process

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.supervision.leash import leash
+from gateway.leash import leash
 from gateway.supervision.logs import open_log
 
 

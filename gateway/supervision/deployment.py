@@ -18,7 +18,7 @@ from gateway.bus.connection import connect
 from gateway.bus.streams import ensure
 from gateway.embedded.nats_server import TIMER_SLACK_US, NatsServer, free_port
 from gateway.errors import ServerDidNotStart
-from gateway.roles.foundation import JETSTREAM_TIMEOUT_S, quotas_of
+from gateway.foundation import JETSTREAM_TIMEOUT_S, quotas_of
 from gateway.settings import Settings
 from gateway.supervision.agent_commands import AGENT_PREFIX, command_of
 from gateway.supervision.agent_folder import AgentFolder

@@ -18,13 +18,13 @@ from gateway.auditions.desk import LEAST_TASKS, AuditionDesk, Terms, audition_ne
 from gateway.auditions.keeping import Auditions
 from gateway.auditions.stage import Stage
 from gateway.bus.stream_reader import StreamReader
+from gateway.foundation import Bus
 from gateway.learning.publishing import Publisher
 from gateway.learning.school import School
 from gateway.learning.school import Terms as SchoolTerms
 from gateway.replay.asked import Kept
 from gateway.replay.lane import Lane
 from gateway.replay.shadow import HARMLESS
-from gateway.roles.foundation import Bus
 from gateway.settings import Settings
 from gateway.settings.experience import Learning
 from schemas import subjects

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.supervision.leash import leash
+from gateway.leash import leash
 
 SLACK = Path("/proc/self/timerslack_ns")
 

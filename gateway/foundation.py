@@ -1,4 +1,7 @@
-"""What every role stands on: one connection to the bus with its streams, and the object store. Called by the roles."""
+"""What every role stands on: one connection to the bus with its streams, and the object store.
+
+Called by the roles, by the desks that they keep going, and by `aos up`.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
