@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from evolution.mining.kinds import Kinds
     from evolution.replay.decision_log import Policy, Reward
     from evolution.replay.off_policy import Evaluation
-    from evolution.replay.report.page import Window
+    from evolution.report.page import Window
     from schemas.experience import ExperienceRecord
     from schemas.policy_state import PolicyState
 
@@ -41,7 +41,7 @@ def report(
     query = ExperienceQuery(tenant=settings.tenant, since=asked.since, until=asked.until, limit=limit)
 
     async def work() -> "tuple[Window, str]":
-        from evolution.replay.report.page import page  # lazy: matplotlib and the miners take seconds
+        from evolution.report.page import page  # lazy: matplotlib and the miners take seconds
 
         async with stored(settings) as store:
             found = await _gathered(settings, store, query)
@@ -64,7 +64,7 @@ async def _gathered(settings: Settings, store: ExperienceStore, query: Experienc
     from evolution.replay.comparing import best_single
     from evolution.replay.decision_log import decisions
     from evolution.replay.policies import always
-    from evolution.replay.report.page import Window
+    from evolution.report.page import Window
 
     say("reading experience …")
     records = sorted(await store.find(query), key=lambda record: record.at)

@@ -11,9 +11,9 @@ import pytest
 from evolution.mining.mine import mine
 from evolution.replay.evaluating import evaluated
 from evolution.replay.policies import always, as_logged, best_scored
-from evolution.replay.report import figures
-from evolution.replay.report.page import Window, page
-from evolution.replay.report.summaries import agents_of, grouped, learning_curve, over_time
+from evolution.report import figures
+from evolution.report.page import Window, page
+from evolution.report.summaries import agents_of, grouped, learning_curve, over_time
 from schemas.base import now
 from schemas.policy_state import PolicyState
 from tests.unit.evolution.a_week import a_week

@@ -14,9 +14,9 @@ from evolution.mining.kinds import Kinds
 from evolution.mining.mine import Mined, mine
 from evolution.policies.telling import told
 from evolution.replay.off_policy import Evaluation
-from evolution.replay.report import figures, summaries
-from evolution.replay.report.markup import document, drawn, table
-from evolution.replay.report.summaries import GroupRow
+from evolution.report import figures, summaries
+from evolution.report.markup import document, drawn, table
+from evolution.report.summaries import GroupRow
 from evolution.validity import task_vector
 from schemas.base import now
 from schemas.experience import ExperienceRecord

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from evolution.replay.off_policy import Evaluation
-from evolution.replay.report.summaries import Curve, Series
+from evolution.report.summaries import Curve, Series
 
 WIDTH_IN, HEIGHT_IN = 9.6, 3.0
 # Okabe & Ito's palette: told apart by people who see colours differently, too.
