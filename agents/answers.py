@@ -63,6 +63,7 @@ class Answers:
             return Explanation(
                 percept=perceived.percept,
                 matches=await self._nearest(task, perceived),
+                policy_problem=self._policy_problem(task.tenant),
                 failure=failure,
                 times=StageTimes(perceive_ms=perceive_ms),
             )
@@ -107,7 +108,7 @@ class Answers:
         report = await self._matcher.match(
             task.tenant, task.instruction()[:500], perceived.vector, modalities, task.routing
         )
-        return (report,)
+        return (self._matcher.explained(task.tenant, report, perceived.vector),)
 
 
 def _where(request: SearchRequest) -> IndexFilter:

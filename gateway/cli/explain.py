@@ -51,7 +51,7 @@ def _show(explanation: dict[str, Any]) -> None:
     for line in views.percept_lines(explanation.get("percept") or {}):
         session.print_line(line)
     for match in explanation.get("matches", ()):
-        session.print_line(f'\ngoal: "{match["goal"]}"' + (" — nobody is near enough" if match["abstained"] else ""))
+        session.print_line(f'\ngoal: "{match["goal"]}"' + _verdict(match))
         rows = [views.candidate_row(candidate) for candidate in match["candidates"]]
         session.print_table(views.CANDIDATE_COLUMNS, rows, "no candidates")
         for line in (line for candidate in match["candidates"][:WHY] for line in views.learned_lines(candidate)):
@@ -62,5 +62,17 @@ def _show(explanation: dict[str, Any]) -> None:
         session.print_line("\n" + explanation["drawing"])
     for line in plan_lines(explanation["plan"]) if explanation.get("plan") else ():
         session.print_line(line)
+    if problem := explanation.get("policy_problem"):
+        decides = ", ".join(dict.fromkeys(match["policy"] for match in explanation.get("matches", ())))
+        session.print_line(f"\nthe policy in force is not used, {decides or 'the last good one'} decides: {problem}")
     if failure := explanation.get("failure"):
         session.print_line(f"\n{failure['code']}: {failure['message']}")
+
+
+def _verdict(match: dict[str, Any]) -> str:
+    """Whether somebody was found for a goal. Who is near may still be barred: the lines below say by what."""
+    if not match["abstained"]:
+        return ""
+    candidates = match["candidates"]
+    near = bool(candidates) and candidates[0]["score"] >= match["threshold"]
+    return " — nobody may be chosen" if near or not candidates else " — nobody is near enough"

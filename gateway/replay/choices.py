@@ -26,7 +26,7 @@ from schemas.policy import PolicySnapshot, PolicyUnreadable
 from tensor_layer.errors import TensorLayerError
 from tensor_layer.ports import Blobs
 
-DENSE, EXAMPLE, WORDS = "dense", "example", "words"
+DENSE, EXAMPLE, WORDS, LOAD = "dense", "example", "words", "load"
 """The names under which workers record a candidate's plain similarities, whatever ranked it."""
 
 
@@ -100,11 +100,11 @@ def _loaded(snapshot: PolicySnapshot, parts: dict[str, bytes], dimension: int) -
 
 
 def _chances(live: LivePolicy, record: ExperienceRecord, vector: NDArray[np.float32]) -> list[float]:
-    """Of every candidate, by other tasks than this. The load of that moment is not recorded: it counts as none."""
+    """Of every candidate, by other tasks than this. Where no load was recorded, it counts as none."""
     shown = Shown(
         np.array([_nearness(one) for one in record.candidates], dtype=np.float32),
         np.array([one.scores.get(WORDS, 0.0) for one in record.candidates], dtype=np.float32),
-        np.zeros(len(record.candidates), dtype=np.float32),
+        np.array([one.scores.get(LOAD, 0.0) for one in record.candidates], dtype=np.float32),
     )
     ids = [candidate.agent_id for candidate in record.candidates]
     return [float(one) for one in live.judge(vector, ids, shown, apart_from=record.task_id).chances]

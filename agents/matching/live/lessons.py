@@ -54,6 +54,7 @@ def _outcome(
         success=float(success),
         nearness=nearness_of(candidate) if candidate else None,
         words=scores.get("words", 0.0),
+        load=scores.get("load", 0.0),
         latency_ms=step.latency_ms if step else record.latency_ms,
         cost=step.cost if step else record.cost,
         propensity=record.propensity if agent_id == record.chosen[0] else 1.0,

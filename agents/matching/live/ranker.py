@@ -31,7 +31,7 @@ FAMILIAR_COSINE = 0.45
 queries held out (clinc150 and metatool, seed 0) 44 and 22 % are that near to one of 60 past ones, 92 and 86 % to one of
 1,000; of the other set's queries, which nobody serves, 2 and 2 %, 15 and 25 %."""
 COUNTED_TOLD = 5
-DENSE, WORDS, LEARNED = "dense", "words", "learned"
+DENSE, WORDS, LOAD, LEARNED = "dense", "words", "load", "learned"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +76,7 @@ class LearnedOrder:
         worth = affordable(bound, float(judged.chances[order[0]]))
         shares = propensities(best[places] / best[places].sum(), worth)
         candidates = tuple(
-            _candidate(found[order[place]], judged, order[place], float(shown.words[order[place]]), float(share))
+            _candidate(found[order[place]], judged, order[place], shown, float(share))
             for place, share in zip(places, shares, strict=True)
         )
         return self._decided(candidates, shown, judged, threshold)
@@ -108,7 +108,7 @@ class LearnedOrder:
         shown = Shown(
             *(
                 np.array([one.scores.get(name, 0.0) for one in candidates], dtype=np.float32)
-                for name in (DENSE, WORDS, "load")
+                for name in (DENSE, WORDS, LOAD)
             )
         )
         judged = self.live.judge(vector, [one.agent_id for one in candidates], shown)
@@ -135,14 +135,15 @@ class LearnedOrder:
         )
 
 
-def _candidate(one: Candidate, judged: Judged, at: int, words: float, share: float) -> Candidate:
+def _candidate(one: Candidate, judged: Judged, at: int, shown: Shown, share: float) -> Candidate:
     chance = round(float(judged.chances[at]), SCORE_DIGITS)
-    amount = float(judged.amount[at])
+    amount, load = float(judged.amount[at]), float(shown.load[at])
+    scores = {DENSE: one.score, WORDS: round(float(shown.words[at]), 4), LEARNED: chance}
     proof = f"{amount:.1f} tasks of this kind behind it" if amount >= 0.5 else "not tried at this kind of task yet"
     return one.model_copy(
         update={
             "score": chance,
-            "scores": {DENSE: one.score, WORDS: round(words, 4), LEARNED: chance},
+            "scores": scores | ({LOAD: round(load, 4)} if load else {}),
             "probability": min(1.0, max(0.0, share)),
             "reasons": (*one.reasons, f"does it well with {chance:.0%} ({proof})"),
         }
