@@ -21,8 +21,8 @@ from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
 from evolution.store.sqlite_advice import advice
 from evolution.tiers.cold_files import ColdFile, ColdFiles
+from evolution.tiers.cold_names import cold_files
 from evolution.tiers.cold_rows import from_parquet
-from evolution.tiers.compaction import cold_files
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.invocation import INPUT_REQUIRED
@@ -88,9 +88,11 @@ class SqliteSource:
 
     def rows(self, tenant: str, after: int, since_us: int) -> Iterator[Rows]:
         """One pass over the cold files that have something new, then one over the embedded file."""
-        for file in self._files(tenant, after, since_us):
-            yield from self._cold_rows(file, after, since_us)
         with self._opened() as connection:
+            # Both tiers as they are at one moment: what moves from one to the other meanwhile is read once.
+            connection.execute("BEGIN")
+            for file in self._listed(connection, tenant, after, since_us):
+                yield from self._cold_rows(file, after, since_us)
             cursor = connection.execute(_NEW if after else _ALL, (after, tenant, since_us))
             while found := cursor.fetchmany(BATCH_ROWS):
                 *plain, vectors, said = zip(*found, strict=True)
@@ -138,11 +140,14 @@ class SqliteSource:
                 ) from error
 
     def _files(self, tenant: str, after: int, since_us: int) -> list[ColdFile]:
-        if self._cold is None:
-            return []
         with self._opened() as connection:
-            [version] = connection.execute("PRAGMA user_version").fetchone()
-            found = cold_files(connection, tenant) if version >= len(sqlite_schema.MIGRATIONS) else []
+            return self._listed(connection, tenant, after, since_us)
+
+    def _listed(self, connection: sqlite3.Connection, tenant: str, after: int, since_us: int) -> list[ColdFile]:
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        if self._cold is None or version < len(sqlite_schema.MIGRATIONS):
+            return []
+        found = cold_files(connection, tenant)
         return [f for f in found if f.problem is None and f.last_seq > after and f.last_us >= since_us]
 
     def _cold_rows(self, file: ColdFile, after: int, since_us: int) -> Iterator[Rows]:

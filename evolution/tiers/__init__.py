@@ -2,6 +2,8 @@
 
 ``cold_rows``     rows of the embedded store as Parquet, and back
 ``cold_files``    those files in the object store, each checked against its digest
+``cold_names``    which of those files count, and what becomes of the others
+``embedded_file``  the embedded store's file, as all of these change it
 ``compaction``    moves old rows there, counts them by the hour, removes what is older still
 ``summary``       what happened by the day, of records that are long gone too
 ``tiered_store``  the store's port over both tiers

@@ -6,9 +6,11 @@ One that is cut off or changed is set aside under ``experience/quarantine`` at t
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import obstore
 from obstore.exceptions import BaseError
@@ -45,17 +47,26 @@ class ColdFiles:
         self._options = dict(options or {})
 
     @functools.cached_property
-    def _store(self) -> ObjectStore:
-        """Opened at its first use: who only reads hot records makes no folder."""
+    def _opened(self) -> tuple[ObjectStore, Path | None]:
+        """The store, and its folder if it is one. Opened at first use: who only reads hot records makes no folder."""
         with _reported(self._url):
-            return open_store(self._url, self._options)[0]
+            return open_store(self._url, self._options)
 
-    def put(self, tenant: str, day: str, content: bytes) -> tuple[str, str]:
-        """Store a file; answers its key and digest. Raises ColdTierUnavailable."""
-        key = f"{FOLDER}/{tenant}/{day}-{new_id()}.parquet"
+    @property
+    def _store(self) -> ObjectStore:
+        return self._opened[0]
+
+    def fresh_key(self, tenant: str, day: str) -> str:
+        """A name that no file has had."""
+        return f"{FOLDER}/{tenant}/{day}-{new_id()}.parquet"
+
+    def put(self, key: str, content: bytes) -> str:
+        """Store a file, on the disk before this returns; answers its digest. Raises ColdTierUnavailable."""
         with _reported(self._url):
             obstore.put(self._store, key, content)
-        return key, hashlib.sha256(content).hexdigest()
+            if (folder := self._opened[1]) is not None:
+                _settle(folder, key)
+        return hashlib.sha256(content).hexdigest()
 
     def get(self, file: ColdFile) -> bytes:
         """The file as it was written. Raises ColdFileDamaged, having set the file aside; ColdTierUnavailable."""
@@ -81,6 +92,17 @@ class ColdFiles:
                 obstore.delete(self._store, key)
             except FileNotFoundError:
                 return
+
+
+def _settle(folder: Path, key: str) -> None:
+    """To the disk with the bytes, then with the names that lead to them: the rows are removed next, and that lasts."""
+    path = folder / key
+    for each in (path, *(parent for parent in path.parents if parent.is_relative_to(folder))):
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

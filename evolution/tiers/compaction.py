@@ -3,10 +3,12 @@
 Called by the evolution role and by `aos experience compact`.
 
 Nothing is lost and nothing counted twice whenever it is ended: a day's rows are written to a file first, and one
-transaction then names the file, counts its rows by the hour and removes them. A file that no transaction names is
-nobody's. Synchronous, for a thread; beside it the recorder goes on, for each transaction is short.
+transaction then names the file, counts its rows by the hour and removes them, as they were when they were read. A file
+that no transaction names is nobody's. Synchronous, for a thread; beside it the recorder goes on, for each transaction
+is short, and so may other processes that compact, forget or seal anew.
 """
 
+import contextlib
 import json
 import logging
 import sqlite3
@@ -14,15 +16,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from evolution.errors import ColdTierUnavailable, ExperienceStoreUnavailable
-from evolution.store import sqlite_schema
-from evolution.store.sqlite_advice import advice
-from evolution.tiers.cold_files import ColdFile, ColdFiles
-from evolution.tiers.cold_rows import COLUMNS, Row, to_parquet
+from evolution.tiers.cold_files import ColdFiles
+from evolution.tiers.cold_names import cold_files, dropping, sweep, withdraw, written
+from evolution.tiers.cold_rows import COLUMNS, Row
+from evolution.tiers.embedded_file import Outrun, Step, opened, query, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +38,6 @@ _COUNT = """INSERT INTO hourly (tenant, hour_us, agent_id, tasks, successes, lat
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, hour_us, agent_id) DO UPDATE SET tasks = tasks + excluded.tasks,
     successes = successes + excluded.successes, latency_ms = latency_ms + excluded.latency_ms,
     cost = cost + excluded.cost"""
-_NAME = "INSERT INTO cold_file (key, tenant, first_us, last_us, last_seq, rows, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_FILES = """SELECT key, tenant, first_us, last_us, last_seq, rows, sha256, problem FROM cold_file
-    WHERE (? IS NULL OR tenant = ?) ORDER BY tenant, first_us, key"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,78 +71,35 @@ def compact(
                 if not rows:
                     day_us += DAY_US
                     continue
-                _move(connection, cold, tenant, day_us, rows)
-                moved, files = moved + len(rows), files + 1
-                progress(moved)
+                if _move(connection, cold, rows):
+                    moved, files = moved + len(rows), files + 1
+                    progress(moved)
         removed = _expire(connection, cold, cold_until_us)
         query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     return Compacted(moved, files, removed)
 
 
-def cold_files(connection: sqlite3.Connection, tenant: str | None) -> list[ColdFile]:
-    """The files that count, by tenant and oldest first."""
-    return [ColdFile(*row) for row in query(connection, _FILES, tenant, tenant)]
-
-
-def opened(path: Path) -> sqlite3.Connection:
-    """A connection that writes beside the recorder. What it removes is overwritten in the file."""
-    try:
-        connection = sqlite_schema.open_for_writing(path)
-        # Rows of chosen_agent are removed by their own key: by the foreign key each removal would read the table.
-        connection.execute("PRAGMA foreign_keys=0")
-        connection.execute("PRAGMA secure_delete=1")
-    except (sqlite3.Error, OSError) as error:
-        raise ExperienceStoreUnavailable(f"experience store {path}: {advice(error)}") from error
-    return connection
-
-
-def query(connection: sqlite3.Connection, sql: str, *values: Any) -> list[Row]:  # noqa: ANN401 - what SQL can say
-    """All rows of a statement; ``values`` in order, or one mapping. Raises ExperienceStoreUnavailable."""
-    by_name = values[0] if len(values) == 1 and isinstance(values[0], dict) else values
-    try:
-        return connection.execute(sql, by_name).fetchall()
-    except sqlite3.Error as error:
-        raise ExperienceStoreUnavailable(f"the experience store does not answer: {advice(error)}") from error
-
-
-def transaction(connection: sqlite3.Connection, *steps: tuple[str, Sequence[Row]]) -> None:
-    """Statements with the rows of each, all or none. Raises ExperienceStoreUnavailable."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        for sql, rows in steps:
-            connection.executemany(sql, rows)
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise ExperienceStoreUnavailable(f"the experience store cannot be changed: {advice(error)}") from error
-
-
-def removal(rows: Sequence[Row]) -> tuple[tuple[str, Sequence[Row]], ...]:
-    """The steps that remove these rows (as of COLUMNS) from the hot tier."""
-    tenant, seq, at_us = (_COLUMN[name] for name in ("tenant", "seq", "at_us"))
+def removal(rows: Sequence[Row], *, exact: bool = False) -> tuple[Step, Step]:
+    """The steps that remove these rows (as of COLUMNS) from the hot tier; ``exact``: only as they were read."""
+    tenant, seq, at_us, record = (_COLUMN[name] for name in ("tenant", "seq", "at_us", "record"))
     agents = [(row[tenant], agent, row[at_us], row[seq]) for row in rows for agent in _agents(row)]
     return (
-        ("DELETE FROM chosen_agent WHERE tenant = ? AND agent_id = ? AND at_us = ? AND seq = ?", agents),
-        ("DELETE FROM experience WHERE seq = ?", [(row[seq],) for row in rows]),
+        Step("DELETE FROM experience WHERE seq = ? AND record = ?", [(row[seq], row[record]) for row in rows], True)
+        if exact
+        else Step("DELETE FROM experience WHERE seq = ?", [(row[seq],) for row in rows]),
+        Step("DELETE FROM chosen_agent WHERE tenant = ? AND agent_id = ? AND at_us = ? AND seq = ?", agents),
     )
 
 
-def naming(key: str, sha256: str, rows: Sequence[Row]) -> tuple[str, Sequence[Row]]:
-    """The step that makes a file of these rows count."""
-    at_us, seq = _COLUMN["at_us"], _COLUMN["seq"]
-    first, last = min(row[at_us] for row in rows), max(row[at_us] for row in rows)
-    return _NAME, [(key, rows[0][_COLUMN["tenant"]], first, last, max(row[seq] for row in rows), len(rows), sha256)]
-
-
-def day_of(at_us: int) -> str:
-    """The UTC day of a moment, as in the names of files."""
-    return datetime.fromtimestamp(at_us / 1e6, UTC).date().isoformat()
-
-
-def _move(connection: sqlite3.Connection, cold: ColdFiles, tenant: str, day_us: int, rows: list[Row]) -> None:
-    key, sha256 = cold.put(tenant, day_of(day_us), to_parquet(rows))
-    transaction(connection, naming(key, sha256, rows), (_COUNT, _by_hour(rows)), *removal(rows))
+def _move(connection: sqlite3.Connection, cold: ColdFiles, rows: list[Row]) -> bool:
+    """False where another process moved, removed or sealed some of the rows meanwhile: then nothing is moved here."""
+    counted = written(connection, cold, rows)
+    try:
+        transaction(connection, *removal(rows, exact=True), counted, Step(_COUNT, _by_hour(rows)))
+    except Outrun:
+        withdraw(connection, cold, counted)
+        return False
+    return True
 
 
 def _by_hour(rows: Sequence[Row]) -> list[Row]:
@@ -172,13 +125,12 @@ def _agents(row: Row) -> set[str]:
 
 
 def _expire(connection: sqlite3.Connection, cold: ColdFiles, until_us: int) -> int:
-    """Files go first from the list that counts, then from the object store."""
-    old = [file for file in cold_files(connection, None) if file.last_us < until_us]
-    if old:
-        transaction(connection, ("DELETE FROM cold_file WHERE key = ?", [(file.key,) for file in old]))
-    for file in old:
-        try:
-            cold.delete(file.key)
-        except ColdTierUnavailable as error:
-            logger.warning("%s stays behind in the object store: %s", file.key, error)
-    return sum(file.rows for file in old)
+    """Files go first from the list that counts, then from the object store. Answers how many records were in them."""
+    removed = 0
+    for file in cold_files(connection, None):
+        if file.last_us < until_us:
+            with contextlib.suppress(Outrun):  # somebody else removed it just now
+                transaction(connection, dropping(file.key))
+                removed += file.rows
+    sweep(connection, cold)
+    return removed

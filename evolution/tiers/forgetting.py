@@ -1,14 +1,15 @@
 """Removes a task's or a person's traces from both tiers, and renews what is sealed there. Called by `aos experience`.
 
-Synchronous, for a thread. A file of the cold tier is never changed: a new one takes its place in one transaction, then
-the old one is deleted.
+Synchronous, for a thread, and safe beside the recorder and others that compact, forget or seal anew. A file of the cold
+tier is never changed: a new one takes its place in one transaction, then the old one is deleted. The hot tier comes
+first: rows go from it to the cold one, never back.
 """
 
 import logging
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import orjson
 from evolution.errors import ColdFileDamaged
 from evolution.privacy.keys import KeyRing
 from evolution.tiers.cold_files import ColdFile, ColdFiles
-from evolution.tiers.cold_rows import COLUMNS, Row, from_parquet, to_parquet
-from evolution.tiers.compaction import cold_files, day_of, naming, opened, query, removal, transaction
+from evolution.tiers.cold_names import cold_files, dropping, key_of, sweep, withdraw, written
+from evolution.tiers.cold_rows import COLUMNS, Row, from_parquet
+from evolution.tiers.compaction import removal
+from evolution.tiers.embedded_file import Outrun, Step, opened, query, transaction
 
 logger = logging.getLogger(__name__)
 
@@ -34,17 +37,21 @@ _OF_SUBJECT = f"""SELECT {", ".join(COLUMNS)} FROM experience WHERE tenant = ?
 _FEEDBACK_OF_TASK = "SELECT seq FROM feedback WHERE tenant = ? AND task_id = ?"
 _FEEDBACK_OF_ACTOR = """SELECT seq FROM feedback WHERE tenant = ?
     AND CASE WHEN json_valid(feedback) THEN json_extract(feedback, '$.actor') END = ?"""
-_UNNAME = "DELETE FROM cold_file WHERE key = ?"
+_UNSAY = "DELETE FROM feedback WHERE seq = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """What was removed. ``unread`` are damaged cold files, which nobody can look into."""
+    """What was removed. ``unread`` are damaged cold files, which nobody can look into; ``left`` are files that do not
+
+    count any more and that the object store would not remove yet.
+    """
 
     tasks: tuple[str, ...]
     records: int
     feedback: int
     unread: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 def forget(
@@ -58,23 +65,29 @@ def forget(
         sql, value = (_OF_TASK, task) if task is not None else (_OF_SUBJECT, subject)
         rows = query(connection, sql, tenant, value)
         tasks = {row[_PLACE["task_id"]] for row in rows} | ({task} if task is not None else set())
-        in_cold, unread = 0, []
-        for file in cold_files(connection, tenant):
-            try:
-                found = _forget_in(connection, cold, file, task, subject)
-            except ColdFileDamaged:
-                unread.append(file.key)
-                continue
-            in_cold += len(found)
-            tasks.update(row[_PLACE["task_id"]] for row in found)
-        said = {seq for each in tasks for (seq,) in query(connection, _FEEDBACK_OF_TASK, tenant, each)}
+        said = _said(connection, tenant, tasks)
         if subject is not None:
-            said.update(seq for (seq,) in query(connection, _FEEDBACK_OF_ACTOR, tenant, subject))
-        of_feedback = ("DELETE FROM feedback WHERE seq = ?", [(seq,) for seq in sorted(said)])
-        transaction(connection, *removal(rows), of_feedback)
+            said |= {seq for (seq,) in query(connection, _FEEDBACK_OF_ACTOR, tenant, subject)}
+        transaction(connection, *removal(rows), _unsaying(said))
+        gone = Forgotten(tuple(tasks), len(rows), len(said))
+
+        def look_into(file: ColdFile) -> str:
+            nonlocal gone
+            try:
+                key, found, said = _forget_in(connection, cold, file, _test(task, subject), task)
+            except ColdFileDamaged:
+                _outrun_unless_named(connection, file)
+                gone = replace(gone, unread=(*gone.unread, file.key))
+                return file.key
+            tasks.update(row[_PLACE["task_id"]] for row in found)
+            gone = replace(gone, records=gone.records + len(found), feedback=gone.feedback + said)
+            return key
+
+        _visit(connection, tenant, look_into)
+        left = tuple(sweep(connection, cold))
         # What was removed must not lie on in the log beside the file.
         query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
-    return Forgotten(tuple(sorted(tasks)), len(rows) + in_cold, len(said), tuple(unread))
+    return replace(gone, tasks=tuple(sorted(tasks)), left=left)
 
 
 def renew(
@@ -90,54 +103,95 @@ def renew(
             for rows in _batches(connection, table, column, tenant):
                 renewed = [(_renewed(body, field, keys, tenant), seq) for seq, body in rows]
                 sql = f"UPDATE {table} SET {column} = ? WHERE seq = ?"  # noqa: S608 - constants of this function
-                transaction(connection, (sql, renewed))
+                transaction(connection, Step(sql, renewed))
                 done += len(renewed)
                 progress(done)
-        place = _PLACE["record"]
-        for file in cold_files(connection, tenant):
-            if file.problem is None:
+
+        def seal(file: ColdFile) -> str:
+            nonlocal done
+            try:
                 rows = from_parquet(cold.get(file))
-                fresh = [
-                    (*row[:place], _renewed(row[place], "instruction", keys, tenant), *row[place + 1 :]) for row in rows
-                ]
-                _replace(connection, cold, file, fresh)
-                done += len(fresh)
-                progress(done)
+            except ColdFileDamaged:
+                _outrun_unless_named(connection, file)
+                if file.problem is None:
+                    raise
+                return file.key
+            key = _replace(connection, cold, file, [_sealed(row, keys, tenant) for row in rows])
+            done += len(rows)
+            progress(done)
+            return key
+
+        _visit(connection, tenant, seal)
+        sweep(connection, cold)
         query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     return done
+
+
+def _visit(connection: sqlite3.Connection, tenant: str, change: Callable[[ColdFile], str]) -> None:
+    """Every cold file once, also what another process put in its place. ``change`` answers the file's new key."""
+    seen: set[str] = set()
+    outrun = True
+    while outrun:
+        outrun = False
+        for file in [each for each in cold_files(connection, tenant) if each.key not in seen]:
+            seen.add(file.key)
+            try:
+                seen.add(change(file))
+            except Outrun:
+                outrun = True
+
+
+def _outrun_unless_named(connection: sqlite3.Connection, file: ColdFile) -> None:
+    """A file that is gone because another took its place is not damaged. Raises Outrun."""
+    if file.key not in {each.key for each in cold_files(connection, file.tenant)}:
+        raise Outrun
 
 
 def _test(task: str | None, subject: str | None) -> Callable[[Row], bool]:
     if task is not None:
         return lambda row: bool(row[_PLACE["task_id"]] == task)
-    return lambda row: bool(_values(row[_PLACE["record"]]).get("labels", {}).get(SUBJECT_LABEL) == subject)
+    return lambda row: bool((_values(row[_PLACE["record"]]).get("labels") or {}).get(SUBJECT_LABEL) == subject)
 
 
 def _forget_in(
-    connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, task: str | None, subject: str | None
-) -> list[Row]:
-    """The rows that were removed from the file."""
-    if file.problem is not None:
-        raise ColdFileDamaged(file.problem)
-    content, test = cold.get(file), _test(task, subject)
+    connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, test: Callable[[Row], bool], task: str | None
+) -> tuple[str, list[Row], int]:
+    """What the file is called now, the rows that were removed from it, and how much was said of their tasks."""
+    content = cold.get(file)
     # One column tells whether the task is in there at all.
     if task is not None and (task,) not in from_parquet(content, ("task_id",)):
-        return []
+        return file.key, [], 0
     rows = from_parquet(content)
     found = [row for row in rows if test(row)]
-    if found:
-        gone = {row[_PLACE["seq"]] for row in found}
-        _replace(connection, cold, file, [row for row in rows if row[_PLACE["seq"]] not in gone])
-    return found
+    if not found:
+        return file.key, [], 0
+    gone = {row[_PLACE["seq"]] for row in found}
+    said = _said(connection, file.tenant, {row[_PLACE["task_id"]] for row in found})
+    rest = [row for row in rows if row[_PLACE["seq"]] not in gone]
+    return _replace(connection, cold, file, rest, _unsaying(said)), found, len(said)
 
 
-def _replace(connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, rows: Sequence[Row]) -> None:
-    if rows:
-        key, sha256 = cold.put(file.tenant, day_of(file.first_us), to_parquet(rows))
-        transaction(connection, (_UNNAME, [(file.key,)]), naming(key, sha256, rows))
-    else:
-        transaction(connection, (_UNNAME, [(file.key,)]))
-    cold.delete(file.key)
+def _replace(connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, rows: Sequence[Row], *steps: Step) -> str:
+    """The key of the file that holds these rows in place of the other; its own where none are left. Raises Outrun."""
+    if not rows:
+        transaction(connection, dropping(file.key), *steps)
+        return file.key
+    counted = written(connection, cold, rows)
+    try:
+        transaction(connection, dropping(file.key), counted, *steps)
+    except Outrun:
+        withdraw(connection, cold, counted)
+        raise
+    return key_of(counted)
+
+
+def _said(connection: sqlite3.Connection, tenant: str, tasks: Collection[str]) -> set[int]:
+    """The numbers of all feedback of these tasks."""
+    return {seq for each in tasks for (seq,) in query(connection, _FEEDBACK_OF_TASK, tenant, each)}
+
+
+def _unsaying(said: Collection[int]) -> Step:
+    return Step(_UNSAY, [(seq,) for seq in sorted(said)])
 
 
 def _batches(
@@ -148,6 +202,11 @@ def _batches(
     while rows := query(connection, sql, tenant, after, BATCH_ROWS):
         yield rows
         after = rows[-1][0]
+
+
+def _sealed(row: Row, keys: KeyRing, tenant: str) -> Row:
+    place = _PLACE["record"]
+    return (*row[:place], _renewed(row[place], "instruction", keys, tenant), *row[place + 1 :])
 
 
 def _renewed(body: str, field: str, keys: KeyRing, tenant: str) -> str:
@@ -161,8 +220,10 @@ def _renewed(body: str, field: str, keys: KeyRing, tenant: str) -> str:
 def _values(body: str) -> dict[str, Any]:
     """What a row says; nothing when it was spoiled, which must not stop the others' turn."""
     try:
-        values: dict[str, Any] = orjson.loads(body)
+        values = orjson.loads(body)
     except ValueError:
+        values = None
+    if not isinstance(values, dict):
         logger.warning("a stored row does not read and is left as it is")
         return {}
     return values

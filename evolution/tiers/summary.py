@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evolution.store import sqlite_schema
-from evolution.tiers.compaction import query
+from evolution.tiers.embedded_file import query
 
 _BY_DAY = """WITH hours AS (
     SELECT hour_us AS at_us, agent_id, tasks, successes, latency_ms, cost FROM hourly

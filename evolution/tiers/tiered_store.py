@@ -20,15 +20,20 @@ from evolution.store.memory_store import matches
 from evolution.store.moments import microseconds
 from evolution.store.sqlite_advice import advice
 from evolution.tiers.cold_files import ColdFile, ColdFiles
+from evolution.tiers.cold_names import cold_files
 from evolution.tiers.cold_rows import from_parquet
-from evolution.tiers.compaction import DAY_US, cold_files
-from evolution.tiers.compaction import query as query_rows
+from evolution.tiers.compaction import DAY_US
+from evolution.tiers.embedded_file import query as query_rows
 from schemas.experience import ExperienceRecord, Feedback
 
 logger = logging.getLogger(__name__)
 
 READ = ("record", "vector", "at_us", "seq")
 READ_OF_TASK = (*READ, "task_id")
+
+
+class _Replaced(ColdFileDamaged):
+    """Not damaged: another file took its place, or its time was over, while it was about to be read. Look again."""
 
 
 class TieredStore:
@@ -54,6 +59,13 @@ class TieredStore:
 
     async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
         """Newest first; cold files are read only as far as the hot tier does not fill the limit."""
+        while True:
+            try:
+                return await self._find(query)
+            except _Replaced:
+                continue
+
+    async def _find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
         found = await self._hot.find(query)
         for file in reversed(await self._files(query)):
             if len(found) >= query.limit and microseconds(found[query.limit - 1].at) > file.last_us:
@@ -62,30 +74,43 @@ class TieredStore:
         return found[: query.limit]
 
     async def scan(self, query: ExperienceQuery, batch_rows: int = 1000) -> AsyncIterator[list[ExperienceRecord]]:
-        """Day by day as long as there are cold files, then the hot tier. Memory is that of one day."""
-        files = await self._files(query)
-        if not files:
+        """Day by day as long as there are cold files, then the hot tier. Memory is that of one day.
+
+        What goes from tier to tier while it reads is read once: wherever a file came up, its day is next.
+        """
+        read: set[tuple[str, str]] = set()  # records of the very moment where the query begins
+        while query.since is None or query.until is None or query.since < query.until:
+            if files := await self._files(query):
+                day, until = await self._day(query, files[0])
+                fresh = [record for record in day if _name(record) not in read]
+                for start in range(0, len(fresh), batch_rows):
+                    yield fresh[start : start + batch_rows]
+                query, read = replace(query, since=until), set()
+                continue
             async for records in self._hot.scan(query, batch_rows):
-                yield records
-            return
-        since = query.since
-        for day_us in sorted({file.first_us - file.first_us % DAY_US for file in files}):
-            until = _moment(day_us + DAY_US)
-            bounded = replace(query, since=since, until=until if query.until is None else min(until, query.until))
-            hot = [record async for records in self._hot.scan(bounded, batch_rows) for record in records]
-            cold = [
-                record
-                for file in files
-                if file.first_us - file.first_us % DAY_US == day_us
-                for record in await self._read(file, bounded)
-            ]
-            together = _merged(hot, cold)
-            for start in range(0, len(together), batch_rows):
-                yield together[start : start + batch_rows]
-            since = until if since is None else max(since, until)
-        if query.until is None or since is None or since < query.until:
-            async for records in self._hot.scan(replace(query, since=since), batch_rows):
-                yield records
+                if await self._files(query):
+                    break
+                if fresh := [record for record in records if _name(record) not in read]:
+                    yield fresh
+                last = records[-1].at
+                read = {_name(record) for record in records if record.at == last} | (
+                    read if last == query.since else set()
+                )
+                query = replace(query, since=last)
+            else:
+                return
+
+    async def _day(self, query: ExperienceQuery, first: ColdFile) -> tuple[list[ExperienceRecord], datetime]:
+        """Everything up to the end of that file's day, oldest first, and when that is."""
+        until = _moment(first.first_us - first.first_us % DAY_US + DAY_US)
+        bounded = replace(query, until=until if query.until is None else min(until, query.until))
+        while True:
+            hot = [record async for records in self._hot.scan(bounded) for record in records]
+            try:  # listed after the hot tier was read: what is not there any more is in a file
+                cold = [record for file in await self._files(bounded) for record in await self._read(file, bounded)]
+            except _Replaced:
+                continue
+            return _merged(hot, cold), until
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Cold records first when it starts in the past, then the hot tier in order of storing."""
@@ -141,6 +166,8 @@ class TieredStore:
         try:
             found = await asyncio.to_thread(self._records, file, query.task_id)
         except ColdFileDamaged as damage:
+            if file.key not in {each.key for each in await asyncio.to_thread(self._listed, file.tenant)}:
+                raise _Replaced(str(damage)) from damage
             if file.problem is not None:
                 logger.warning("cold file %s is passed over: %s", file.key, file.problem)
                 return []
@@ -161,15 +188,19 @@ class TieredStore:
     def _note(self, file: ColdFile, problem: str | None) -> None:
         try:
             with closing(sqlite_schema.open_for_writing(self._path)) as connection:
-                connection.execute("UPDATE cold_file SET problem = ? WHERE key = ?", (problem, file.key))
+                connection.execute("UPDATE cold_file SET problem = ? WHERE key = ? AND rows > 0", (problem, file.key))
         except sqlite3.Error as error:
             logger.warning("what became of cold file %s is not noted: %s", file.key, advice(error))
 
 
 def _merged(hot: Sequence[ExperienceRecord], cold: Sequence[ExperienceRecord]) -> list[ExperienceRecord]:
     """Each record once, oldest first."""
-    found = {(record.tenant, record.record_id): record for record in (*cold, *hot)}
+    found = {_name(record): record for record in (*cold, *hot)}
     return sorted(found.values(), key=lambda record: record.at)
+
+
+def _name(record: ExperienceRecord) -> tuple[str, str]:
+    return record.tenant, record.record_id
 
 
 def _moment(at_us: int) -> datetime:

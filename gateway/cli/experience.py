@@ -127,15 +127,17 @@ def forget(
                 "patterns": quoting,
                 "auditions": answers,
                 "unread": list(gone.unread),
+                "left": list(gone.left),
             }
         )
-        return
-    on_the_bus = f"{quoting} patterns, {answers} auditioned answers"
-    if quoting is None:
-        on_the_bus = "patterns and auditions not looked at: the bus does not answer"
-    session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {on_the_bus}")
-    for key in gone.unread:
-        session.print_line(f"could not be looked into, being damaged: {key}")
+    else:
+        on_the_bus = f"{quoting} patterns, {answers} auditioned answers"
+        if quoting is None:
+            on_the_bus = "patterns and auditions not looked at: the bus does not answer"
+        session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {on_the_bus}")
+        for key in gone.unread:
+            session.print_line(f"could not be looked into, being damaged: {key}")
+    _check_nothing_left(gone.left)
 
 
 @app.command("rotate-keys")
@@ -159,6 +161,16 @@ def rotate_keys(
     else:
         session.print_line(
             f"{renewed} texts of tenant {settings.tenant} are sealed by the new key; {dropped} keys dropped"
+        )
+
+
+def _check_nothing_left(left: Sequence[str]) -> None:
+    """Raises Failed while files that are no longer read lie on in the object store: that is not forgotten yet."""
+    if left:
+        raise Failed(
+            f"the object store did not remove {', '.join(left)}: nobody reads what was forgotten, but it lies there",
+            exit_code=ExitCode.UNREACHABLE,
+            next_step="aos experience compact, once it answers; the evolution role tries again, too",
         )
 
 

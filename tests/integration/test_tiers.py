@@ -19,7 +19,7 @@ from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
 from evolution.store.sqlite_store import SqliteExperienceStore
 from evolution.tiers.cold_files import ColdFiles
-from evolution.tiers.compaction import compact, day_of
+from evolution.tiers.compaction import compact
 from evolution.tiers.forgetting import forget, renew
 from evolution.tiers.tiered_store import TieredStore
 from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, said_of
@@ -124,7 +124,7 @@ async def test_a_run_that_cannot_write_its_file_moves_nothing(store, path, tmp_p
 
 async def test_a_file_that_no_transaction_names_is_nobodys(store, path, cold):
     await store.record([days_ago(10, "r")])
-    cold.put("default", day_of(hot_until(10)), b"left behind by a process that was killed")
+    cold.put(cold.fresh_key("default", "2026-01-01"), b"left behind by a process that was killed")
     assert [record.record_id for record in await scanned(store)] == ["r"]
     compact(path, cold, hot_until_us=hot_until(7), cold_until_us=0)
     assert [record.record_id for record in await scanned(store)] == ["r"]
