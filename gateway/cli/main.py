@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
+from typer._click.exceptions import UsageError  # typer brings its own click and does not export this
 
 from gateway.cli.failure import ExitCode, Failed, report
 
@@ -76,11 +77,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
-        build(words)(args=words, prog_name="aos")
+        # For scripts the errors of usage come to us, so that they are problem JSON as well; for people they are shown.
+        sys.exit(build(words)(args=words, prog_name="aos", standalone_mode=not as_json))
     except Failed as failure:
         sys.exit(report(failure, as_json=as_json))
+    except UsageError as error:
+        sys.exit(report(_wrong_usage(error), as_json=as_json))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
+
+
+def _wrong_usage(error: UsageError) -> Failed:
+    called = error.ctx.command_path if error.ctx is not None else "aos"
+    return Failed(error.format_message(), exit_code=ExitCode.USAGE, code="usage", next_step=f"see `{called} --help`")
 
 
 def _add(app: typer.Typer, command: Command, loaded: Any) -> None:  # noqa: ANN401 - whatever the module calls app

@@ -1,5 +1,6 @@
 """Describes the door (OpenAPI 3.1): bodies that routes read themselves, and problem JSON for everything that fails."""
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -80,9 +81,10 @@ def describe(app: FastAPI, bodies: tuple[type[BaseModel], ...]) -> dict[str, Any
         components |= {name: value for name, value in definitions["$defs"].items() if name not in components}
         for name in ("HTTPValidationError", "ValidationError"):
             components.pop(name, None)
-        for operations in schema["paths"].values():
+        for path, operations in schema["paths"].items():
             for operation in operations.values():
                 _with_problem(operation)
+                _with_path(operation, path)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -93,3 +95,12 @@ def _with_problem(operation: dict[str, Any]) -> None:
     responses.pop("422", None)
     content = {"application/problem+json": {"schema": {"$ref": f"{_REF}Problem"}}}
     responses["default"] = {"description": "What went wrong, and what to do next (RFC 9457)", "content": content}
+
+
+def _with_path(operation: dict[str, Any], path: str) -> None:
+    """Every ``{name}`` of the path is a parameter, also where the route reads it itself: generators insist on that."""
+    given = operation.setdefault("parameters", [])
+    known = {parameter["name"] for parameter in given if parameter["in"] == "path"}
+    for name in re.findall(r"{(\w+)}", path):
+        if name not in known:
+            given.insert(0, {"name": name, "in": "path", "required": True, "schema": {"type": "string"}})

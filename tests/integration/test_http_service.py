@@ -1,5 +1,7 @@
 """The door about itself: alive, ready, counted, described; and what it says to wrong paths and defects."""
 
+import re
+
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -71,6 +73,17 @@ async def test_the_index_points_to_what_is_there(client):
     assert "/docs" in page.text
 
 
+async def test_the_reference_is_a_page_that_needs_nothing_from_elsewhere(client):
+    page = (await client.get("/docs")).text
+    described = (await client.get("/openapi.json")).json()
+    for path, operations in described["paths"].items():
+        for verb in operations:
+            assert f'<h2 id="{verb}{path}">' in page
+    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'<h3 id="(\w+)"', page))
+    assert "what is 12 % of 85?" in page
+    assert not re.search(r"<script|<link|src=", page)
+
+
 async def test_the_description_covers_every_path_with_problems_and_examples(client):
     described = (await client.get("/openapi.json")).json()
     paths = set(described["paths"])
@@ -78,9 +91,11 @@ async def test_the_description_covers_every_path_with_problems_and_examples(clie
     components = described["components"]["schemas"]
     assert {"TaskDraft", "TaskRecord", "Problem", "AgentCard", "FeedbackDraft"} <= set(components)
     assert "HTTPValidationError" not in components
-    for operations in described["paths"].values():
+    for path, operations in described["paths"].items():
         for operation in operations.values():
             assert "application/problem+json" in operation["responses"]["default"]["content"]
+            named = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
+            assert named == set(re.findall(r"{(\w+)}", path))
     body = described["paths"]["/v1/tasks"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "multipart/form-data"}
     schema = components["TaskDraft"] | {"components": {"schemas": components}}

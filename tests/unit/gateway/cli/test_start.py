@@ -81,3 +81,26 @@ def test_errors_are_problem_json_when_scripts_ask():
     answer = run("task", "get", "x", "--json", "--url", "http://127.0.0.1:9")
     assert answer.returncode == 3
     assert json.loads(answer.stderr)["code"] == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "see"),
+    [
+        (("task", "get", "--json"), "Missing argument 'task_id'", "aos task get --help"),
+        (("task", "list", "--limit", "0", "--json"), "'--limit'", "aos task list --help"),
+        (("task", "submt", "--json"), "Did you mean 'submit'?", "aos task --help"),
+        (("tsak", "--json"), "Did you mean 'task'?", "aos --help"),
+    ],
+)
+def test_wrong_usage_is_problem_json_when_scripts_ask(arguments, said, see):
+    answer = run(*arguments)
+    problem = json.loads(answer.stderr)
+    assert (answer.returncode, answer.stdout, problem["code"]) == (2, "", "usage")
+    assert said in problem["title"]
+    assert see in problem["next_step"]
+
+
+def test_the_exit_code_of_a_command_is_kept_when_scripts_ask():
+    answer = run("doctor", "--json", AOS_NATS_URL="nats://127.0.0.1:9")
+    assert (answer.returncode, answer.stderr) == (1, "")
+    assert json.loads(answer.stdout)
