@@ -122,7 +122,7 @@ def port(name: str, host: str, number: int, *, taken: bool) -> Finding:
 
 def services_of(settings: Settings) -> dict[str, str | None]:
     """Every service outside of this machine's own processes that can be set, with its URL if it is."""
-    s3 = settings.s3.endpoint if settings.s3.bucket else None
+    s3 = (settings.s3.endpoint or f"https://s3.{settings.s3.region}.amazonaws.com") if settings.s3.bucket else None
     return {
         "nats": settings.bus.url,
         "qdrant": settings.index.url,
@@ -137,7 +137,7 @@ VARIABLES = {
     "qdrant": "AOS_QDRANT_URL",
     "influxdb": "AOS_INFLUX_URL",
     "redis": "AOS_REDIS_URL",
-    "s3": "AOS_S3_ENDPOINT",
+    "s3": "AOS_S3_BUCKET",
 }
 DEFAULT_PORTS = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "http": 80, "https": 443}
 
@@ -145,12 +145,12 @@ DEFAULT_PORTS = {"nats": 4222, "tls": 4222, "redis": 6379, "rediss": 6379, "http
 async def service(name: str, url: str | None) -> Finding:
     """A service that is set takes connections; one that is not set is not needed."""
     if url is None:
-        return Finding(
-            name, Verdict.OPTIONAL, "not set; the embedded part is used", f"set {VARIABLES[name]} to use one"
-        )
+        found = "not set; no role uses one yet" if name == "redis" else "not set; the embedded part is used"
+        return Finding(name, Verdict.OPTIONAL, found, f"set {VARIABLES[name]} to use one")
     silent = [without_password(one) for one in url.split(",") if not await _reachable(one)]
     if silent:
-        remedy = f"start it, or correct {VARIABLES[name]}; `docker-compose up {name}` runs one"
+        variable = "AOS_S3_ENDPOINT" if name == "s3" else VARIABLES[name]
+        remedy = f"start it, or correct {variable}; `docker-compose up {name}` runs one"
         return Finding(name, Verdict.MISSING, f"{', '.join(silent)} does not answer", remedy)
     return Finding(name, Verdict.OK, without_password(url))
 

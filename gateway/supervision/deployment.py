@@ -169,7 +169,8 @@ class Deployment:
         return [self._role_spec(name, role, stage) for name, role, stage in roles]
 
     def _role_spec(self, name: str, role: str, stage: int) -> ChildSpec:
-        argv = (sys.executable, "-m", "gateway.cli.main", "serve", "--role", role)
+        # -P: a file or folder named `agents` or `schemas` where somebody calls `aos up` is none of our packages.
+        argv = (sys.executable, "-P", "-m", "gateway.cli.main", "serve", "--role", role)
         return ChildSpec(name, argv, stage, env=self.role_environ())
 
     async def _start_bus(self) -> None:

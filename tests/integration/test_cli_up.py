@@ -78,12 +78,14 @@ async def up(tmp_path: Path) -> AsyncIterator[Up]:
     cards.mkdir()
     (cards / "sleeper.yaml").write_text(CARD)
     (cards / "sleeper.py").write_text(SLEEPER)
+    (tmp_path / "agents.py").write_text("raise SystemExit('a file of the user stands for a package of ours')")
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AOS_")}
     port = free_port()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli.main", "up"),
+        *(sys.executable, "-P", "-m", "gateway.cli.main", "up"),
         *("--agents", str(cards), "--data", str(tmp_path / "data"), "--port", str(port)),
         env=clean | {"AOS_BUS__EMBEDDED_PORT": "0", "AOS_BUS__EMBEDDED_SYNC": "2m"},
+        cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -40,7 +40,7 @@ class PlainLibrary:
         if importlib.util.find_spec("sentence_transformers") is None:
             return None
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, str(threads or len(os.sched_getaffinity(0))),
+            sys.executable, "-P", "-m", __name__, str(threads or len(os.sched_getaffinity(0))),
             stdin=PIPE, stdout=PIPE, stderr=DEVNULL,
         )  # fmt: skip
         library = cls(process)

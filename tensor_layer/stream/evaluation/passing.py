@@ -32,7 +32,7 @@ SUBJECT = "bench.tensor"
 async def compare(nats_url: str, folder: Path, size_bytes: int = 100_000_000, rounds: int = 3) -> dict[str, Any]:
     """Seconds of both ways (medians), their ratio, and by how much the receiver's own memory grew."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __name__, nats_url, str(folder), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-P", "-m", __name__, nats_url, str(folder), stdout=asyncio.subprocess.PIPE
     )
     connection = await nats.connect(nats_url)
     try:

@@ -62,6 +62,15 @@ async def test_a_service_that_is_set_must_answer():
 
 async def test_a_service_that_is_not_set_is_not_missed():
     assert (await checkup.service("qdrant", None)).verdict is Verdict.OPTIONAL
+    assert "no role uses one" in (await checkup.service("redis", None)).found
+
+
+def test_the_bucket_decides_whether_there_is_an_object_store_and_without_an_endpoint_it_is_at_amazon():
+    settings = Settings()
+    of_bucket = settings.model_copy(update={"s3": settings.s3.model_copy(update={"bucket": "b", "region": "eu-1"})})
+    assert checkup.services_of(settings)["s3"] is None
+    assert checkup.services_of(of_bucket)["s3"] == "https://s3.eu-1.amazonaws.com"
+    assert checkup.VARIABLES["s3"] == "AOS_S3_BUCKET"
 
 
 def test_every_service_of_the_settings_has_a_variable_to_set():
