@@ -93,7 +93,7 @@ async def build_worker(
         gateway_url=options.gateway_url,
     )
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
-    policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts)
+    policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts, perceiver.text_version.version)
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
     planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning, policies.state)
     rules = RuleBook(js)

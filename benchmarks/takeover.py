@@ -38,6 +38,7 @@ from tensor_layer.storage.blobs import ObstoreBlobs
 SEED = 0
 DIMENSION = 384
 KINDS = 40
+ENCODER = "made up"
 HEARD = 2_000
 """Outcomes that the worker heard and a version does not know."""
 TICK_S = 0.001
@@ -72,7 +73,7 @@ async def takeovers(tasks: int, agents: int, versions: int) -> list[dict[str, fl
         await ensure(js, Quotas(), nc.max_payload)
         blobs = ObstoreBlobs.from_url((Path(folder) / "blobs").as_uri())
         cards = {name: _card(name) for name in _names(agents)}
-        feed = PolicyFeed(js, blobs, lambda _tenant: cards, _encode)
+        feed = PolicyFeed(js, blobs, lambda _tenant: cards, _encode, ENCODER)
         await feed.start()
         policy = _learned(drawn.drawn(tasks), agents)
         try:
@@ -107,7 +108,7 @@ async def _taken_over(js: JetStreamContext, feed: PolicyFeed, name: str) -> dict
 
 async def _publish(js: JetStreamContext, blobs: ObstoreBlobs, policy: LivePolicy, name: str) -> None:
     digests = {part: (await blobs.put_bytes(content)).digest for part, content in artefacts_of(policy).items()}
-    snapshot = snapshot_of(policy, Title(name, None, "made up", Lineage()), digests)
+    snapshot = snapshot_of(policy, Title(name, None, ENCODER, Lineage()), digests)
     await _put(js, subjects.policy_version_key(TENANT, name), dumps(snapshot))
 
 

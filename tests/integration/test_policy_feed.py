@@ -22,6 +22,7 @@ from schemas.task import TaskState
 from tensor_layer.storage.blobs import ObstoreBlobs
 
 DIMENSION = 8
+ENCODER = "0.1.0-test"
 WITHIN_S = 60.0
 SHOWN = Shown(np.full(1, 0.5, np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32))
 
@@ -50,12 +51,14 @@ class Desk:
     def __init__(self, js, blobs: ObstoreBlobs) -> None:
         self.js, self.blobs = js, blobs
 
-    async def publish(self, name: str, agent: str = "a", *, content: bytes | None = None) -> None:
+    async def publish(
+        self, name: str, agent: str = "a", *, content: bytes | None = None, encoder: str = ENCODER
+    ) -> None:
         policy = LivePolicy.blank(DIMENSION)
         for number in range(10):
             policy.learn(Outcome(f"{name}-{number}", agent, towards(0), 1.0, 0.5))
         digests = {key: (await self.blobs.put_bytes(part)).digest for key, part in artefacts_of(policy).items()}
-        snapshot = snapshot_of(policy, Title(name, None, "test", Lineage()), digests)
+        snapshot = snapshot_of(policy, Title(name, None, encoder, Lineage()), digests)
         await self.put(subjects.policy_version_key("default", name), dumps(snapshot) if content is None else content)
 
     async def say(self, **values: object) -> None:
@@ -94,7 +97,7 @@ def desk(js, tmp_path) -> Desk:
 
 @pytest.fixture
 async def feed(nc, js, desk) -> AsyncIterator[PolicyFeed]:
-    feed = PolicyFeed(js, desk.blobs, lambda _tenant: {"a": card("a"), "b": card("b")}, encode)
+    feed = PolicyFeed(js, desk.blobs, lambda _tenant: {"a": card("a"), "b": card("b")}, encode, ENCODER)
     outcomes = OutcomeFeed(nc, (feed.learn,), hand_on_every_s=0.05)
     await feed.start()
     await outcomes.start()
@@ -150,7 +153,7 @@ async def test_a_policy_that_cannot_be_used_leaves_the_last_good_one_and_says_wh
     await desk.publish("good")
     await desk.say(active="good")
     await until(lambda: in_force(feed) == "good")
-    snapshot = snapshot_of(LivePolicy.blank(DIMENSION), Title("bad", None, "test", Lineage()), {})
+    snapshot = snapshot_of(LivePolicy.blank(DIMENSION), Title("bad", None, ENCODER, Lineage()), {})
     await desk.publish("bad", content=spoil(dumps(snapshot)))
     await desk.say(active="bad")
     await failing(says, feed)
@@ -162,6 +165,25 @@ async def test_a_policy_of_agents_that_are_all_gone_is_not_used(feed, desk):
     await desk.say(active="of-others")
     await failing("all gone", feed)
     assert in_force(feed) is None
+
+
+async def test_a_policy_whose_past_another_encoder_placed_is_not_used(feed, desk):
+    await desk.publish("good")
+    await desk.say(active="good")
+    await until(lambda: in_force(feed) == "good")
+    await desk.publish("before-the-update", encoder="0.0.9")
+    await desk.say(active="before-the-update")
+    await failing("encoded by 0.0.9, and tasks here by 0.1.0-test", feed)
+    assert in_force(feed) == "good"
+
+
+async def test_outcomes_of_tasks_that_another_encoder_placed_do_not_count(feed, desk):
+    await desk.publish("one")
+    await desk.say(active="one")
+    await until(lambda: in_force(feed) == "one")
+    by_others = taught("theirs").model_copy(update={"vector_version": "0.0.9"})
+    feed.learn([by_others, taught("ours").model_copy(update={"vector_version": ENCODER})])
+    assert feed.ranker("default", feed.lot("default", None)).live.past.task_ids[10:] == ["ours"]
 
 
 async def test_a_policy_that_is_missing_is_used_once_it_is_there(feed, desk):
@@ -186,7 +208,7 @@ async def test_outcomes_count_before_the_next_version(feed, desk, js):
 
 async def test_a_version_catches_up_with_what_was_heard_before_and_while_it_was_loaded(js, desk):
     held = HeldBlobs(desk.blobs)
-    feed = PolicyFeed(js, held, lambda _tenant: {"a": card("a"), "b": card("b")}, encode)
+    feed = PolicyFeed(js, held, lambda _tenant: {"a": card("a"), "b": card("b")}, encode, ENCODER)
     await feed.start()
     try:
         await desk.publish("one")
@@ -213,7 +235,7 @@ async def test_a_version_catches_up_with_what_was_heard_before_and_while_it_was_
 
 
 async def test_what_is_learned_in_a_hurry_makes_remembered_plans_outdated_once(js, desk):
-    feed = PolicyFeed(js, desk.blobs, lambda _tenant: {"a": card("a")}, encode, news_every_s=86_400)
+    feed = PolicyFeed(js, desk.blobs, lambda _tenant: {"a": card("a")}, encode, ENCODER, news_every_s=86_400)
     await feed.start()
     try:
         await desk.publish("one")

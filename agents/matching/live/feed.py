@@ -45,15 +45,22 @@ Encode = Callable[[Sequence[str]], Awaitable[Vector]]
 
 
 class PolicyFeed:
-    """ports.Policies for every tenant. For one event loop."""
+    """ports.Policies for every tenant. For one event loop. ``encoder`` is the version that ``encode`` encodes with."""
 
     def __init__(
-        self, js: JetStreamContext, blobs: Blobs, cards: Cards, encode: Encode, news_every_s: float = NEWS_EVERY_S
+        self,
+        js: JetStreamContext,
+        blobs: Blobs,
+        cards: Cards,
+        encode: Encode,
+        encoder: str,
+        news_every_s: float = NEWS_EVERY_S,
     ) -> None:
         self._js = js
         self._cards = cards
         self._encode = encode
-        self._loader = Loader(js, blobs)
+        self._encoder = encoder
+        self._loader = Loader(js, blobs, encoder)
         self._states: dict[str, PolicyState] = {}
         self._orders: dict[tuple[str, str], LearnedOrder] = {}
         self._in_force: dict[str, str] = {}
@@ -108,10 +115,13 @@ class PolicyFeed:
         return self._orders.get((tenant, lot.policy))
 
     def learn(self, records: Sequence[ExperienceRecord]) -> None:
-        """Count what became of tasks. Of tenants whose state is not known yet nothing is kept."""
+        """Count what became of tasks. Of tenants whose state is not known yet nothing is kept, and of tasks that
+
+        another encoder placed neither: beside ours they would lie anywhere.
+        """
         lessons: dict[str, list[Outcome]] = {}
         for record in records:
-            if record.tenant in self._states:
+            if record.tenant in self._states and record.vector_version in (None, self._encoder):
                 lessons.setdefault(record.tenant, []).extend(lessons_of(record, self._dimension))
         for tenant, outcomes in lessons.items():
             self._count(tenant, outcomes)

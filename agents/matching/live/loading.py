@@ -24,16 +24,21 @@ GONE_TOLD = 5
 
 
 class Loader:
-    """Fetches versions. Artefacts of the version before are kept: the next one shares most of them."""
+    """Fetches versions. Artefacts of the version before are kept: the next one shares most of them.
 
-    def __init__(self, js: JetStreamContext, blobs: Blobs) -> None:
+    ``encoder`` is the version of the text encoder that tasks are encoded with here.
+    """
+
+    def __init__(self, js: JetStreamContext, blobs: Blobs, encoder: str) -> None:
         self._js = js
         self._blobs = blobs
+        self._encoder = encoder
         self._kept: dict[str, bytes] = {}
 
     async def load(self, tenant: str, policy: str, dimension: int, cards: Mapping[str, AgentCard]) -> LivePolicy:
         """The policy, ready. Raises PolicyUnreadable and its kin for one that cannot be used, BusUnavailable."""
         snapshot = loads(await self._content(tenant, policy))
+        _check_encoder(snapshot, self._encoder)
         _check_agents(snapshot, cards)
         parts = {name: await self._artefact(name, digest) for name, digest in snapshot.artefacts.items()}
         self._kept = {digest: parts[name] for name, digest in snapshot.artefacts.items()}
@@ -59,6 +64,15 @@ class Loader:
             return await self._blobs.get(BlobRef(digest=digest, size_bytes=0))
         except (TensorLayerError, ValueError) as error:
             raise PolicyUnreadable(f"the policy's {name} cannot be read: {error}") from error
+
+
+def _check_encoder(snapshot: PolicySnapshot, encoder: str) -> None:
+    """What lies near past tasks that another encoder placed says nothing. Weights alone are not refused."""
+    if snapshot.artefacts and snapshot.encoder != encoder:
+        raise PolicyUnreadable(
+            f"its past tasks are encoded by {snapshot.encoder}, and tasks here by {encoder}: "
+            "a version learned with this encoder comes by itself, or run the encoder that it was learned with"
+        )
 
 
 def _check_agents(snapshot: PolicySnapshot, cards: Mapping[str, AgentCard]) -> None:
