@@ -8,7 +8,7 @@ from schemas.network import Network
 def nobody(report: MatchReport) -> str:
     """No agent is near enough to a goal."""
     nearest = ", ".join(f"{c.agent_id}.{c.skill_id} {c.score:.2f}" for c in report.candidates[:3])
-    doubt = f" Nobody does it with a chance of {report.doubt:.0%}." if report.doubt is not None else ""
+    doubt = f" The chance that nobody can do it is {report.doubt:.0%}." if report.doubt is not None else ""
     near = f" The nearest were {nearest}; the threshold is {report.threshold:.2f}.{doubt}" if nearest else ""
     unfit = "; ".join(f"{excluded.agent_id}: {excluded.reason}" for excluded in report.excluded[:3])
     barred = f" Not eligible: {unfit}." if unfit else ""

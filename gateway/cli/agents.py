@@ -81,6 +81,8 @@ def search(
     url: Url = None,
 ) -> None:
     """Find the agents nearest to some words, among those that the filters leave."""
+    if not text.strip():
+        raise typer.BadParameter("it is empty; say in words what is wanted", param_hint="text")
     filters = given({"tags": require, "without_tags": without, "reads": reads, "max_cost": max_cost})
     asked = given({"text": text, "limit": limit, "diverse": diverse, "where": filters})
 
@@ -132,6 +134,13 @@ def _load(paths: Sequence[Path]) -> tuple[list[dict[str, Any]], list[str]]:
         try:
             if path.is_dir():
                 folder = load_folder(path)
+                if not (folder.cards or folder.refused):
+                    raise Failed(
+                        f"there is no schema file in {path}",
+                        exit_code=ExitCode.USAGE,
+                        code="no_cards",
+                        next_step="cards end in .yaml, .yml or .json; folders in it are not looked into",
+                    )
                 cards += [loaded.card for loaded in folder.cards]
                 refusals += folder.refused
             else:

@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Annotated, Any, TypeVar
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 
@@ -37,16 +38,33 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 def print_json(value: Any) -> None:  # noqa: ANN401 - anything JSON can say
-    """One JSON document on standard output."""
-    json.dump(value, sys.stdout, indent=2 if sys.stdout.isatty() else None, default=str, ensure_ascii=False)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    """One JSON document on standard output. Raises Failed when it cannot be written."""
+    with _standard_output() as out:
+        json.dump(value, out, indent=2 if out.isatty() else None, default=str, ensure_ascii=False)
+        out.write("\n")
 
 
 def print_line(text: str) -> None:
-    """Plain text on standard output, never wrapped or coloured."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Plain text on standard output, never wrapped or coloured. Raises Failed when it cannot be written."""
+    with _standard_output() as out:
+        out.write(text + "\n")
+
+
+@contextmanager
+def _standard_output() -> Iterator[TextIO]:
+    """Flushed at the end. A reader that went away is left to the command line's own way: it ends without a word."""
+    hint = "send it where there is room, for example: aos … > FILE"
+    # None where the program was started with its standard output closed; typeshed does not say so.
+    if sys.stdout is None:
+        raise Failed("there is no standard output to write to", code="output_unwritable", next_step=hint)
+    try:
+        yield sys.stdout
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Failed(f"the answer cannot be written: {why}", code="output_unwritable", next_step=hint) from error
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
@@ -63,4 +81,5 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], empty:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    Console(width=None if sys.stdout.isatty() else PIPED_WIDTH).print(table)
+    with _standard_output() as out:
+        Console(file=out, width=None if out.isatty() else PIPED_WIDTH).print(table)

@@ -36,10 +36,10 @@ SEARCHES_MOST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Filtered:
-    """Searches among the ``share`` of skills that meet a filter."""
+    """Searches among the ``share`` of skills that meet a filter. Recall is None where none does."""
 
     share: float
-    recall_at_10: float
+    recall_at_10: float | None
     ms: Latency
 
 
@@ -50,7 +50,7 @@ class IndexFigures:
     skills: int
     engine: str
     seed: int
-    recall_at_10: float
+    recall_at_10: float | None
     latency_ms: Latency
     hybrid_ms: Latency
     filters: dict[str, Filtered]
@@ -147,13 +147,13 @@ async def _await_graph(graphed: Callable[[], int] | None, skills: int) -> tuple[
     return ()
 
 
-async def _recall(index: SkillIndex, made: Made, narrowing: Narrowing, exact: Rows) -> float:
-    """``exact`` are the numbers of each question's nearest skills."""
+async def _recall(index: SkillIndex, made: Made, narrowing: Narrowing, exact: Rows) -> float | None:
+    """``exact`` are the numbers of each question's nearest skills; None without any."""
     found = 0
     for question, rows in zip(made.questions, exact, strict=True):
         hits = await index.search(question, narrowing.where, FOUND)
         found += len({hit.skill_id for hit in hits} & {f"s{n}" for n in rows})
-    return found / max(1, exact.size)
+    return found / exact.size if exact.size else None
 
 
 async def _filtered(index: SkillIndex, made: Made, narrowing: Narrowing, exact: Rows) -> Filtered:

@@ -11,6 +11,7 @@ from agents.matching.learning import routing
 from agents.matching.learning.routing import Prompts, Router
 
 Floats = NDArray[np.float32]
+Scores = NDArray[np.float64]
 
 THRIFT = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """What a full price counts against a full score, at the points of the cost-saving curve."""
@@ -56,13 +57,13 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
     next best where it was not tried), the oracle and chance. So no score is made up, and none is taken for a failure.
     """
     agents = sorted({agent for row in train.outcomes for agent in row})
-    past, scale = _scaled(_matrix(train, agents))
-    truth = _matrix(test, agents) / scale
+    past = _scaled(_matrix(train, agents).astype(np.float32))
+    truth = _matrix(test, agents)
     judged = np.isfinite(truth).any(axis=1).reshape(-1)
     if not judged.any():
         raise RowsInvalid("no agent of the test rows is in the train rows: there is nothing to choose from")
     router = routing.fit(Prompts(vectors[0], train.prompts), past, seed)
-    asked = _Asked(Prompts(vectors[1], test.prompts).pick(np.flatnonzero(judged)), truth[judged], scale)
+    asked = _Asked(Prompts(vectors[1], test.prompts).pick(np.flatnonzero(judged)), truth[judged])
     chosen = router.choose(asked.prompts, available=asked.tried)
     best = router.best_of(asked.tried)
     price, basis = _prices(train, agents, router.levels)
@@ -71,8 +72,8 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
         best_single=asked.mean(best),
         best_single_agent=agents[router.best],
         best_in_hindsight=max(asked.mean(np.where(row, agent, best)) for agent, row in enumerate(asked.tried.T)),
-        oracle=scale * float(np.nanmax(asked.truth, axis=1).mean(dtype=np.float64)),
-        random=scale * float(np.nanmean(asked.truth, axis=1, dtype=np.float64).mean()),
+        oracle=float(np.nanmax(asked.truth, axis=1).mean()),
+        random=float(np.nanmean(asked.truth, axis=1).mean()),
         followed=float(np.mean(chosen != best)),
         curve=_curve(router, asked, price),
         cost_basis=basis,
@@ -83,22 +84,18 @@ def measure(train: OutcomeRows, test: OutcomeRows, vectors: tuple[Floats, Floats
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    """Test prompts with ``truth`` (prompts, agents), NaN where an agent was not tried; somebody was, on each.
-
-    Times ``scale`` they are what the rows say.
-    """
+    """Test prompts with ``truth`` (prompts, agents), NaN where an agent was not tried; somebody was, on each."""
 
     prompts: Prompts
-    truth: Floats
-    scale: float
+    truth: Scores
 
     @property
     def tried(self) -> NDArray[np.bool_]:
         return ~np.isnan(self.truth)
 
     def mean(self, chosen: NDArray[np.int64]) -> float:
-        """The mean score of who was chosen, on the scale of the rows."""
-        return self.scale * float(self.truth[np.arange(len(chosen)), chosen].mean(dtype=np.float64))
+        """The mean score of who was chosen."""
+        return float(self.truth[np.arange(len(chosen)), chosen].mean())
 
 
 def _gaps(tried: NDArray[np.bool_], judged: NDArray[np.bool_]) -> tuple[str, ...]:
@@ -110,20 +107,20 @@ def _gaps(tried: NDArray[np.bool_], judged: NDArray[np.bool_]) -> tuple[str, ...
     return tuple(notes)
 
 
-def _matrix(rows: OutcomeRows, agents: list[str]) -> Floats:
+def _matrix(rows: OutcomeRows, agents: list[str]) -> Scores:
     """(prompts, agents), NaN where an agent was not tried. Agents that are not in ``agents`` are left out."""
-    return np.array([[row.get(agent, np.nan) for agent in agents] for row in rows.outcomes], dtype=np.float32)
+    return np.array([[row.get(agent, np.nan) for agent in agents] for row in rows.outcomes], dtype=np.float64)
 
 
-def _scaled(scores: Floats) -> tuple[Floats, float]:
-    """The scores within a range of 1, and by what they were divided: routing knows what an advantage of 0.1 is.
+def _scaled(scores: Floats) -> Floats:
+    """The scores within a range of 1: routing knows what an advantage of 0.1 is.
 
     Scores of 0 to 1 stay as they are.
     """
     low, high = float(np.nanmin(scores)), float(np.nanmax(scores))
     if (low >= 0.0 and high <= 1.0) or high == low:
-        return scores, 1.0
-    return (scores / np.float32(high - low)).astype(np.float32), high - low
+        return scores
+    return (scores / np.float32(high - low)).astype(np.float32)
 
 
 def _prices(train: OutcomeRows, agents: list[str], levels: Floats) -> tuple[Floats, str]:

@@ -37,6 +37,11 @@ def test_a_small_index_is_exact_and_says_all_its_figures(capsys: pytest.CaptureF
     assert figures["changed_found_ms"] > 0
 
 
+def test_a_filter_that_nobody_meets_has_no_recall(capsys: pytest.CaptureFixture[str]):
+    filters = run(capsys, skills=10)["filters"]
+    assert [(one["share"], one["recall_at_10"]) for one in filters.values()][::5] == [(1.0, 1.0), (0.0, None)]
+
+
 def test_a_kept_index_is_used_again_as_it_was(capsys: pytest.CaptureFixture[str], tmp_path: Path):
     first = run(capsys, folder=tmp_path, keep=True)
     again = run(capsys, folder=tmp_path, keep=True)

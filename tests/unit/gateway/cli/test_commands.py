@@ -102,3 +102,10 @@ def test_a_budget_of_nothing_is_sent_and_what_nobody_said_is_not():
         "routing": {"pin": ["ocr"]},
         "max_cost": 0.0,
     }
+
+
+@pytest.mark.parametrize("words", ["", "   "])
+def test_a_search_for_no_words_is_refused_before_anybody_is_asked(words: str):
+    refused = aos("agents", "search", words)
+    assert refused.exit_code == 2
+    assert "it is empty" in refused.output

@@ -186,6 +186,16 @@ def test_few_queries_are_all_timed(bench: Bench, monkeypatch: pytest.MonkeyPatch
     assert timed == [len(QUERIES)]
 
 
+@pytest.mark.parametrize("most", [1, 1450])
+def test_scores_are_said_as_the_rows_have_them(bench: Bench, most: int):
+    past = [{"prompt": f"p {number}", "outcomes": {"a": -number, "b": most * number}} for number in range(30)]
+    asked = [{"prompt": "p 1", "outcomes": {"a": 0, "b": 1}}, {"prompt": "p 2", "outcomes": {"a": 1, "b": 0.2}}]
+    rows = [read_outcomes(bench.file(name, few)) for name, few in (("train", past), ("test", asked))]
+    vectors = tuple(asyncio.run(bench.vectors.encode(few.prompts)) for few in rows)
+    figures = route_bench.measure(*rows, vectors, seed=0)
+    assert (figures.oracle, figures.random, figures.best_in_hindsight) == (1.0, (0.5 + 0.6) / 2, 0.6)
+
+
 def test_outcomes_of_one_agent_on_one_prompt(bench: Bench):
     rows = read_outcomes(bench.file("route", [{"prompt": "p", "outcomes": {"a": 1}}]))
     vectors = asyncio.run(bench.vectors.encode(rows.prompts))
