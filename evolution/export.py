@@ -9,7 +9,6 @@ import asyncio
 import base64
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ import pyarrow.parquet
 from evolution.errors import ExportFailed
 from evolution.export_feedback import COLUMNS, UNKNOWN, columns_of, said_of
 from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.whole_file import whole_file
 from schemas.experience import ExperienceRecord, Feedback
 
 BATCH_ROWS = 2000
@@ -89,27 +89,16 @@ async def export(
     """Write every record of the query (``limit`` aside), oldest first, and answer how many.
 
     With ``feedback`` each task is also asked for what was said of it (not for JSON lines, which are the records alone).
-    Memory stays that of one batch. Raises ExportFailed when the file cannot be written, ExperienceStoreUnavailable.
+    Memory stays that of one batch. Raises ExportFailed when the file cannot be written, BrokenPipeError when it is a
+    pipe that nobody reads any more, ExperienceStoreUnavailable.
     """
-    # A link keeps pointing where it did, and a device or a pipe is written to, never replaced.
-    through = await asyncio.to_thread(_is_stream, path)
-    target = path if through else await asyncio.to_thread(path.resolve)
-    partial = target if through else target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        count = await _write(store, query, partial, kind, batch_rows, feedback and kind is not ExportFormat.JSONL)
-        if not through:
-            await asyncio.to_thread(partial.replace, target)
+        with whole_file(path) as partial:
+            return await _write(store, query, partial, kind, batch_rows, feedback and kind is not ExportFormat.JSONL)
+    except BrokenPipeError:
+        raise  # whoever read it has enough
     except OSError as error:
         raise ExportFailed(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from error
-    finally:
-        if not through:
-            with suppress(OSError):  # a file system that takes nothing has none to give back
-                await asyncio.to_thread(partial.unlink, missing_ok=True)
-    return count
-
-
-def _is_stream(path: Path) -> bool:
-    return path.exists() and not path.is_file()
 
 
 async def _write(

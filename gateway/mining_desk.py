@@ -10,6 +10,7 @@ import logging
 import multiprocessing
 import time
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from evolution.errors import EvolutionError
 from evolution.mining.digest import DigestFolder
@@ -20,6 +21,7 @@ from evolution.rules.keeping import Patterns, Rules
 from evolution.rules.making import AutomaticRules
 from evolution.store.moments import microseconds
 from evolution.tiers.cold_files import ColdFiles
+from evolution.whole_file import whole_file
 from evolution.wiring import build_store
 from gateway.experience_store import store_settings
 from gateway.foundation import object_store, open_bus
@@ -157,5 +159,6 @@ async def write_graph(
     finally:
         await store.close()
     graph = await asyncio.to_thread(similarity_graph, tasks, np.array(vectors, dtype=np.float32))
-    await asyncio.to_thread(networkx.write_graphml, graph, path)
+    with whole_file(Path(path)) as partial:
+        await asyncio.to_thread(networkx.write_graphml, graph, str(partial))
     return graph.number_of_nodes(), graph.number_of_edges()

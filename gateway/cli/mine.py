@@ -1,5 +1,6 @@
 """``aos mine``: what keeps happening. Reads the store beside a running evolution role; patterns are kept on the bus."""
 
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -162,7 +163,9 @@ def graph(
     try:
         nodes, edges = session.run(write_graph(settings, settings.tenant, asked.since, asked.until, path, most))
     except (EvolutionError, OSError) as error:
-        raise failed(error) if isinstance(error, EvolutionError) else Failed(f"cannot write {path}: {error}") from error
+        if isinstance(error, EvolutionError):
+            raise failed(error) from error
+        raise Failed(f"cannot write {path}: {os.strerror(error.errno) if error.errno else error}") from error
     if as_json:
         session.print_json({"path": path, "tasks": nodes, "edges": edges})
     else:

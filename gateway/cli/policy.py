@@ -7,6 +7,7 @@ import typer
 
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.telling import told
+from evolution.whole_file import whole_file
 from gateway.cli import policy_list, policy_prune, policy_views, session
 from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_options import Name, Reason, Reviewed, say, say_state
@@ -49,7 +50,8 @@ def show(
     snapshot, content, comparison = session.run(work())
     if out is not None:
         try:
-            out.write_bytes(content)
+            with whole_file(out) as partial:
+                partial.write_bytes(content)
         except OSError as error:
             raise Failed(f"cannot write {out}: {error.strerror}") from error
         say({"path": str(out), "bytes": len(content)}, f"{policy} in {out} ({len(content)} bytes)", as_json)

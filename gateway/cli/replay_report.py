@@ -9,6 +9,7 @@ import typer
 
 from evolution.errors import EvolutionError, NothingToEvaluate
 from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.whole_file import whole_file
 from gateway.cli import session, windows
 from gateway.cli.bench_screen import say
 from gateway.cli.experience_source import stored
@@ -50,7 +51,10 @@ def report(
 
     found, html = session.run(work())
     try:
-        out.write_text(html, encoding="utf-8")
+        with whole_file(out) as partial:
+            partial.write_text(html, encoding="utf-8")
+    except BrokenPipeError:
+        raise  # whoever read it has enough
     except OSError as error:
         raise Failed(f"cannot write {out}: {error.strerror}", exit_code=ExitCode.FAILED) from error
     if as_json:

@@ -309,6 +309,20 @@ async def test_the_report_is_written_whole_or_not_at_all(aos, week, bucket, tmp_
     assert "cannot write" in err
 
 
+async def test_a_report_that_cannot_be_written_leaves_the_one_before(aos, week, bucket, tmp_path, monkeypatch):
+    out = tmp_path / "report.html"
+    out.write_text("of yesterday")
+
+    def full(path, text, **_how):
+        path.write_bytes(text[:100].encode())
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    code, _, err = await aos("replay", "report", "--out", str(out), "--limit", "5")
+    assert (code, out.read_text(), list(tmp_path.glob(".*partial*"))) == (1, "of yesterday", [])
+    assert f"cannot write {out}: No space left" in err
+
+
 async def test_without_a_store_the_next_step_is_said(aos):
     code, _, err = await aos("replay", "list")
     assert code == 3

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pyarrow.ipc
 import pytest
@@ -185,3 +186,17 @@ def test_the_similarity_graph_is_a_file_that_tools_read(history, capsys, tmp_pat
     assert (code, said["tasks"]) == (0, 12)
     graph = networkx.read_graphml(tmp_path / "g.graphml")
     assert sum(data["importance"] for _, data in graph.nodes(data=True)) == pytest.approx(1)
+
+
+def test_a_graph_that_cannot_be_written_leaves_the_one_before(history, capsys, tmp_path, monkeypatch):
+    import networkx
+
+    def full(_graph, path):
+        Path(path).write_text("<half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(networkx, "write_graphml", full)
+    (tmp_path / "g.graphml").write_text("of yesterday")
+    code, problem = aos(capsys, "mine", "graph", str(tmp_path / "g.graphml"))
+    assert (code, problem["title"]) == (1, f"cannot write {tmp_path}/g.graphml: No space left on device")
+    assert (tmp_path / "g.graphml").read_text() == "of yesterday"

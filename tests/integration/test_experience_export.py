@@ -170,3 +170,12 @@ async def test_a_broken_export_leaves_the_old_file_and_no_other(store, tmp_path)
         await export(Breaks(), ExperienceQuery(), path, ExportFormat.JSONL)
     assert path.read_text() == "the export of yesterday"
     assert os.listdir(tmp_path) == ["e.jsonl"]
+
+
+@pytest.mark.parametrize("kind", [ExportFormat.CSV, ExportFormat.JSONL])
+async def test_a_reader_that_has_enough_is_no_failed_export(store, kind):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with pytest.raises(BrokenPipeError):
+        await export(store, ExperienceQuery(), Path(f"/dev/fd/{writing}"), kind)
+    os.close(writing)
