@@ -24,6 +24,17 @@ class ExperienceQuery:
     limit: int = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Of which tasks people said something since a cursor. None: the store cannot tell, it may be of any.
+
+    ``cursor`` is where to go on: a word of the store's own, kept and given back as it is, by any process.
+    """
+
+    cursor: str
+    task_ids: frozenset[str] | None
+
+
 class ExperienceStore(Protocol):
     """What happened, once. Writing the same record twice leaves the first; a returned write survives power loss.
 
@@ -49,6 +60,14 @@ class ExperienceStore(Protocol):
 
     async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
         """What was said of each of these tasks, however many, oldest first; an empty list where nothing was."""
+        ...
+
+    async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
+        """Of which tasks feedback was stored since ``cursor`` was given, whatever moment it names. None: begin here.
+
+        Whoever asks what was said of the tasks only afterwards misses nothing, and may hear of a task again. Where
+        feedback was removed since, or the cursor is another store's, ``task_ids`` is None, as it is at the beginning.
+        """
         ...
 
     def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:

@@ -58,7 +58,7 @@ async def progress(
 
     With ``memory`` a look reads only what ended since the one before, and the hour before that: it may come late. What
     came later still is found when everything is counted again: once a day, and whenever the verdict is another one.
-    What people said of the latest tasks is asked at each look.
+    What people said of the latest tasks counts at each look.
     Raises ExperienceStoreUnavailable.
     """
     experiment = state.experiment

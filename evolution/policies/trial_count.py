@@ -1,8 +1,8 @@
 """Counts what an experiment's tasks came to, and what people said of them since. Called by ``trial``.
 
 What people say comes minutes or days after a task: so the outcomes of the latest tasks are kept one by one, and at each
-look they are added up again in the order of their tasks, with what was said until then. Older ones keep the value that
-they had, until everything is counted again.
+look they are added up again in the order of their tasks, with what was said until then (``trial_judged`` knows how to
+learn that cheaply). Older ones keep the value that they had, until everything is counted again.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from evolution.experiments.deciding import Verdict
 from evolution.experiments.tallies import Arms, Outcome, Stage, concluded, tallied
-from evolution.judging import judgements
+from evolution.policies.trial_judged import Judged
 from evolution.policies.trial_memory import Counted, TrialMemory, counted_of, question_of
 from evolution.policies.trial_spans import Span
 from evolution.ports import ExperienceQuery, ExperienceStore
@@ -32,9 +32,9 @@ Counts = tuple[tuple[Stage, ...], Verdict, Counted]
 class Account:
     """Stages under count, each with its ``open`` outcomes, oldest first; those are not in the stages yet."""
 
-    def __init__(self, stages: Sequence[Stage], outcomes: Sequence[list[Outcome]]) -> None:
+    def __init__(self, stages: Sequence[Stage], outcomes: Sequence[Sequence[Outcome]]) -> None:
         self.stages = list(stages)
-        self.open = list(outcomes)
+        self.open = [list(some) for some in outcomes]
 
     @classmethod
     def empty(cls, spans: Sequence[Span]) -> "Account":
@@ -94,17 +94,19 @@ class Count:
         self, moment: datetime, known: Counted | None, decide: Callable[[Sequence[Stage]], Verdict]
     ) -> Counts:
         since = known.until if known is not None else self._spans[0].since
-        before = Account(known.stages(), known.outcomes()) if known is not None else Account.empty(self._spans)
+        before = Account(known.stages(), known.outcomes) if known is not None else Account.empty(self._spans)
         settled = max(since, moment - LATE)
-        after = await self._read(since, settled, before)
+        judged = await Judged.since(self._store, self._tenant, known)
+        after = await self._read(since, settled, before, judged)
         whole = before.followed_by(after)
-        await self._conclude(whole, 0)
+        said = await _conclude(whole, 0, judged)
         verdict = decide(whole.stages)
         whole_at = moment if known is None else known.whole_at
         kept = counted_of(self._question, settled, whole_at, verdict.action.value, before.stages, before.open)
-        return tuple(whole.stages), verdict, kept
+        recent = (outcome.task_id for outcomes in after.open for outcome in outcomes)
+        return tuple(whole.stages), verdict, kept.hearing(said, recent, judged.cursor)
 
-    async def _read(self, since: datetime, settled: datetime, before: Account) -> Account:
+    async def _read(self, since: datetime, settled: datetime, before: Account, judged: Judged) -> Account:
         """Adds what ended before ``settled`` to ``before``; what came after it by itself."""
         after = Account.empty(self._spans)
 
@@ -116,20 +118,20 @@ class Count:
         async for batch in self._store.scan(ExperienceQuery(tenant=self._tenant, since=since)):
             await asyncio.to_thread(add, batch)
             if sum(map(len, before.open)) > 2 * MOST_OPEN:
-                await self._conclude(before, MOST_OPEN)
-        await self._conclude(before, MOST_OPEN)
+                await _conclude(before, MOST_OPEN, judged)
+        await _conclude(before, MOST_OPEN, judged)
         return after
-
-    async def _conclude(self, account: Account, keep: int) -> None:
-        """Count all but the newest ``keep`` of the open outcomes as they were judged until now."""
-        taken = account.oldest(keep)
-        judged = await judgements(
-            self._store, self._tenant, [outcome.task_id for outcomes in taken for outcome in outcomes]
-        )
-        account.stages = await asyncio.to_thread(
-            lambda: [concluded(stage, some, judged) for stage, some in zip(account.stages, taken, strict=True)]
-        )
 
     async def _remember(self, counted: Counted) -> None:
         if self._memory is not None:
             await asyncio.to_thread(self._memory.remember, self._tenant, counted)
+
+
+async def _conclude(account: Account, keep: int, judged: Judged) -> dict[str, float]:
+    """Count all but the newest ``keep`` of the open outcomes as they are judged now; answers how."""
+    taken = account.oldest(keep)
+    said = await judged.of([outcome.task_id for outcomes in taken for outcome in outcomes])
+    account.stages = await asyncio.to_thread(
+        lambda: [concluded(stage, some, said) for stage, some in zip(account.stages, taken, strict=True)]
+    )
+    return said

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -31,7 +32,8 @@ class Counted(BaseModel):
 
     ``question`` names the experiment, its arms and its shares: another one is counted anew. ``action`` is what the look
     came to, ``whole_at`` when everything was counted last. The latest outcomes of each stage stay ``open``, each as
-    ``t1`` or ``c0`` (arm and success) before the task's id: what people say of them still counts.
+    ``t1`` or ``c0`` (arm and success) before the task's id: what people say of them still counts. ``judged`` is what
+    they had said by the store's cursor ``heard``, of those and of the ``recent`` tasks, which ended after ``until``.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,6 +46,9 @@ class Counted(BaseModel):
     sums: tuple[Sums, ...]
     evidence: tuple[tuple[int, float, float, float, float], ...]
     open: tuple[tuple[str, ...], ...]
+    recent: tuple[str, ...] = ()
+    judged: Mapping[str, float] = {}
+    heard: str | None = None
 
     def stages(self) -> tuple[Stage, ...]:
         """As they were counted, without what is open."""
@@ -56,11 +61,20 @@ class Counted(BaseModel):
             for share, sums, evidence in zip(self.shares, self.sums, self.evidence, strict=True)
         )
 
-    def outcomes(self) -> tuple[list[Outcome], ...]:
+    @cached_property
+    def outcomes(self) -> tuple[Open, ...]:
         """What is open of each stage, in the order of the tasks. Raises ValueError for what is none."""
         if len(self.open) != len(self.shares):
             raise ValueError("every stage has its open outcomes")
         return tuple([_outcome(line) for line in lines] for lines in self.open)
+
+    def hearing(self, judged: Mapping[str, float], recent: Iterable[str], heard: str) -> "Counted":
+        """With what people said of its tasks and of the recent ones."""
+        return self.model_copy(update={"judged": judged, "recent": tuple(recent), "heard": heard})
+
+    def tasks(self) -> set[str]:
+        """Those that people were asked about: the open and the recent ones."""
+        return {one.task_id for stage in self.outcomes for one in stage}.union(self.recent)
 
 
 class TrialMemory(Protocol):
@@ -86,7 +100,7 @@ class TrialFolder:
         try:
             counted = Counted.model_validate_json((self._folder / f"{tenant}.json").read_bytes())
             counted.stages()
-            counted.outcomes()
+            _ = counted.outcomes
         except (OSError, ValidationError, ValueError):
             return None
         return counted if counted.question == question else None

@@ -59,7 +59,7 @@ def _prepared(item: Item, stored_us: int, guard: Guard) -> Prepared:
         measurement, item_id, point = (
             influx_points.FEEDBACK,
             item.feedback_id,
-            influx_points.feedback_point(item, guard),
+            influx_points.feedback_point(item, stored_us, guard),
         )
     else:
         measurement, item_id = influx_points.RECORDS, item.record_id

@@ -123,6 +123,30 @@ def feedback_of(bucket: str, task_ids: Sequence[str], since: datetime, until: da
     return Flux(text, {"bucket": bucket, "start": start, "stop": stop, **tasks})
 
 
+def said_since(bucket: str, stored_us: int) -> Flux:
+    """When the feedback lies that was stored then or later: rows of ``_time`` alone. Reads one number of each point."""
+    text = (
+        _source(FEEDBACK)
+        + '  |> filter(fn: (r) => r._field == "stored_us")\n'
+        + "  |> filter(fn: (r) => r._value >= stored)\n"
+        + '  |> group()\n  |> keep(columns: ["_time"])'
+    )
+    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS, "stored": stored_us})
+
+
+def tasks_said_since(bucket: str, stored_us: int, since: datetime, until: datetime) -> Flux:
+    """Of which tasks it is, within that time: a row for each, without a task where feedback was removed."""
+    text = (
+        _source(FEEDBACK)
+        + '  |> filter(fn: (r) => r._field == "task_id" or r._field == "stored_us")\n'
+        + _PIVOT
+        + "  |> filter(fn: (r) => exists r.stored_us and r.stored_us >= stored)\n"
+        + '  |> keep(columns: ["task_id", "stored_us"])'
+    )
+    start, stop = (microseconds(moment) * 1000 for moment in (since, until))
+    return Flux(text, {"bucket": bucket, "start": start, "stop": stop, "stored": stored_us})
+
+
 def count(bucket: str) -> Flux:
     """How many records there are."""
     text = _source(RECORDS) + '  |> filter(fn: (r) => r._field == "record_id")\n  |> group()\n  |> count()'

@@ -20,6 +20,7 @@ from evolution.store.influx_points import FEEDBACK, RECORDS
 from evolution.store.influx_server import BucketMissing, InfluxServer
 from evolution.store.influx_store import InfluxExperienceStore, bucket_name
 from evolution.store.moments import microseconds
+from schemas.base import now
 from schemas.experience import Feedback
 
 HOURS = "hourly"
@@ -74,6 +75,7 @@ class InfluxKeeping:
         for measurement, places in ((RECORDS, records), (FEEDBACK, remarks)):
             for _, item_id, at in sorted(places):
                 await self._remove(tenant, measurement, item_id, at)
+        await self._note_removal(tenant)
         for each in sorted(tasks):
             if await self._places(tenant, RECORDS, each) or await self._places(tenant, FEEDBACK, each):
                 raise ExperienceStoreUnavailable(f"InfluxDB still shows points of task {each}: repeat the command")
@@ -173,6 +175,14 @@ class InfluxKeeping:
         predicate = f'_measurement="{measurement}" AND slot="{influx_points.slot(item_id)}"'
         try:
             await self._server.delete(bucket_name(tenant), at_ns, at_ns + 1, predicate)
+        except BucketMissing:
+            return
+
+    async def _note_removal(self, tenant: str) -> None:
+        """Whoever knows what was said of tasks has to ask again; noted always, for an earlier try may have failed."""
+        line = influx_points.removal_point(microseconds(now())).to_line_protocol()
+        try:
+            await self._server.write(bucket_name(tenant), line)
         except BucketMissing:
             return
 

@@ -41,16 +41,22 @@ def record_point(record: ExperienceRecord, stored_us: int, guard: Guard = OPEN) 
     return _with_body(point, guard.sealed(record))
 
 
-def feedback_point(feedback: Feedback, guard: Guard = OPEN) -> Point:
+def feedback_point(feedback: Feedback, stored_us: int, guard: Guard = OPEN) -> Point:
     """The point of one feedback. Raises ExperienceRefused when it could not be read back."""
     check_feedback(feedback)
     point = _point(FEEDBACK, feedback.feedback_id, feedback.at)
-    point.field("feedback_id", feedback.feedback_id).field("task_id", feedback.task_id)
+    point.field("feedback_id", feedback.feedback_id).field("task_id", feedback.task_id).field("stored_us", stored_us)
     if feedback.score is not None:
         point.field("score", float(feedback.score))
     if feedback.thumbs_up is not None:
         point.field("thumbs_up", feedback.thumbs_up)
     return _with_body(point, guard.sealed_feedback(feedback))
+
+
+def removal_point(stored_us: int) -> Point:
+    """Says that feedback was removed then, and not of whom: feedback without a task."""
+    point = Point(FEEDBACK).tag("slot", "0").field("stored_us", stored_us)
+    return point.time(stored_us * 1000, WritePrecision.NS)
 
 
 def point_ns(item_id: str, at: datetime) -> int:

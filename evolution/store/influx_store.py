@@ -10,18 +10,17 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 from typing import Any
 
-from evolution.ports import ExperienceQuery
+from evolution.ports import ExperienceQuery, Spoken
 from evolution.privacy.guard import OPEN, Guard
-from evolution.store import influx_flux, influx_points, said
+from evolution.store import influx_flux, influx_points, influx_spoken, said
 from evolution.store.group_commit import GroupCommit
 from evolution.store.influx_batch import Item, Key, Prepared, prepare, requests
 from evolution.store.influx_flux import Flux
 from evolution.store.influx_points import FEEDBACK, RECORDS
 from evolution.store.influx_server import BucketMissing, InfluxServer
-from evolution.store.moments import microseconds
+from evolution.store.moments import microseconds, within
 from schemas.base import now
 from schemas.experience import ExperienceRecord, Feedback
 
@@ -95,9 +94,13 @@ class InfluxExperienceStore:
         for lot in said.lots(task_ids):
             moments = [row["_time"] for row in await self._query(influx_flux.moments_of(bucket, FEEDBACK, lot))]
             if moments:
-                rows = await self._query(influx_flux.feedback_of(bucket, lot, *_within(moments)))
+                rows = await self._query(influx_flux.feedback_of(bucket, lot, *within(moments)))
                 bodies += map(influx_points.read_body, rows)
         return await asyncio.to_thread(said.by_task, task_ids, bodies, self._guard)
+
+    async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
+        """By the moments at which it was stored, overlapping by five minutes."""
+        return await influx_spoken.spoken_of(self._query, bucket_name(tenant), cursor)
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls every 500 ms for what was stored since, in each bucket, overlapping by 2 s; remembers the ids seen."""
@@ -159,7 +162,7 @@ class InfluxExperienceStore:
         moments = [row["_time"] for row in await self._query(asked)]
         if not moments:
             return None
-        first, after = _within(moments)
+        first, after = within(moments)
         since = first if query.since is None else max(first, query.since)
         until = after if query.until is None else min(after, query.until)
         return replace(query, since=since, until=until) if since < until else None
@@ -219,11 +222,6 @@ class InfluxExperienceStore:
 def bucket_name(tenant: str) -> str:
     """The bucket of a tenant."""
     return f"aos-experience-{tenant}"
-
-
-def _within(moments: Collection[datetime]) -> tuple[datetime, datetime]:
-    """The time that holds all of them; the second moment is no longer in it."""
-    return min(moments), max(moments) + timedelta(microseconds=1)
 
 
 def _is_ours(bucket: str) -> bool:

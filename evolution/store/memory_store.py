@@ -6,8 +6,9 @@ from dataclasses import replace
 from itertools import islice
 
 from evolution.errors import ExperienceStoreUnavailable
-from evolution.ports import ExperienceQuery
+from evolution.ports import ExperienceQuery, Spoken
 from evolution.validity import check_feedback, check_record
+from schemas.base import new_id
 from schemas.experience import ExperienceRecord, Feedback
 
 Key = tuple[str, str]
@@ -19,6 +20,7 @@ class MemoryExperienceStore:
 
     def __init__(self, capacity: int = 100_000) -> None:
         self._capacity = capacity
+        self._name = new_id()
         self._records: dict[Key, ExperienceRecord] = {}
         self._feedback: dict[Key, Feedback] = {}
         self._stored = asyncio.Event()
@@ -64,6 +66,15 @@ class MemoryExperienceStore:
             if feedback.tenant == tenant and feedback.task_id in found:
                 found[feedback.task_id].append(feedback)
         return found
+
+    async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
+        """Counts feedback as it came; a cursor of another process's store is none."""
+        here = f"memory.{self._name}.{len(self._feedback)}"
+        store, _, count = (cursor or "").rpartition(".")
+        if store != f"memory.{self._name}" or not count.isdecimal():
+            return Spoken(here, None)
+        came = islice(self._feedback.values(), int(count), None)
+        return Spoken(here, frozenset(feedback.task_id for feedback in came if feedback.tenant == tenant))
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """In order of storing."""

@@ -7,7 +7,7 @@ evolution role is meant to be the only one. Why SQLite: docs/decisions/0003-embe
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,9 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from evolution.errors import ExperienceStoreUnavailable
-from evolution.ports import ExperienceQuery
+from evolution.ports import ExperienceQuery, Spoken
 from evolution.privacy.guard import OPEN, Guard
-from evolution.store import said, sqlite_rows, sqlite_schema
+from evolution.store import said, sqlite_rows, sqlite_schema, sqlite_spoken
 from evolution.store.group_commit import GroupCommit
 from evolution.store.latest import Latest
 from evolution.store.sqlite_advice import advice
@@ -83,6 +83,10 @@ class SqliteExperienceStore:
     async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
         """Oldest first; a question for each lot of tasks, so that no number of them is too large."""
         return await self._in_reader(partial(self._said, tenant, task_ids))
+
+    async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
+        """By the number of each row of feedback: numbers are given in the order of commits, and never twice."""
+        return await self._in_reader(partial(sqlite_spoken.spoken_of, self._fetch, tenant, cursor))
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls the sequence number, at once after a write of this process, every 10 to 250 ms for those of others."""
@@ -195,7 +199,7 @@ class SqliteExperienceStore:
             await loop.run_in_executor(self._write_thread, self._reporting(self._open_writer))
         return await loop.run_in_executor(self._read_threads, self._reporting(call))
 
-    def _fetch(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Row]:
+    def _fetch(self, sql: str, values: Sequence[object] | Mapping[str, object]) -> list[sqlite_rows.Row]:
         try:
             connection = self._idle_readers.get_nowait()
         except Empty:

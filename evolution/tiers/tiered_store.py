@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evolution.errors import ColdFileDamaged
-from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.ports import ExperienceQuery, ExperienceStore, Spoken
 from evolution.privacy.guard import OPEN, Guard
 from evolution.store import sqlite_rows, sqlite_schema
 from evolution.store.memory_store import matches
@@ -56,6 +56,10 @@ class TieredStore:
     async def feedback_by_task(self, tenant: str, task_ids: Collection[str]) -> dict[str, list[Feedback]]:
         """Oldest first; of tasks whose records are cold too."""
         return await self._hot.feedback_by_task(tenant, task_ids)
+
+    async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
+        """By the hot tier, where feedback stays."""
+        return await self._hot.spoken_of(tenant, cursor)
 
     async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
         """Newest first; cold files are read only as far as the hot tier does not fill the limit."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -83,6 +83,7 @@ class School:
         self._published_at: dict[str, float] = {}
         self._records: deque[ExperienceRecord] = deque()
         self._feedback: dict[str, deque[Feedback]] = {}
+        self._looked_back: dict[str, tuple[str, set[str]]] = {}
         self._look_back_every_s = look_back_every_s
         self._auditions = Auditions(nc.jetstream())
         self._auditioned: set[tuple[str, str]] = set()
@@ -145,16 +146,23 @@ class School:
         return news
 
     async def _look_back(self) -> None:
-        """What was said of the latest tasks, again and again: some of it came while nobody listened."""
+        """What was said of the latest tasks, again and again: some of it came while nobody listened.
+
+        Asked are tasks that were none of the latest before, and those that something was said of since.
+        """
         while True:
             await asyncio.sleep(self._look_back_every_s)
             for tenant, pupil in list(self._pupils.items()):
                 try:
-                    await self._look_up(tenant, pupil.latest_tasks())
+                    cursor, asked = self._looked_back.get(tenant, (None, set[str]()))
+                    spoken, latest = await self._store.spoken_of(tenant, cursor), set(pupil.latest_tasks())
+                    new = latest if spoken.task_ids is None else spoken.task_ids | (latest - asked)
+                    await self._look_up(tenant, new)
+                    self._looked_back[tenant] = spoken.cursor, latest
                 except EvolutionError as error:
                     logger.warning("what people said of tenant %s's tasks cannot be read: %s", tenant, error)
 
-    async def _look_up(self, tenant: str, task_ids: Sequence[str]) -> None:
+    async def _look_up(self, tenant: str, task_ids: Collection[str]) -> None:
         found = (await self._store.feedback_by_task(tenant, task_ids)).values()
         self._note([last for said in found if (last := last_judging(said)) is not None])
 
@@ -199,6 +207,7 @@ class School:
                     "tenant %s has a new encoder, %s: what was learned starts afresh", record.tenant, encoder
                 )
             pupil = self._pupils[record.tenant] = Pupil(dimension, encoder)
+            self._looked_back.pop(record.tenant, None)
         return pupil
 
     async def _publish_due(self) -> None:

@@ -85,3 +85,43 @@ async def test_what_is_said_later_is_heard_at_once_or_found_in_the_store(nc, js,
         else:
             await store.add_feedback(panned(week, "clerk"))
         await until(bucket, "clerk", lambda count: count < 0.1)
+
+
+class AskedStore(SqliteExperienceStore):
+    """Notes of how many tasks each look asked, once its answer is there."""
+
+    def __init__(self, path) -> None:
+        super().__init__(path)
+        self.asked: list[int] = []
+
+    async def feedback_by_task(self, tenant, task_ids):
+        found = await super().feedback_by_task(tenant, task_ids)
+        self.asked.append(len(found))
+        return found
+
+
+async def test_looking_back_asks_of_tasks_that_are_new_or_that_something_was_said_of(nc, js, tmp_path):
+    store, week = AskedStore(tmp_path / "experience.sqlite"), a_week(80)
+    first, later = week[:-20], week[-20:]
+    # Stored before the learner starts, of tasks whose records come when it has looked.
+    await store.add_feedback(panned(later, "clerk"))
+    await store.record(first)
+
+    async def looks(count: int) -> None:
+        async with asyncio.timeout(TOOK_IN):
+            while len(store.asked) < count:
+                await asyncio.sleep(0.01)
+
+    async with school(nc, store, tmp_path, look_back_every_s=0.05) as bucket:
+        await until(bucket, "clerk", lambda count: count > 3)
+        await looks(len(store.asked) + 2)
+        assert store.asked[0] == len(first)
+        await store.record(later)
+        judged = panned(first, "clerk")
+        await store.add_feedback(judged)
+        await until(bucket, "clerk", lambda count: count < 0.1)
+        await looks(len(store.asked) + 2)
+        assert store.asked[-1] == 0
+        # At the beginning, and once by looking back; then nothing but what is new.
+        assert sum(store.asked) <= 2 * len(first) + len(later) + len(judged)
+    await store.close()

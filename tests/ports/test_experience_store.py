@@ -214,6 +214,57 @@ async def test_thousands_of_tasks_may_be_asked_for_at_once(stored: Stored) -> No
     assert {task_id: remarks for task_id, remarks in found.items() if remarks} == {k: [v] for k, v in said.items()}
 
 
+async def test_where_to_begin_is_known_before_anything_was_said(stored: Stored) -> None:
+    begun = await stored.store.spoken_of(stored.mine, None)
+    assert begun.task_ids is None
+    assert (await stored.store.spoken_of(stored.mine, begun.cursor)).task_ids == frozenset()
+    await stored.store.add_feedback([a_feedback("first", tenant=stored.mine)])
+    assert "first" in (await stored.store.spoken_of(stored.mine, begun.cursor)).task_ids
+
+
+async def test_tasks_are_named_that_something_was_stored_of_since_whatever_its_moment(stored: Stored) -> None:
+    early = a_feedback("old", tenant=stored.mine)
+    await stored.store.add_feedback([early])
+    begun = await stored.store.spoken_of(stored.mine, None)
+    late = a_feedback("long-ago", tenant=stored.mine, minutes=-60 * 24 * 30)
+    ahead = a_feedback("ahead", tenant=stored.mine, minutes=60 * 24 * 30)
+    others = a_feedback("others", tenant=stored.other)
+    await stored.store.add_feedback([ahead, late, others, early])
+    found = await stored.store.spoken_of(stored.mine, begun.cursor)
+    # A task may be named again, here "old"; nothing is left out, and nothing of others is told.
+    assert {"long-ago", "ahead"} <= found.task_ids <= {"long-ago", "ahead", "old"}
+    assert "others" in (await stored.store.spoken_of(stored.other, begun.cursor)).task_ids
+    again = a_feedback("old", tenant=stored.mine, minutes=-1)
+    await stored.store.add_feedback([again])
+    assert "old" in (await stored.store.spoken_of(stored.mine, found.cursor)).task_ids
+    assert await said_of(stored.store, stored.mine, "old") == [again, early]
+
+
+async def test_who_looks_again_and_again_while_many_speak_misses_nobody(stored: Stored) -> None:
+    cursor = (await stored.store.spoken_of(stored.mine, None)).cursor
+    said = [a_feedback(f"task-{n}", tenant=stored.mine, minutes=-n) for n in range(40)]
+    speaking = asyncio.gather(*(stored.store.add_feedback([one]) for one in said))
+    named: set[str] = set()
+    while not speaking.done():
+        found = await stored.store.spoken_of(stored.mine, cursor)
+        named, cursor = named | found.task_ids, found.cursor
+        await asyncio.sleep(0)
+    assert await speaking == [1] * 40
+    named |= (await stored.store.spoken_of(stored.mine, cursor)).task_ids
+    assert named == {one.task_id for one in said}
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "else.where.9", "sqlite.1.x.y", "sqlite.3.7.f", f"sqlite.1.{10**30}.f", "influx.x", "memory.x.0", "\0"],
+)
+async def test_of_a_cursor_that_this_store_never_gave_all_tasks_are_to_be_asked(stored: Stored, cursor: str) -> None:
+    await stored.store.add_feedback([a_feedback("a", tenant=stored.mine)])
+    found = await stored.store.spoken_of(stored.mine, cursor)
+    assert found.task_ids is None
+    assert (await stored.store.spoken_of(stored.mine, found.cursor)).task_ids is not None
+
+
 async def test_a_scan_gives_everything_once_oldest_first_in_batches(stored: Stored) -> None:
     records = [a_record(tenant=stored.mine, minutes=i // 3) for i in range(10)]
     await stored.store.record(list(reversed(records)))

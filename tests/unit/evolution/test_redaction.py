@@ -28,7 +28,7 @@ def test_what_goes_to_influxdb_is_sealed_as_well(tmp_path):
     keys.add("default")
     guard = Guard(keys, RULES)
     record, feedback = a_record(instruction="a secret"), a_feedback("t", comment="another secret")
-    lines = record_point(record, 1, guard).to_line_protocol() + feedback_point(feedback, guard).to_line_protocol()
+    lines = record_point(record, 1, guard).to_line_protocol() + feedback_point(feedback, 1, guard).to_line_protocol()
     assert "secret" not in lines
     assert guard.opened(guard.sealed(record)) == record
     assert guard.opened_feedback(guard.sealed_feedback(feedback).model_dump_json()) == feedback
