@@ -44,7 +44,7 @@ class HttpConnector:
         endpoint = _endpoint(card)
         payload = _INVOCATION.dump_json(with_urls(invocation, self._blob_url))
         status, body = await self._post(endpoint, payload, invocation, timeout_s)
-        reply = await self._reply(status, body, invocation)
+        reply = await self._reply(endpoint, status, body, invocation)
         return await checked_in(reply, invocation, self._blobs)
 
     async def probe(self, card: AgentCard) -> bool | None:
@@ -79,16 +79,23 @@ class HttpConnector:
             problem = str(error) or type(error).__name__
             raise unreachable(invocation, f"{endpoint.url}: {problem}") from error
 
-    async def _reply(self, status: int, body: bytes, invocation: Invocation) -> InvocationReply:
+    async def _reply(self, endpoint: HttpEndpoint, status: int, body: bytes, invocation: Invocation) -> InvocationReply:
         if status == httpx.codes.OK:
             return await read_reply_aside(body, invocation)
         with suppress(BadReply):  # an agent may say what went wrong in a reply, whatever the status
             return read_reply(body, invocation)
         said = body[:200].decode(errors="replace")
-        raise unreachable(invocation, f"HTTP {status}: {said!r}", retryable=status in RETRYABLE_STATUS)
+        problem = f"HTTP {status}: {said!r}{self._unset(endpoint)}"
+        raise unreachable(invocation, problem, retryable=status in RETRYABLE_STATUS)
 
     def _headers(self, endpoint: HttpEndpoint) -> dict[str, str]:
-        return {header: self._env.get(name, "") for header, name in endpoint.headers_from_env.items()}
+        named = endpoint.headers_from_env.items()
+        return {header: value for header, name in named if (value := self._env.get(name))}
+
+    def _unset(self, endpoint: HttpEndpoint) -> str:
+        """Which variables of the card this worker lacks: mostly the reason why a service says no."""
+        lacking = [name for name in endpoint.headers_from_env.values() if not self._env.get(name)]
+        return f"; the card names {', '.join(lacking)}, which this worker's environment lacks" if lacking else ""
 
 
 def _endpoint(card: AgentCard) -> HttpEndpoint:

@@ -70,7 +70,8 @@ class OpenAIConnector:
     async def probe(self, card: AgentCard) -> bool | None:
         """Whether the server answers and takes the key. Servers without a list of models count as able."""
         try:
-            await self._client(_endpoint(card)).models.list(timeout=PROBE_S)
+            # Raw: the client itself breaks on a list that is none, which small servers send.
+            await self._client(_endpoint(card)).models.with_raw_response.list(timeout=PROBE_S)
         except (openai.AuthenticationError, openai.PermissionDeniedError, openai.InternalServerError):
             return False
         except openai.APIStatusError:

@@ -207,7 +207,8 @@ def _expected(error: Mapping[str, Any], message: str, model: type[BaseModel] | N
         return f"one of {', '.join(model.model_fields)}" if model else "no such field"
     if error["type"] == "missing":
         return "a value"
-    return message.removeprefix("Input should be ") if message.startswith("Input should be ") else ""
+    wanted, _, _ = message.partition(", unable to parse")
+    return wanted.removeprefix("Input should be ") if wanted.startswith("Input should be ") else ""
 
 
 def _title(code: str) -> str:

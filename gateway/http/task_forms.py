@@ -58,6 +58,9 @@ def _value(name: str, text: str) -> object:
     if name == "parts":
         field = FieldProblem(field=name, problem="no field of a form", expected="fields named text, and files")
         raise SchemaInvalid("a form's parts are its texts and files", fields=(field,))
+    if name == "file":
+        field = FieldProblem(field=name, problem="came without a file name", expected="a file: curl -F file=@PATH")
+        raise SchemaInvalid("the form field 'file' came without a file name, so it is no file", fields=(field,))
     if name not in _JSON_FIELDS:
         return text
     try:

@@ -168,6 +168,13 @@ async def test_agents_are_registered_shown_and_removed(terminal: Terminal, tmp_p
     assert (await terminal.aos("agents", "show", "echo")).code == 4
 
 
+async def test_a_folder_without_cards_is_no_success(terminal: Terminal, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    answer = await terminal.aos("agents", "register", "empty")
+    assert answer.code == 2
+    assert "no schema file in empty" in answer.err
+
+
 async def test_nothing_was_given_up(terminal: Terminal):
     assert "nothing was given up" in (await terminal.aos("dead", "list")).out
     assert (await terminal.aos("dead", "show", "7")).code == 4

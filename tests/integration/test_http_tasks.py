@@ -259,6 +259,18 @@ async def test_a_bad_form_is_answered_with_what_is_wrong_with_it(client, body, s
     assert (response.status_code, response.json()["code"]) == (status, code)
 
 
+async def test_a_file_that_came_as_words_is_answered_with_how_files_are_sent(client):
+    response = await client.post("/v1/tasks", files={"text": (None, "read it"), "file": (None, "scan.png")})
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (422, "schema_invalid")
+    assert "file=@" in problem["fields"][0]["expected"]
+
+
+async def test_a_parameter_that_is_no_number_is_told_what_was_expected(client):
+    [field] = (await client.get("/v1/tasks?limit=abc")).json()["fields"]
+    assert (field["field"], field["expected"]) == ("query.limit", "a valid integer")
+
+
 async def test_a_form_without_a_boundary_is_refused(client):
     response = await client.post("/v1/tasks", content=b"x", headers={"Content-Type": "multipart/form-data"})
     assert (response.status_code, response.json()["code"]) == (400, "multipart_invalid")
