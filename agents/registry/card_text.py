@@ -185,7 +185,8 @@ def _not_yaml(error: yaml.MarkedYAMLError, text: str) -> TextRefused:
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "it cannot be read"
     expected, example = "YAML or JSON", "description: Reads the printed text in pictures."
-    line = text.splitlines()[mark.line] if mark and mark.line < text.count("\n") + bool(text) else ""
+    lines = text.splitlines()
+    line = lines[mark.line] if mark and mark.line < len(lines) else ""  # what is missing at the end has no line
     if "\t" in line[: len(line) - len(line.lstrip())]:
         problem, expected, example = "the line begins with a tab", "spaces before fields", "  - id: read_picture"
     elif "mapping values are not allowed" in problem:

@@ -321,3 +321,10 @@ def test_the_sample_agents_all_load():
     load = load_folder(Path(__file__).parents[4] / "examples" / "agents")
     assert load.refused == ()
     assert len(load.cards) >= 10
+
+
+@pytest.mark.parametrize("end", ["tags: [\n", "tags: {a: b\n\n", "description: 'it ends nowhere\n", "tags: [a\x85"])
+def test_what_is_missing_at_the_end_of_the_file_is_told_there(end: str, tmp_path: Path):
+    problem = only_problem(GOOD.removesuffix("tags: [pictures]\n") + end, tmp_path)
+    assert problem.line >= GOOD.count("\n")
+    assert problem.expected == "YAML or JSON"
