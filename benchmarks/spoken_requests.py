@@ -21,7 +21,7 @@ import soundfile
 import yaml
 
 from schemas.parts import Modality, Part, text_part
-from tensor_layer.encoding.registry import NONE
+from tensor_layer.encoders import NONE
 from tensor_layer.inspection.inspector import PartInspector
 from tensor_layer.perception import PartPerceiver
 from tensor_layer.ports import SAMPLE_RATE_HZ, Perceiver, Sound, Vector

@@ -14,11 +14,11 @@ from gateway.errors import NotFound, Overloaded, SchemaInvalid
 from schemas.parts import Modality, Part
 from schemas.problem import FieldProblem
 from tensor_layer.encoding.remote import RemotePartEncoder, RemoteTextEncoder
-from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
 from tensor_layer.encoding.versions import space_of_card
 from tensor_layer.errors import EncoderUnavailable, UnreadablePart
 from tensor_layer.ports import Blobs, Discerned, EncoderCard, Vector
 from tensor_layer.senses import unfamiliar
+from tensor_layer.spoken import ENCODED_CHARACTERS_MAX
 
 ANY_MODEL = "aos"
 REQUESTS_MAX = 32

@@ -14,12 +14,12 @@ from typing import Any
 from schemas.parts import Modality, Part
 from schemas.percept import EncoderVersion, PartPercept, Percept
 from tensor_layer import senses
-from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
 from tensor_layer.fusion.mean import MeanFusion
 from tensor_layer.inspection.inspector import Look, PartInspector, filled
 from tensor_layer.memory import Lru, key_of
 from tensor_layer.ports import Blobs, Fusion, ModalityToken, PartEncoder, Perceived, TextEncoder, Vector
 from tensor_layer.senses import Sense
+from tensor_layer.spoken import ENCODED_CHARACTERS_MAX
 from tensor_layer.words import (
     ATTACHED_CHARACTERS_MAX,
     ATTACHMENT_TEXT_WEIGHT,

@@ -9,12 +9,12 @@ from nats.aio.client import Client
 
 from schemas.parts import Modality
 from tensor_layer.bus import PerceptionService
+from tensor_layer.encoders import SHIPPED, audio_model, image_model, text_model
 from tensor_layer.encoding.batching import BatchingEncoder, DeviceBatcher
 from tensor_layer.encoding.cache import ENTRIES_MAX, CachedTextEncoder
 from tensor_layer.encoding.minilm import Dtype, MiniLm
 from tensor_layer.encoding.parts import LocalPartEncoder
 from tensor_layer.encoding.pictures import decode_picture
-from tensor_layer.encoding.registry import SHIPPED, audio_model, image_model, text_model
 from tensor_layer.encoding.remote import RemotePartEncoder, RemoteTextEncoder
 from tensor_layer.encoding.sounds import decode_sound
 from tensor_layer.inspection.image import PIXELS_MAX
@@ -44,7 +44,7 @@ def open_blobs(
 
 @dataclass(frozen=True, slots=True)
 class EncoderChoice:
-    """Which encoders a process runs: see ``encoding.registry`` for the words. ``dtype`` None is each one's own."""
+    """Which encoders a process runs: see ``encoders`` for the words. ``dtype`` None is each one's own."""
 
     text: str = SHIPPED
     image: str = SHIPPED

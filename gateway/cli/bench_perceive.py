@@ -26,7 +26,7 @@ def perceive(
 ) -> None:
     """One content at a time, sixteen clients at once, and a percept that is remembered."""
     # lazy: torch and the perception stack
-    from tensor_layer.encoding.evaluation import serving
+    from tensor_layer.evaluation import serving
     from tensor_layer.wiring import EncoderChoice
 
     if dtype not in ("auto", "float32", "bfloat16"):

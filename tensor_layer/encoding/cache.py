@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.percept import EncoderVersion
-from tensor_layer.encoding.spoken import spoken
 from tensor_layer.ports import TextEncoder, Vector
+from tensor_layer.spoken import spoken
 
 ENTRIES_MAX = 16_384
 """About 28 MB of 384-d vectors."""

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 
 from schemas.parts import Modality
 from schemas.percept import EncoderVersion
-from tensor_layer.encoding.spoken import spoken
 from tensor_layer.errors import EncoderUnavailable
 from tensor_layer.ports import EncoderCard, Vector
+from tensor_layer.spoken import spoken
 
 if TYPE_CHECKING:
     from tensor_layer.encoding.bert import Bert

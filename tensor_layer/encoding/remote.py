@@ -16,9 +16,9 @@ from schemas import subjects
 from schemas.parts import INLINE_LIMIT_BYTES, Modality, Part, text_part
 from schemas.percept import EncoderVersion
 from schemas.tensor import EncodeReply, EncodeRequest
-from tensor_layer.encoding.spoken import spoken
 from tensor_layer.errors import BlobNotFound, DeviceFull, EncoderUnavailable, TensorLayerError, UnreadablePart
 from tensor_layer.ports import Blobs, Discerned, EncoderCard, Vector
+from tensor_layer.spoken import spoken
 
 REPLY_BYTES_MAX = 600_000
 REQUEST_CHARACTERS_MAX = 100_000

@@ -5,8 +5,7 @@ modality, and whose values are the tokens themselves, so that the result stays i
 weights enter as log-odds: with all parameters at zero it is the weighted mean.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from schemas.parts import Modality
 from tensor_layer.fusion.mean import combined, shares_of
 from tensor_layer.ports import Fused, ModalityToken
-from tensor_layer.towers.weights import Arrays, read_card, read_weights
 
 MODALITIES = tuple(modality.value for modality in Modality)
 """The order of the rows of ``modality``: part of the weights."""
@@ -28,17 +26,12 @@ class AttentionFusion:
     ``always`` (width,), the part of the query that does not depend on the task.
     """
 
-    def __init__(self, parameters: Arrays, version: str) -> None:
+    def __init__(self, parameters: Mapping[str, NDArray[np.float32]], version: str) -> None:
         self._key = parameters["key"]
         self._query = parameters["query"]
         self._modality = parameters["modality"]
         self._always = parameters["always"]
         self._version = version
-
-    @classmethod
-    def read(cls, file: Path) -> "AttentionFusion":
-        """From a weights file. Raises EncoderUnavailable."""
-        return cls(read_weights(file), read_card(file).version)
 
     @property
     def version(self) -> str:

@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 from schemas.parts import Modality
-from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
 from tensor_layer.inspection.content import Content, Damaged, Seen
 from tensor_layer.inspection.sniffing import DOCX
 from tensor_layer.inspection.text import Tally, pieces
+from tensor_layer.spoken import ENCODED_CHARACTERS_MAX
 
 HTML_CHARACTERS_MAX = 8 * 1024 * 1024
 XML_BYTES_MAX = 64 * 1024 * 1024

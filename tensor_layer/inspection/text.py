@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.parts import Modality
-from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
 from tensor_layer.inspection.content import Content, Damaged, Seen
+from tensor_layer.spoken import ENCODED_CHARACTERS_MAX
 
 READ_BYTES = 1024 * 1024
 

@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tensor_layer.fusion import learning
-from tensor_layer.towers import acquaintance, audio_training, image_training
+from tensor_layer.towers import acquaintance, audio_training, fusion_training, image_training
 from tensor_layer.towers.audio_corpus import RecordingCounts
 from tensor_layer.towers.corpus import Tell
 from tensor_layer.towers.curves import write_curve
@@ -72,10 +71,10 @@ def train_fusion(course: Course, tell: Tell) -> dict[str, Any]:
     """Learn and measure the fusion weights; returns the held-out figures."""
     torch.set_num_threads(course.threads)
     space = TextSpace(course.threads, course.cache)
-    plan = learning.schedule(course.seed, 20 if course.quick else learning.STEPS)
-    attention, rows = learning.train(course.out, plan, space, tell, resume=course.resume)
-    file = _saved(course, learning.NAME, attention, space, plan, rows)
-    return _reported(course, learning.NAME, learning.evaluate(file, space), plan)
+    plan = fusion_training.schedule(course.seed, 20 if course.quick else fusion_training.STEPS)
+    attention, rows = fusion_training.train(course.out, plan, space, tell, resume=course.resume)
+    file = _saved(course, fusion_training.NAME, attention, space, plan, rows)
+    return _reported(course, fusion_training.NAME, fusion_training.evaluate(file, space), plan)
 
 
 def train_familiarity(course: Course, tell: Tell) -> dict[str, Any]:

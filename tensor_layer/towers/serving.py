@@ -14,7 +14,7 @@ from schemas.percept import EncoderVersion
 from tensor_layer.fusion.attention import AttentionFusion
 from tensor_layer.fusion.mean import MeanFusion
 from tensor_layer.ports import EncoderCard, Fusion, Model, Picture, Sound, Vector
-from tensor_layer.towers.weights import SHIPPED, read_card
+from tensor_layer.towers.weights import SHIPPED, read_card, read_weights
 
 if TYPE_CHECKING:
     from tensor_layer.towers.listening import Listener
@@ -95,7 +95,12 @@ def audio_model(threads: int = 1) -> Model[Sound]:
 def fusion() -> Fusion:
     """The shipped attention fusion; the parameter-free mean when no weights are there."""
     file = SHIPPED / FUSION_WEIGHTS
-    return AttentionFusion.read(file) if file.exists() else MeanFusion()
+    return attention_fusion(file) if file.exists() else MeanFusion()
+
+
+def attention_fusion(file: Path) -> AttentionFusion:
+    """Fusion with the weights of a file. Raises EncoderUnavailable."""
+    return AttentionFusion(read_weights(file), read_card(file).version)
 
 
 def tower_card(file: Path, modality: Modality) -> EncoderCard:

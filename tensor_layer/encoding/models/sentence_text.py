@@ -20,9 +20,9 @@ from tensor_layer.encoding.models.checkpoints import (
     weights_file,
 )
 from tensor_layer.encoding.models.loading import Compute, Once, pooled
-from tensor_layer.encoding.spoken import spoken
 from tensor_layer.errors import EncoderUnavailable
 from tensor_layer.ports import EncoderCard, Vector
+from tensor_layer.spoken import spoken
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model")
 WINDOWS_MAX = 4

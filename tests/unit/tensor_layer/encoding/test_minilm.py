@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tensor_layer.encoding.minilm import WINDOWS_MAX, MiniLm
-from tensor_layer.encoding.spoken import ENCODED_CHARACTERS_MAX
 from tensor_layer.errors import EncoderUnavailable
+from tensor_layer.spoken import ENCODED_CHARACTERS_MAX
 
 WEIGHTS = MiniLm.packaged()._folder
 

@@ -6,10 +6,10 @@ import torch
 
 from schemas.parts import Modality
 from tensor_layer.fusion.attention import MODALITIES, AttentionFusion
-from tensor_layer.fusion.learning import Attention, measured
 from tensor_layer.fusion.mean import MeanFusion
-from tensor_layer.fusion.practice import Practice, meanings, padded, texts
 from tensor_layer.ports import Fusion, ModalityToken
+from tensor_layer.towers.fusion_practice import Practice, meanings, padded, texts
+from tensor_layer.towers.fusion_training import Attention, measured
 
 DIMENSION = 16
 

@@ -14,10 +14,10 @@ from schemas.parts import Modality
 from tensor_layer.encoding.minilm import MiniLm
 from tensor_layer.encoding.versions import space_of, space_of_card
 from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.fusion.learning import measured
 from tensor_layer.fusion.mean import MeanFusion
-from tensor_layer.fusion.practice import Practice
 from tensor_layer.ports import Vector
+from tensor_layer.towers.fusion_practice import Practice
+from tensor_layer.towers.fusion_training import measured
 from tensor_layer.towers.pictures import SIMPLE_KINDS, composed_scene, simple
 from tensor_layer.towers.scenes import split as composition_split
 from tensor_layer.towers.sentences import split as sentence_split

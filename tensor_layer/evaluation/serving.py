@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from schemas.parts import Modality, Part, text_part
-from tensor_layer.encoding.evaluation.contents import picture_part, sentence, sound_part
-from tensor_layer.encoding.evaluation.plain import PlainLibrary, Spent
-from tensor_layer.encoding.registry import SHIPPED
+from tensor_layer.encoders import SHIPPED
+from tensor_layer.evaluation.contents import picture_part, sentence, sound_part
+from tensor_layer.evaluation.plain import PlainLibrary, Spent
 from tensor_layer.ports import EncoderCard, PartEncoder, TextEncoder, Vector
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tensor_layer.wiring import EncoderChoice, Encoders, local_encoders, perceiver

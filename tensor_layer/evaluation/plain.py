@@ -13,9 +13,9 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass
 from typing import Self
 
-from tensor_layer.encoding.evaluation.contents import sentence
 from tensor_layer.encoding.minilm import MODULE
 from tensor_layer.errors import EncoderUnavailable
+from tensor_layer.evaluation.contents import sentence
 
 WARM_UP_SENTENCES = 16
 

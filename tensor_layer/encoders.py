@@ -6,7 +6,8 @@
 | ``none`` | | no vectors | no vectors |
 | ``<kind>:<checkpoint>`` | ``sentence-transformers`` | ``open_clip`` | ``whisper``, ``wav2vec2`` |
 
-A checkpoint is a path, ``package:<module>/<folder>`` or ``<owner>/<name>`` on the hub: see ``models.checkpoints``.
+A checkpoint is a path, ``package:<module>/<folder>`` or ``<owner>/<name>`` on the hub: see
+``encoding.models.checkpoints``.
 """
 
 from collections.abc import Callable, Mapping

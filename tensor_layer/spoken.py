@@ -1,4 +1,4 @@
-"""Which part of a text its vector is made of. Used by every encoder and by the facts of a percept."""
+"""Which part of a text its vector is made of. Used by every encoder, by the facts of a percept and by the door."""
 
 ENCODED_CHARACTERS_MAX = 6_000
 """Tokenising a megabyte takes a second and tells routing nothing that its first pages do not."""

@@ -1,7 +1,7 @@
 """Made-up tasks on which fusion weights are learned: what is said, what is attached, and which of it is meant.
 
-Called by ``learning``. A picture or a sound is its caption's text vector with noise, as a tower aligned to the text
-space would make it. Vague instructions leave the meaning to the attachment; specific ones keep it, whatever is
+Called by ``fusion_training``. A picture or a sound is its caption's text vector with noise, as a tower aligned to the
+text space would make it. Vague instructions leave the meaning to the attachment; specific ones keep it, whatever is
 attached.
 """
 

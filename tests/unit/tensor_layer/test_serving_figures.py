@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from tensor_layer.encoding.evaluation import serving
-from tensor_layer.encoding.evaluation.contents import sentence
+from tensor_layer.evaluation import serving
+from tensor_layer.evaluation.contents import sentence
 from tensor_layer.wiring import EncoderChoice
 from tests.unit.tensor_layer.encoding.tiny_checkpoints import tiny_open_clip
 

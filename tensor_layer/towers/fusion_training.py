@@ -1,4 +1,4 @@
-"""Learns and measures the fusion weights. Called by ``aos train towers``; only this part of fusion imports torch."""
+"""Learns and measures the weights of ``fusion.attention``. Called by ``aos train towers``."""
 
 from pathlib import Path
 from typing import Any
@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tensor_layer.fusion.attention import MODALITIES, AttentionFusion
+from tensor_layer.fusion.attention import MODALITIES
 from tensor_layer.fusion.mean import MeanFusion
-from tensor_layer.fusion.practice import LINE_KEPT, Practice, PracticeTask, meanings, padded, texts
 from tensor_layer.ports import Fusion, Vector
 from tensor_layer.towers.corpus import Tell
+from tensor_layer.towers.fusion_practice import LINE_KEPT, Practice, PracticeTask, meanings, padded, texts
 from tensor_layer.towers.recall import recall_at_1
+from tensor_layer.towers.serving import attention_fusion
 from tensor_layer.towers.text_space import TextSpace
 from tensor_layer.towers.training import Schedule, StepLosses, Training
 
@@ -85,7 +86,7 @@ def evaluate(file: Path, space: TextSpace) -> dict[str, Any]:
     return {
         "tasks": len(tasks),
         "meanings": len(gallery),
-        "learned": measured(AttentionFusion.read(file), tasks, gallery),
+        "learned": measured(attention_fusion(file), tasks, gallery),
         "mean": measured(MeanFusion(), tasks, gallery),
     }
 
