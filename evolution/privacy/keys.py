@@ -4,9 +4,11 @@ Sealing is Fernet (AES-128-CBC with HMAC-SHA256) of the package cryptography; wi
 all of them open (MultiFernet). Every sealed text names no key: which one it was is found by trying.
 """
 
+import fcntl
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -15,7 +17,7 @@ from evolution.errors import KeysUnusable
 from schemas.base import is_token
 
 SEALED = "\x01sealed:"
-"""How every sealed text begins; no text that a person writes does."""
+"""How every sealed text begins. A text that somebody sends with such a beginning is sealed like any other."""
 ANY_TENANT = "*"
 UNREADABLE = "(sealed; its key is not in the key file)"
 
@@ -36,7 +38,7 @@ class KeyRing:
     def seal(self, tenant: str, text: str) -> str:
         """The text under the tenant's newest key; the text itself when it has none. Raises KeysUnusable."""
         fernet = self._fernet(tenant)
-        if fernet is None or not text or text.startswith(SEALED):
+        if fernet is None or not text:
             return text
         return SEALED + fernet.encrypt(text.encode()).decode()
 
@@ -59,17 +61,19 @@ class KeyRing:
 
     def add(self, tenant: str) -> None:
         """Put a fresh key before the tenant's others in the file. Raises KeysUnusable."""
-        keys = dict(self._read()) if self._path.exists() else {}
-        keys[tenant] = (Fernet.generate_key().decode(), *keys.get(tenant, keys.get(ANY_TENANT, ())))
-        self._write(keys)
+        with self._changing():
+            keys = dict(self._read()) if self._path.exists() else {}
+            keys[tenant] = (Fernet.generate_key().decode(), *keys.get(tenant, keys.get(ANY_TENANT, ())))
+            self._write(keys)
 
     def keep_newest(self, tenant: str) -> int:
         """Drop the tenant's older keys from the file; answers how many. What they sealed can never be read again."""
-        keys = dict(self._read())
-        dropped = len(keys.get(tenant, ())) - 1
-        if dropped > 0:
-            self._write(keys | {tenant: keys[tenant][:1]})
-        return max(dropped, 0)
+        with self._changing():
+            keys = dict(self._read())
+            dropped = len(keys.get(tenant, ())) - 1
+            if dropped > 0:
+                self._write(keys | {tenant: keys[tenant][:1]})
+            return max(dropped, 0)
 
     def _fernet(self, tenant: str) -> MultiFernet | None:
         with self._lock:
@@ -107,19 +111,53 @@ class KeyRing:
             keys[words[0]] = (*keys.get(words[0], ()), words[1])
         return keys
 
-    def _write(self, keys: Mapping[str, tuple[str, ...]]) -> None:
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        lines = [f"{tenant} {key}\n" for tenant, of_tenant in sorted(keys.items()) for key in of_tenant]
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One process at a time reads and writes: a key that another one added in between would be lost for ever."""
+        path = self._path.resolve()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.writelines(["# tenant key; the newest key of a tenant comes first and seals\n", *lines])
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self._path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = (path.parent / f".{path.name}.lock").open("ab")
         except OSError as error:
             raise KeysUnusable(f"the key file {self._path} cannot be written: {error}") from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _write(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        path = self._path.resolve()  # a link keeps pointing where it did
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        lines = [f"{tenant} {key}\n" for tenant, of_tenant in sorted(keys.items()) for key in of_tenant]
+        try:
+            # Who may read it stays as it was: a role of another user must not lose its keys.
+            before = path.stat() if path.exists() else None
+            handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w") as file:
+                if before is not None:
+                    _give(handle, before)
+                file.writelines(["# tenant key; the newest key of a tenant comes first and seals\n", *lines])
+                file.flush()
+                os.fsync(handle)
+            partial.replace(path)
+            _settle(path.parent)
+        except OSError as error:
+            raise KeysUnusable(f"the key file {self._path} cannot be written: {error}") from error
+
+
+def _give(handle: int, before: os.stat_result) -> None:
+    """Owner, group and rights of the file before. Who may not give a file away keeps it to himself."""
+    with suppress(PermissionError):
+        os.fchown(handle, before.st_uid, before.st_gid)
+        os.fchmod(handle, before.st_mode & 0o777)
+
+
+def _settle(folder: Path) -> None:
+    """The file's new name on the disk before anything is sealed by what it holds."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _is_key(word: str) -> bool:
