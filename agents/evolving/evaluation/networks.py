@@ -135,10 +135,12 @@ def _valid_share(problem: Problem, found: Found) -> float:
 
 def _figures(trials: Sequence[Trial], done: Sequence[Comparison]) -> dict[str, object]:
     regret = [one.best - trial.worth for one, trial in zip(done, trials, strict=True)]
+    best_share = _share([one <= SAME for one in regret])
     return {
         "worth": round(float(np.mean([trial.worth for trial in trials])), 6),
         "regret": round(float(np.mean(regret)), 6) + 0.0,  # never -0.0
-        "optimum_share": _share([one <= SAME for one in regret]),
+        "best_share": best_share,
+        "optimum_share": None if any(one.optimum is None for one in done) else best_share,
         "evaluations_used": round(float(np.mean([trial.evaluations for trial in trials]))),
         "ms": _percentiles([trial.wall_ms for trial in trials]),
         "cpu_ms": _percentiles([trial.cpu_ms for trial in trials]),

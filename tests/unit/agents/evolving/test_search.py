@@ -178,3 +178,11 @@ def test_the_bench_reports_every_search_beside_the_optimum():
     assert figures["valid_share"] == 1.0
     assert figures["exhaustive"]["feasible"]
     assert figures["greedy"]["worth"] <= figures["worth"] + 1e-9
+
+
+def test_the_bench_does_not_speak_of_an_optimum_that_nobody_knows():
+    figures = networks.report(7, range(1), Preference.QUALITY, 50, lambda done, total: None)
+    assert (figures["optimum_share"], figures["exhaustive"]) == (None, {"feasible": False})
+    assert figures["regret_against"] == "best of all searches"
+    everybody = [figures, *(figures[name] for name in ("greedy", "random", "policy_gradient"))]
+    assert max(one["best_share"] for one in everybody) == 1.0
