@@ -1,4 +1,4 @@
-"""From a genome to the network that workers run, and back. Called by whoever started a search, and by ``archive``."""
+"""From a genome to the network that workers run, and back. Called by whoever started a search."""
 
 from collections.abc import Sequence
 

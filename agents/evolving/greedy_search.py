@@ -1,6 +1,6 @@
 """The greedy network: the shortest type-correct chain, then one agent at a time, whoever raises the worth most.
 
-Called by ``evaluation`` as a baseline, and by ``genetic``'s callers for a first seed when the planner wove none.
+Called by ``evaluation`` as a baseline; ``policy_gradient`` begins at the shortest chain.
 """
 
 import numpy as np

@@ -1,4 +1,7 @@
-"""How a task's record changes along the way: pure functions, from what is stored to what shall be. Used by `travel`."""
+"""How a task's record changes along the way: pure functions, from what is stored to what shall be.
+
+Used by `travel`, `settlement` and `handbacks`.
+"""
 
 from agents.errors import AgentsError, ApprovalDenied, StepFailed, TaskCancelled, TaskTakenElsewhere
 from agents.journey.records import Held

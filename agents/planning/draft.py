@@ -1,4 +1,4 @@
-"""A network while it is being woven: nodes with the kinds they make, and edges. Used by ``greedy`` only."""
+"""A network while it is being woven: nodes with the kinds they make, and edges. Used by ``greedy`` and ``joining``."""
 
 from agents.planning.bridge import phrase
 from agents.planning.feeding import Feed, Link

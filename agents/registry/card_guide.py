@@ -1,6 +1,7 @@
-"""What belongs into each field of a card, with an example: the words of a refusal. Called by ``card_files``.
+"""What belongs into each field of a card, with an example: the words of a refusal.
 
-The keys are dotted fields with ``*`` for any item. A test fails when the card gains a field that is not told here.
+Called by ``card_files`` and ``card_refusal``. The keys are dotted fields with ``*`` for any item. A test fails
+when the card gains a field that is not told here.
 """
 
 from dataclasses import dataclass

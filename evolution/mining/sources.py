@@ -1,4 +1,4 @@
-"""Where mining reads experience: rows of the columns it needs, never whole records. Called by ``digest``.
+"""Where mining reads experience: rows of the columns it needs, never whole records. Called by ``miner``.
 
 Synchronous, for a thread of its own: a million rows are ten seconds of reading.
 """

@@ -1,4 +1,4 @@
-"""What speaks against putting a policy in force: pure functions of experience. Called by ``registry`` and ``loop``.
+"""What speaks against putting a policy in force: pure functions of experience. Called by ``registry`` and ``prior``.
 
 Against bias that feeds on itself: a policy that learned from a few clients, a few agents or only from its own choices;
 one that changes very much at once; one that is worse than the frozen reference, than having learned nothing, or than

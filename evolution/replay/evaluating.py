@@ -1,4 +1,4 @@
-"""Scores policies on a window of stored experience. Called by `aos replay evaluate`."""
+"""Scores policies on a window of stored experience. Called by `aos replay evaluate`, reports and promotions."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

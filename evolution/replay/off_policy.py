@@ -1,4 +1,4 @@
-"""What a policy would have earned on decisions that another one took and logged. Called by `aos replay evaluate`.
+"""What a policy would have earned on decisions that another one took and logged. Called by ``evaluating``.
 
 Estimators: IPS (Horvitz & Thompson 1952), self-normalised IPS (Swaminathan & Joachims 2015), doubly robust (Dudik,
 Langford & Li 2011). All arrays speak of n decisions among up to k actions; an action that was no candidate has

@@ -1,4 +1,4 @@
-"""Policies as rows and lines for people, and as JSON. Called by ``policy``."""
+"""Policies as rows and lines for people, and as JSON. Called by the commands about policies."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,6 @@
 """Reads multipart/form-data part by part as it streams in (RFC 7578); no part is ever whole in memory or on disk.
 
-Called by `tasks`. Starlette's own parser spools files to disk first.
+Called by `task_forms`. Starlette's own parser spools files to disk first.
 """
 
 from collections import deque

@@ -1,4 +1,4 @@
-"""Bytes become a picture as encoders want it: upright, RGB, opaque. Called by ``contents`` in a thread."""
+"""Bytes become a picture as encoders want it: upright, RGB, opaque. Called by ``parts`` in a thread."""
 
 import io
 from pathlib import Path

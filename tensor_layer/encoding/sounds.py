@@ -1,4 +1,4 @@
-"""Bytes become a sound as encoders want it: mono, 16 kHz, float32. Called by ``contents`` in a thread."""
+"""Bytes become a sound as encoders want it: mono, 16 kHz, float32. Called by ``parts`` in a thread."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Opens the object store that a URL names: local folder, process memory or S3. Called by ``ObstoreBlobs.from_url``."""
+"""Opens the object store that a URL names: local folder, process memory or S3. Called by whatever keeps bytes there."""
 
 from collections.abc import Mapping
 from datetime import timedelta

@@ -1,5 +1,6 @@
-"""Unpacks frames: a whole stream in order, or any part of a file without reading the rest. Called by `store`, the CLI.
+"""Unpacks frames: a whole stream in order, or any part of a file without reading the rest.
 
+Called by `packed_files` and `handoff`.
 Every chunk is either decoded and proven by its checks, or TensorDamaged is raised: nothing half-decoded gets out.
 """
 

@@ -1,6 +1,6 @@
 """Packs one tensor into frames, a chunk at a time: never more than one chunk and its coded form in memory.
 
-Called by `processor`, `store` and the command line. The result can be sent, written to a file, or joined.
+Called by `packed_files` and `handoff`. The result can be sent, written to a file, or joined.
 """
 
 from collections.abc import Iterator

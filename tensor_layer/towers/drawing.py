@@ -1,4 +1,4 @@
-"""Draws a scene of coloured shapes with Pillow. Called by ``pictures`` for every training and held-out picture."""
+"""Draws a scene of coloured shapes with Pillow. Called for every training and held-out picture."""
 
 import math
 

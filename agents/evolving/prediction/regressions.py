@@ -1,4 +1,4 @@
-"""Kernel ridge regression from a task to its agents, links and orders at once. Called by ``members`` and ``handovers``.
+"""Kernel ridge regression from a task to its agents, links and orders at once. Called by ``graphs``.
 
 One inverse a kernel serves all targets. For past tasks the answers are those of a model that had not seen them
 (leave-one-out in closed form), so that the second stages learn from honest answers.

@@ -1,4 +1,4 @@
-"""Words in common: BM25 between queries and cards as one sparse product. Called by ``features`` and by the evaluation.
+"""Words in common: BM25 between queries and cards as one sparse product. Called by ``cards``.
 
 Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond (2009). ``agents.words`` cuts the texts.
 """
