@@ -1,6 +1,6 @@
 """What a task was asked with, as far as it is still kept: its parts, and what came out.
 
-Called by ``shadow`` and auditions. Experience keeps the words of a task up to a length. The rest, attachments above all,
+Called by `shadow` and auditions. Experience keeps the words of a task up to a length. The rest, attachments above all,
 lies with the task's record on the bus, for at most seven days; large attachments lie in the object store.
 """
 
