@@ -1,6 +1,6 @@
 """``aos replay run``: tasks of a window done again under another policy, by recorded or by live agents."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from evolution.replay.rerunning import Rerun, RerunReport, Totals
     from evolution.replay.walking import Outcome, StepChange
     from gateway.replay.shadow import ShadowReport
-    from schemas.card import AgentCard
     from schemas.experience import ExperienceRecord
     from schemas.task import StepOutcome
 
@@ -113,7 +112,7 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
     from agents.registry.kv_registry import KvRegistry
     from gateway.foundation import open_blobs
     from gateway.replay.asked import Kept
-    from gateway.replay.shadow import ShadowLane
+    from gateway.replay.shadow import ShadowLane, code_not_found
     from schemas.subjects import BUCKET_TASKS
 
     async with bus_of(settings) as nc:
@@ -122,8 +121,8 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
         revisions = await KvRegistry(js).list_cards(settings.tenant)
         cards = {revision.card.id: revision.card for revision in revisions}
         folders = (settings.agents.cards_dir.absolute(),) if settings.agents.cards_dir else ()
-        if not folders:
-            _check_reachable(cards, {one.agent_id for record in records for one in record.candidates})
+        asked = {one.agent_id for record in records for one in record.candidates}
+        _check_code(code_not_found(cards, asked, folders, settings.agents.python_packages))
         directory = connectors(
             nc,
             blobs,
@@ -138,17 +137,15 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
             await directory.close()
 
 
-def _check_reachable(cards: "Mapping[str, AgentCard]", candidates: Collection[str]) -> None:
-    """Raises Failed for agents in files of an unknown folder: that they cannot be asked is no policy's fault."""
-    from gateway.replay.shadow import HARMLESS
-
-    asked = (card for name, card in sorted(cards.items()) if name in candidates and HARMLESS in card.tags)
-    lost = [card.id for card in asked if card.endpoint.kind == "python" and ".py" in card.endpoint.target]
+def _check_code(lost: Mapping[str, str]) -> None:
+    """Raises Failed for agents whose Python code is not where it is looked for: that is no policy's fault."""
     if lost:
         raise Failed(
-            f"nobody said in which folder the Python files of {', '.join(lost)} lie",
+            f"the Python code of {', '.join(lost)} is not found, and nobody was asked",
             exit_code=ExitCode.USAGE,
-            next_step="add --cards FOLDER, the one that `aos up --agents` was given, or set AOS_AGENTS__CARDS_DIR",
+            detail=next(iter(lost.values())),
+            next_step="add --cards FOLDER, the one that `aos up --agents` was given, or set AOS_AGENTS_DIR; "
+            "for an agent that is no more: aos agents remove",
         )
 
 

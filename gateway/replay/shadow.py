@@ -8,9 +8,11 @@ agent does behind its promise cannot be seen from here. Others are refused, by n
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from agents.connectors.targets import TargetMissing, locate
 from agents.ports.connectors import Connector
 from evolution.replay.decision_log import Policy
 from evolution.replay.rerunning import Rerun, RerunReport, first_choice, report
@@ -117,3 +119,18 @@ def once(card: AgentCard, timeout_s: float) -> AgentCard:
     """The card with one attempt for each step."""
     timeouts = Timeouts(step_s=min(timeout_s, card.timeouts.step_s), attempts=1)
     return card.model_copy(update={"timeouts": timeouts})
+
+
+def code_not_found(
+    cards: Mapping[str, AgentCard], asked: Collection[str], folders: Sequence[Path], packages: Sequence[str]
+) -> dict[str, str]:
+    """Which harmless agents among those asked are Python code that is not there, and where it was looked for."""
+    lost = {}
+    for name in sorted(cards.keys() & asked):
+        card = cards[name]
+        if HARMLESS in card.tags and card.endpoint.kind == "python":
+            try:
+                locate(card.endpoint.target, folders, packages)
+            except TargetMissing as missing:
+                lost[name] = str(missing)
+    return lost

@@ -268,16 +268,18 @@ async def test_live_agents_without_effects_do_the_tasks_again_and_the_others_are
     assert len(asked) == 5
 
 
-async def test_files_that_cannot_be_written_or_asked_are_said(aos, bucket, js, week):
+async def test_files_that_cannot_be_written_or_asked_are_said(aos, bucket, js, week, tmp_path):
     code, _, err = await aos("policy", "show", "calm", "--out", "/dev/full")
     assert (code, err) == (1, "aos: cannot write /dev/full: No space left on device\n")
     assert "is built in" in (await aos("policy", "show", "cosine-1"))[2]
     card = a_card("poet", HARMLESS).model_copy(update={"endpoint": PythonEndpoint(target="poet.py:run")})
     await KvRegistry(js).register(card)
-    code, _, err = await aos("replay", "run", "--agents", "live", "--window", "7d")
-    assert code == 2
-    assert "Python files of poet lie" in err
-    assert "--cards" in err
+    for elsewhere in ((), ("--cards", str(tmp_path / "nowhere")), ("--cards", str(tmp_path))):
+        code, _, err = await aos("replay", "run", "--agents", "live", "--window", "7d", *elsewhere)
+        assert code == 2
+        assert "the Python code of poet is not found, and nobody was asked" in err
+        assert f"there is no poet.py in {elsewhere[1] if elsewhere else 'no folder'}" in err
+        assert "--cards" in err
 
 
 async def test_pruning_says_what_would_go_and_then_does_it(aos, bucket):
