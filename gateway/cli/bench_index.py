@@ -2,13 +2,14 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.cli.bench_screen import bar, print_figures, run, say
+from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.session import Json
 
 ENGINES = ("edge", "local")
@@ -48,9 +49,24 @@ def index(
 
 @contextmanager
 def _place(folder: Path | None, kept: str | None) -> Iterator[Path]:
-    """Where the index lies: a folder of its own that stays when it has a name, and goes afterwards when it has none."""
-    if folder is not None and kept is not None:
-        yield folder / kept
-        return
-    with tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder) as place:
-        yield Path(place)
+    """Where the index lies: a folder of its own that stays when it has a name, and goes afterwards when it has none.
+
+    ``folder`` is made where it is missing. Raises Failed when nothing can be written there.
+    """
+    with ExitStack() as stack:
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            if folder is not None and kept is not None:
+                place = folder / kept
+                place.mkdir(exist_ok=True)
+            else:
+                place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="aos-bench-", dir=folder)))
+        except OSError as error:
+            raise Failed(
+                f"the index cannot lie in {folder or tempfile.gettempdir()}: {(error.strerror or str(error)).lower()}",
+                exit_code=ExitCode.USAGE,
+                code="folder_unusable",
+                next_step="name one with room where you may write: --folder FOLDER",
+            ) from error
+        yield place

@@ -11,6 +11,7 @@ import typer
 from agents.matching.evaluation.index_exact import nearest
 from agents.matching.evaluation.index_made import EVERYONE, NARROWINGS, make
 from gateway.cli import bench_index
+from gateway.cli.failure import Failed
 
 
 def run(capsys: pytest.CaptureFixture[str], **asked: object) -> dict[str, Any]:
@@ -56,6 +57,14 @@ def test_an_index_is_kept_only_where_it_is_said_and_where_it_can_be(tmp_path: Pa
     for engine, folder in (("edge", None), ("local", tmp_path)):
         with pytest.raises(typer.BadParameter, match="--folder"):
             bench_index.index(skills=100, engine=engine, folder=folder, keep=True)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_folder_that_is_missing_is_made_and_one_that_cannot_be_used_is_said(capsys, tmp_path: Path, keep: bool):
+    assert run(capsys, skills=10, folder=tmp_path / "new" / "one", keep=keep)["recall_at_10"] == 1.0
+    (tmp_path / "file").touch()
+    with pytest.raises(Failed, match=r"cannot lie in .*: not a directory"):
+        run(capsys, skills=10, folder=tmp_path / "file" / "below", keep=keep)
 
 
 def test_exact_search_is_what_sorting_all_skills_gives():
