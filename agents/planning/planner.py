@@ -5,21 +5,22 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
-from agents.errors import BudgetExceeded, NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
+from agents.errors import NoAgentFits, NoNetworkGoodEnough
 from agents.matching.remembered import Remembered
 from agents.planning.bridge import Nearness, converters
 from agents.planning.complexity import Goal, TaskAnalysis, analyse, request_words
 from agents.planning.errands import errands_of, fits_of
-from agents.planning.estimate import cost_of, plan_of
-from agents.planning.greedy import Commission, weave
+from agents.planning.estimate import plan_of
+from agents.planning.greedy import Commission
 from agents.planning.instruction import HEAD_CHARS
 from agents.planning.nearness import EncodeTexts, Proximity
 from agents.planning.offers import Kinds, Offer, offers_of
 from agents.planning.pasts import Pasts
 from agents.planning.pinning import as_pinned, pinned_reports
 from agents.planning.promise import promise_of
-from agents.planning.refusals import nobody, too_dear, too_poor
+from agents.planning.refusals import nobody, too_poor
 from agents.planning.substitutes import substitutes_of
+from agents.planning.thrift import CHEAPER_TRIES, weave_within
 from agents.planning.wording import about_its_text
 from agents.ports.matching import Matcher
 from agents.ports.planning import Planned
@@ -32,9 +33,6 @@ from schemas.task import RoutingHints, TaskSubmitted
 from tensor_layer.ports import Perceived, Vector
 
 REMEMBERED_PLANS = 2048
-CHEAPER_TRIES = 8
-"""How many networks are woven to stay within a task's budget."""
-
 
 Threshold = Callable[[str], float]
 """The chance of success that a tenant's plans must promise, 0 to 1."""
@@ -176,25 +174,9 @@ class GreedyPlanner:
     async def _within_budget(
         self, task: TaskSubmitted, matched: _Matched, offers: Mapping[tuple[str, str], Offer]
     ) -> Network:
-        """The greedy network, woven again without its dearest skill while it costs more than the task may."""
         cards, past = self._fleet.cards(task.tenant), self._pasts.of(task.tenant).steps
-        nearness = await self._nearness(offers, matched)
-        allowed, tried = dict(offers), list[str]()
-        while True:
-            try:
-                network = weave(_commission(matched, allowed, nearness))
-            except NoNetworkFits as error:
-                if not tried:
-                    raise
-                raise BudgetExceeded(too_dear(task.max_cost or 0.0, tried)) from error
-            cost = cost_of(network, cards, past)
-            if task.max_cost is None or cost <= task.max_cost:
-                return network
-            tried.append(f"{', '.join(node.agent_id for node in network.nodes)} at about {cost:g}")
-            dearest = max(network.nodes, key=lambda node: cards[node.agent_id].cost.per_call)
-            del allowed[(dearest.agent_id, dearest.skill_id)]
-            if len(tried) == CHEAPER_TRIES or task.routing.pin:
-                raise BudgetExceeded(too_dear(task.max_cost, tried))
+        commission = _commission(matched, offers, await self._nearness(offers, matched))
+        return weave_within(task.max_cost, commission, cards, past, 1 if task.routing.pin else CHEAPER_TRIES)
 
     async def _nearness(self, offers: Mapping[tuple[str, str], Offer], matched: _Matched) -> Nearness:
         """How near skills are to conversions: measured only when a network of several agents may be needed."""
