@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt requirements/build.txt requirements/nat
 	$(PIP) install -q --no-deps --no-build-isolation -c constraints.txt -r requirements/no-deps.txt
 	touch $@
 
-demo: setup ## The main job on real input: ten tasks through a real bus, one worker killed on the way
+demo: setup ## The main job on real input: sixteen tasks, two doors, one worker killed on the way
 	$(BIN)/aos demo
 
 test: setup ## The whole test suite

@@ -69,14 +69,25 @@ async def follow(client: GatewayClient, task_id: str, how: Following) -> int:
 
 async def show_record(client: GatewayClient, record: dict[str, Any], *, as_json: bool, save: Path | None) -> None:
     """Print a task's record, and save its outputs when a folder is given."""
-    saved = await _save_outputs(client, record, save) if save else []
+    saved = await _saved(client, record, save) if save else []
     if as_json:
         session.print_json(record | ({"saved": [str(path) for path in saved]} if save else {}))
         return
-    for line in views.record_lines(record):
+    for line in views.record_lines(record, saved=save is not None):
         session.print_line(line)
     for path in saved:
         session.print_line(f"saved {path}")
+
+
+async def _saved(client: GatewayClient, record: dict[str, Any], folder: Path) -> list[Path]:
+    try:
+        return await _save_outputs(client, record, folder)
+    except OSError as error:
+        raise Failed(
+            f"the result cannot be saved in {folder}: {(error.strerror or str(error)).lower()}",
+            code="not_saved",
+            next_step=f"the task is done; fetch it into another folder: aos task get {record['task_id']} --save FOLDER",
+        ) from error
 
 
 async def _after(client: GatewayClient, task_id: str, accepted: dict[str, Any], how: Following) -> int:

@@ -30,8 +30,8 @@ def task_row(task: Json) -> tuple[object, ...]:
     return task["task_id"], task["state"], str(task.get("submitted_at", ""))[:19], task.get("title", "")
 
 
-def record_lines(record: Json) -> Iterator[str]:
-    """One task for people: state, failure, outputs, times and cost."""
+def record_lines(record: Json, *, saved: bool = False) -> Iterator[str]:
+    """One task for people: state, failure, outputs, times and cost. ``saved``: the outputs go to files as well."""
     yield f"task {record['task_id']}: {record['state'].replace('_', ' ')}"
     if failure := record.get("failure"):
         yield f"  {failure['code']}: {failure['message']}"
@@ -39,12 +39,12 @@ def record_lines(record: Json) -> Iterator[str]:
         yield f"  → aos task approve {record['task_id']}   (or --deny)"
     result = record.get("result")
     if result:
-        yield from _result_lines(result)
+        yield from _result_lines(result, saved=saved)
 
 
-def _result_lines(result: Json) -> Iterator[str]:
+def _result_lines(result: Json, *, saved: bool) -> Iterator[str]:
     for part in result.get("outputs", ()):
-        yield from _part_lines(part)
+        yield from _part_lines(part, saved=saved)
     steps = ", ".join(f"{step['agent_id']} {step['latency_ms']:.0f} ms" for step in result.get("steps", ()))
     times = ", ".join(f"{name.removesuffix('_ms')} {ms:.0f} ms" for name, ms in result.get("times", {}).items() if ms)
     yield ""
@@ -53,17 +53,18 @@ def _result_lines(result: Json) -> Iterator[str]:
     yield f"times: {times or '-'} · cost {result.get('cost', 0):g}"
 
 
-def _part_lines(part: Json) -> Iterator[str]:
+def _part_lines(part: Json, *, saved: bool) -> Iterator[str]:
     name = part.get("name") or part.get("media_type") or part.get("modality") or "output"
     text = part.get("text")
     yield ""
     if text is not None and len(text) <= SHOWN_CHARACTERS:
         yield text
     elif text is not None:
-        yield f"{text[:SHOWN_CHARACTERS]}\n… ({len(text) - SHOWN_CHARACTERS} more characters; --save keeps them all)"
+        keep = "" if saved else "; --save FOLDER keeps them all"
+        yield f"{text[:SHOWN_CHARACTERS]}\n… ({len(text) - SHOWN_CHARACTERS} more characters{keep})"
     else:
         size = (part.get("ref") or {}).get("size_bytes") or len(part.get("data") or "") * 3 // 4
-        yield f"[{name}, {size} bytes; --save FOLDER keeps it]"
+        yield f"[{name}, {size} bytes{'' if saved else '; --save FOLDER keeps it'}]"
 
 
 def agent_row(entry: Json) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from gateway.errors import SettingsInvalid
+from gateway.settings.section import URL_PATTERN
 from gateway.settings.sections import Settings
 
 PREFIX = "AOS_"
@@ -135,7 +136,9 @@ def _explain(error: ValidationError, sources: Mapping[Where, str]) -> str:
     for problem in error.errors(include_url=False):
         where = tuple(str(part) for part in problem["loc"][:2])
         source = sources.get(where) or sources.get(where[:1]) or ".".join(where)
-        expected = _expectation(where, problem["type"], problem["msg"])
+        url_expected = problem.get("ctx", {}).get("pattern") == URL_PATTERN
+        message = "should be a URL with its scheme, such as http://127.0.0.1:8080" if url_expected else problem["msg"]
+        expected = _expectation(where, problem["type"], message)
         lines.append(f"{source} = {_shown(where, problem['input'])}: {expected}")
     return "\n".join(lines)
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Url = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9+]*://[^\s/]+.*$")]
+URL_PATTERN = r"^[a-z][a-z0-9+]*://[^\s/]+.*$"
+Url = Annotated[str, StringConstraints(pattern=URL_PATTERN)]
 NatsUrls = Annotated[str, StringConstraints(pattern=r"^(nats|tls|ws|wss)://[^\s,]+(,(nats|tls|ws|wss)://[^\s,]+)*$")]
 LogLevel = Literal["debug", "info", "warning", "error"]
 

@@ -168,6 +168,17 @@ async def test_agents_are_registered_shown_and_removed(terminal: Terminal, tmp_p
     assert (await terminal.aos("agents", "show", "echo")).code == 4
 
 
+async def test_a_result_that_cannot_be_saved_is_not_lost_and_says_so(
+    terminal: Terminal, worker: TinyWorker, tmp_path: Path
+):
+    (tmp_path / "taken").write_text("a file")
+    answer = await terminal.aos("task", "submit", "hello", "--wait", "--save", "taken/here")
+    assert answer.code == 1
+    assert "cannot be saved in taken/here: not a directory" in answer.err
+    assert "aos task get" in answer.err
+    assert "Traceback" not in answer.err
+
+
 async def test_a_folder_without_cards_is_no_success(terminal: Terminal, tmp_path: Path):
     (tmp_path / "empty").mkdir()
     answer = await terminal.aos("agents", "register", "empty")

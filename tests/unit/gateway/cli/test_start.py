@@ -104,3 +104,9 @@ def test_the_exit_code_of_a_command_is_kept_when_scripts_ask():
     answer = run("doctor", "--json", AOS_NATS_URL="nats://127.0.0.1:9")
     assert (answer.returncode, answer.stderr) == (1, "")
     assert json.loads(answer.stdout)
+
+
+def test_a_folder_for_results_that_cannot_be_made_is_said_before_anything_starts():
+    answer = run("demo", "--results", "/dev/null/results")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "/dev/null/results cannot be made: not a directory" in answer.stderr

@@ -31,3 +31,10 @@ def test_of_many_reasons_the_strongest_are_told():
     features, tasks = views.learned_lines(many)
     assert features.count("×") == tasks.count("t1") + tasks.count("t2") == views.STRONGEST
     assert features.startswith("  ocr, log odds: f19 +19.00")
+
+
+def test_how_to_keep_an_output_is_said_only_where_it_is_not_kept():
+    picture = {"name": "a.png", "media_type": "image/png", "ref": {"size_bytes": 7}}
+    record = {"task_id": "t", "state": "succeeded", "result": {"outputs": [picture, {"text": "x" * 100_000}]}}
+    assert "\n".join(views.record_lines(record)).count("--save FOLDER") == 2
+    assert "--save" not in "\n".join(views.record_lines(record, saved=True))

@@ -72,6 +72,7 @@ def test_paths_in_a_file_are_relative_to_the_file(tmp_path: Path):
     [
         ({"AOS_HTTP_PORT": "eighty"}, ["AOS_HTTP_PORT", '"eighty"', "integer", "TCP port"]),
         ({"AOS_HTTP__PROT": "80"}, ["AOS_HTTP__PROT", "no such setting", "AOS_HTTP__PORT"]),
+        ({"AOS_URL": "localhost:8080"}, ["AOS_URL", '"localhost:8080"', "with its scheme", "http://"]),
         ({"AOS_NATS_URL": "localhost"}, ["AOS_NATS_URL", '"localhost"', "nats"]),
         ({"AOS_BUS__EMBEDDED_SYNC": "never"}, ["AOS_BUS__EMBEDDED_SYNC", "'always'"]),
         ({"AOS_TENANT": "a.b"}, ["AOS_TENANT", '"a.b"']),
