@@ -94,8 +94,13 @@ def search(
     if as_json:
         session.print_json(reply)
     else:
-        rows = [views.candidate_row(candidate) for candidate in reply["report"]["candidates"]]
-        session.print_table(views.CANDIDATE_COLUMNS, rows, "no agent: none is registered, or the filters leave none")
+        report = reply["report"]
+        rows = [views.candidate_row(candidate) for candidate in report["candidates"]]
+        session.print_table(
+            views.CANDIDATE_COLUMNS, rows, "no agent: none is registered and alive, or filters leave none"
+        )
+        for line in views.excluded_lines(report.get("excluded", ())):
+            session.print_line(line)
 
 
 @app.command()

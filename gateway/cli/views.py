@@ -1,7 +1,7 @@
 """The door's JSON as lines and rows for people. Plain functions; called by the commands."""
 
 import mimetypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.cli.failure import ExitCode
@@ -17,7 +17,7 @@ CANDIDATE_COLUMNS = ("agent", "skill", "score", "why")
 UNHAPPY = frozenset({TaskState.FAILED.value, TaskState.CANCELLED.value, TaskState.REJECTED.value})
 SHOWN_CHARACTERS = 4000
 STRONGEST = 5
-"""Of a candidate's features, and of its past tasks, so many are told; --json tells all."""
+"""Of a candidate's features, of its past tasks, and of who is not eligible so many are told; --json tells all."""
 
 
 def exit_code_of(record: Json) -> ExitCode:
@@ -95,6 +95,14 @@ def candidate_row(candidate: Json) -> tuple[object, ...]:
         f"{candidate['score']:.3f}",
         "; ".join(candidate.get("reasons", ())),
     )
+
+
+def excluded_lines(excluded: Sequence[Json]) -> Iterator[str]:
+    """Who may not be chosen, and why; of many the first."""
+    for one in excluded[:STRONGEST]:
+        yield f"  not eligible: {one['agent_id']}: {one['reason']}"
+    if len(excluded) > STRONGEST:
+        yield f"  not eligible: {len(excluded) - STRONGEST} more, with --json"
 
 
 def learned_lines(candidate: Json) -> Iterator[str]:

@@ -38,3 +38,12 @@ def test_how_to_keep_an_output_is_said_only_where_it_is_not_kept():
     record = {"task_id": "t", "state": "succeeded", "result": {"outputs": [picture, {"text": "x" * 100_000}]}}
     assert "\n".join(views.record_lines(record)).count("--save FOLDER") == 2
     assert "--save" not in "\n".join(views.record_lines(record, saved=True))
+
+
+def test_of_those_who_may_not_be_chosen_the_first_are_told_and_the_others_counted():
+    dead = [{"agent_id": f"a{number}", "reason": "is dead"} for number in range(views.STRONGEST + 2)]
+    lines = list(views.excluded_lines(dead))
+    assert lines[0] == "  not eligible: a0: is dead"
+    assert lines[views.STRONGEST :] == ["  not eligible: 2 more, with --json"]
+    assert list(views.excluded_lines(dead[:1])) == lines[:1]
+    assert list(views.excluded_lines([])) == []
