@@ -16,7 +16,8 @@ from evolution.mining.columns import NOISE, Columns, from_table, table_of
 from evolution.mining.digest import DigestFolder, State
 from evolution.mining.kinds import HELD_OUT, SAMPLE, Kinds, Vectors, commonest, learned_kinds, unit
 from evolution.mining.mine import synthesize
-from evolution.mining.sources import MiningSource, Rows
+from evolution.mining.rows import Rows
+from evolution.mining.sources import MiningSource
 from schemas.pattern import SynthesizedPattern
 
 NEW_KINDS_AT_GROWTH = 2.0

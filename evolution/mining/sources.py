@@ -3,37 +3,33 @@
 Synchronous, for a thread of its own: a million rows are ten seconds of reading.
 """
 
-import json
 import logging
 import sqlite3
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import orjson
 
 from evolution.errors import ColdFileDamaged, ExperienceStoreUnavailable
-from evolution.mining.columns import Steps, steps_of
+from evolution.mining.rows import PLAIN, Rows, head_of, rows_from, rows_of
 from evolution.store import sqlite_schema
-from evolution.store.moments import microseconds
 from evolution.store.sqlite_advice import advice
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_names import cold_files
 from evolution.tiers.cold_rows import from_parquet
-from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
-from schemas.invocation import INPUT_REQUIRED
 
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 10_000
-PLAIN = ("seq", "at_us", "task_id", "success", "latency_ms", "cost", "team", "modalities", "failure_code")
 
-_ROWS = """SELECT seq, at_us, task_id, success, latency_ms, cost, chosen, modalities, failure_code, vector,
-    json_extract(record, '$.vector_version', '$.steps') FROM experience WHERE """
+# A spoiled record says nothing of itself, and must not stop the others' turn.
+_OF_RECORD = "CASE WHEN json_valid(record) THEN json_extract(record, {}) END"
+_ROWS = f"""SELECT seq, at_us, task_id, success, latency_ms, cost, chosen, modalities, failure_code, vector,
+    coalesce({_OF_RECORD.format("'$.vector_version', '$.steps'")}, '[null,null]') FROM experience WHERE """  # noqa: S608
 # By number either way, so that nothing is sorted: everything of a tenant as the index lists it, and what is new from
 # the watermark on (the plus keeps SQLite from the index, which would go through all that is not new).
 _ALL = f"{_ROWS} seq IN (SELECT seq FROM experience WHERE seq > ? AND tenant = ? AND at_us >= ?) ORDER BY seq"  # noqa: S608
@@ -42,21 +38,9 @@ _COLD = (*PLAIN[:6], "chosen", *PLAIN[7:], "vector", "record")
 _LAST = "SELECT coalesce(max(seq), 0) FROM experience"
 _COUNT = "SELECT count(*) FROM experience WHERE tenant = ? AND at_us >= ?"
 _SEQS = "SELECT seq FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ? ORDER BY seq"
-_VECTOR = "SELECT vector, json_extract(record, '$.vector_version') FROM experience WHERE seq = ?"
-_WORDS = "SELECT json_extract(record, '$.instruction') FROM experience WHERE tenant = ? AND task_id = ? LIMIT 1"
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Some tasks: the columns PLAIN by name, and of each task its steps, its vector (float32) and who encoded it."""
-
-    values: Mapping[str, Sequence[Any]]
-    steps: Sequence[Steps]
-    vectors: Sequence[bytes | None]
-    versions: Sequence[str | None]
-
-    def __len__(self) -> int:
-        return len(self.steps)
+_VECTOR = f"""SELECT vector, {_OF_RECORD.format("'$.vector_version'")} FROM experience WHERE seq = ?"""  # noqa: S608
+_WORDS = f"""SELECT {_OF_RECORD.format("'$.instruction'")} FROM experience
+    WHERE tenant = ? AND task_id = ? LIMIT 1"""  # noqa: S608
 
 
 class MiningSource(Protocol):
@@ -96,7 +80,7 @@ class SqliteSource:
             cursor = connection.execute(_NEW if after else _ALL, (after, tenant, since_us))
             while found := cursor.fetchmany(BATCH_ROWS):
                 *plain, vectors, said = zip(*found, strict=True)
-                yield _rows(plain, vectors, orjson.loads(f"[{','.join(said)}]"))
+                yield rows_from(plain, vectors, orjson.loads(f"[{','.join(said)}]"))
 
     def count(self, tenant: str, after: int, since_us: int) -> int:
         """Counts an index, and takes cold files as they are noted. What is new has the last numbers of all tenants."""
@@ -161,8 +145,7 @@ class SqliteSource:
         wanted = [row for row in found if row[0] > after and row[1] >= since_us]
         if wanted:
             *plain, vectors, bodies = zip(*wanted, strict=True)
-            heads = [orjson.loads(body) for body in bodies]
-            yield _rows(plain, vectors, [(head.get("vector_version"), head.get("steps")) for head in heads])
+            yield rows_from(plain, vectors, [head_of(body) for body in bodies])
 
 
 class RecordSource:
@@ -206,42 +189,6 @@ class RecordSource:
     def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
         """From memory."""
         return {task: self._words[task] for task in tasks if task in self._words}
-
-
-def _rows(plain: list[Any], vectors: Sequence[bytes | None], heads: Sequence[Any]) -> Rows:
-    """Rows of the columns PLAIN; ``heads`` are of each task who encoded it, and its steps as JSON has them."""
-    return Rows(
-        dict(zip(PLAIN, [*plain[:3], list(map(bool, plain[3])), *plain[4:]], strict=True)),
-        [_counted(steps or ()) for _, steps in heads],
-        vectors,
-        [version for version, _ in heads],
-    )
-
-
-def _counted(steps: Sequence[Any]) -> Steps:
-    """As ``schemas.task.counted``, of steps as JSON has them: a million are not made into messages for that."""
-    done = {s["node"] for s in steps if s["ok"]}
-    told = (s for s in steps if s.get("error_code") != INPUT_REQUIRED or s["node"] in done)
-    return [(s["agent_id"], s["latency_ms"], s["cost"], s["ok"]) for s in told]
-
-
-def rows_of(records: Sequence[ExperienceRecord], first_seq: int = 0) -> Rows:
-    """Records as rows, numbered from ``first_seq`` + 1."""
-    vectors = [task_vector(record) for record in records]
-    values: dict[str, list[Any]] = {
-        "seq": [first_seq + number for number in range(1, len(records) + 1)],
-        "at_us": [microseconds(record.at) for record in records],
-        "team": [json.dumps(record.chosen) for record in records],
-        "modalities": [json.dumps(record.modalities) for record in records],
-    }
-    same = ("task_id", "success", "latency_ms", "cost", "failure_code")
-    values |= {name: [getattr(record, name) for record in records] for name in same}
-    return Rows(
-        values,
-        [steps_of(record) for record in records],
-        [None if vector is None else vector.tobytes() for vector in vectors],
-        [record.vector_version for record in records],
-    )
 
 
 def _seqs(connection: sqlite3.Connection, tenant: str, since_us: int) -> np.ndarray:

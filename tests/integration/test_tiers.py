@@ -204,6 +204,19 @@ async def test_mining_reads_both_tiers_each_record_once(store, path, cold, tmp_p
     assert miner.mine(window, afresh=True).tasks == 50
 
 
+@pytest.mark.parametrize("body", ["{", "[]", "3", "null", '{"steps": 7}', '{"steps": [1]}'])
+async def test_mining_goes_past_a_record_that_does_not_read_in_either_tier(store, path, cold, tmp_path, body):
+    await store.record([days_ago(10, "torn"), days_ago(9, "good"), days_ago(1, "hot")])
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE experience SET record = ? WHERE task_id = 'torn'", (body,))
+    for folder in ("hot", "cold"):
+        report = Miner(SqliteSource(path, cold), DigestFolder(tmp_path / folder), "default").mine(
+            Window(0, EVERYTHING_US, 0)
+        )
+        assert (report.tasks, report.read) == (3, 3)
+        compact(path, cold, hot_until_us=hot_until(7), cold_until_us=0)
+
+
 # Forgetting
 
 
