@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.live.evidence import Evidence, Kernel, Near
 from agents.matching.live.groups import GroupEvidence
-from agents.matching.live.past import Evidence, Kernel, Near, PastTasks
+from agents.matching.live.past import PastTasks
 from agents.matching.live.standings import Standings
 
 Floats = NDArray[np.float32]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.matching.live.past import NO_STEPS, PastTasks, Steps
+from agents.matching.live.evidence import NO_STEPS, Steps
+from agents.matching.live.past import PastTasks
 from agents.matching.live.standings import half_life
 
 Floats = NDArray[np.float32]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.live.evidence import NO_STEPS, Near, Steps
 from agents.matching.live.features import NAMES, Known, Laid, Shown, lay_out, usual_success
 from agents.matching.live.groups import TaskGroups
 from agents.matching.live.own_steps import OwnSteps
-from agents.matching.live.past import NO_STEPS, Near, PastTasks, Steps
+from agents.matching.live.past import PastTasks
 from agents.matching.live.standings import Standings
 from agents.matching.live.trust import NEARNESS_UNCLAIMED, Trust, claim
 from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, chances, fit, importance_of

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from agents.matching.live.past import DROPPED_ROWS, Near, PastTasks
+from agents.matching.live.evidence import Near
+from agents.matching.live.past import DROPPED_ROWS, PastTasks
 
 DIMENSION = 16
 

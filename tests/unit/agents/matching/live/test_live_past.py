@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agents.matching.live.past import FORGIVING_OUTCOMES, Kernel, PastTasks
+from agents.matching.live.evidence import Kernel
+from agents.matching.live.past import FORGIVING_OUTCOMES, PastTasks
 
 KERNEL = Kernel(sharpness=10.0, memory=4.0)
 DIMENSION = 8

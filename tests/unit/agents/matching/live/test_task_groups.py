@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from agents.matching.live.evidence import Steps
 from agents.matching.live.groups import FIRST_AT, GroupEvidence, TaskGroups
-from agents.matching.live.past import PastTasks, Steps
+from agents.matching.live.past import PastTasks
 from agents.matching.live.standings import Standings, half_life
 
 DIMENSION, KINDS, USUAL = 32, 4, 0.5
