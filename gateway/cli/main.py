@@ -30,7 +30,9 @@ class Command:
 COMMANDS = (
     Command("up", "gateway.cli.up", "Start everything here: bus, gateway, workers, agents. Ctrl-C drains and stops."),
     Command("serve", "gateway.cli.serve", "Run one role in this process: gateway, agents, evolution or perception."),
-    Command("demo", "gateway.cli.demo", "The main job on real input: sixteen tasks, two doors, one worker killed."),
+    Command(
+        "demo", "gateway.cli.demo.command", "The main job on real input: sixteen tasks, two doors, one worker killed."
+    ),
     Command("task", "gateway.cli.tasks", "Submit a task, watch it, get its result, cancel or approve it."),
     Command("agents", "gateway.cli.agents", "Register, list, search and remove agents."),
     Command("explain", "gateway.cli.explain", "Who would be chosen for a task, and why, without doing it."),

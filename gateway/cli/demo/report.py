@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agents.planning.drawing import draw
-from gateway.demo.crash import Crash
-from gateway.demo.script import DemoTask
+from gateway.cli.demo.crash import Crash
+from gateway.cli.demo.script import DemoTask
 from schemas.network import Plan
 from schemas.task import TaskEvent, TaskEventKind, TaskRecord, TaskState
 

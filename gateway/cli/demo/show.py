@@ -20,10 +20,10 @@ from rich.table import Table
 
 from gateway.cli import bus_door
 from gateway.cli.client import GatewayClient
-from gateway.demo.crash import Crash
-from gateway.demo.report import Story, crash_problems, summary, tell, tell_crash
-from gateway.demo.script import EXAMPLES, DemoTask, load_script
-from gateway.demo.staging import stage_agents
+from gateway.cli.demo.crash import Crash
+from gateway.cli.demo.report import Story, crash_problems, summary, tell, tell_crash
+from gateway.cli.demo.script import EXAMPLES, DemoTask, load_script
+from gateway.cli.demo.staging import stage_agents
 from gateway.errors import ServerDidNotStart
 from gateway.settings import Settings
 from gateway.settings.sections import Bus

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli import session
+from gateway.cli.demo.show import run_demo
 from gateway.cli.failure import ExitCode, Failed
-from gateway.demo.show import run_demo
 from gateway.errors import GatewayError
 
 app = typer.Typer(help="The main job on real input.")

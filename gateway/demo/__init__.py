@@ -1,7 +1,0 @@
-"""`aos demo`: the main job on real input, told as it happens.
-
-``script``  which tasks, from examples/tasks.yaml
-``show``    the whole demo: start, submit, follow, crash, report, stop
-``crash``   kills a worker between two steps of one task
-``report``  what each task went through, for people
-"""
