@@ -3,9 +3,11 @@
 Called by the roles, by the desks that they keep going, and by `aos up`.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from nats.aio.client import Client
 from nats.js import JetStreamContext
@@ -19,6 +21,10 @@ from tensor_layer.storage.blobs import ObstoreBlobs
 JETSTREAM_TIMEOUT_S = 10.0
 
 
+class StoppedWaiting(Exception):
+    """The process was told to stop before the bus answered: there is nothing to drain."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bus:
     """The process's one connection."""
@@ -28,20 +34,35 @@ class Bus:
 
 
 @asynccontextmanager
-async def open_bus(settings: Settings, name: str, *, echo: bool = True) -> AsyncIterator[Bus]:
+async def open_bus(
+    settings: Settings, name: str, *, echo: bool = True, stop: asyncio.Event | None = None
+) -> AsyncIterator[Bus]:
     """Connect, make sure that streams and buckets are there, and close at the end, flushing what was published.
 
-    ``echo``: as `connect` has it.
+    A server that does not answer yet is waited for, until ``stop`` is set. ``echo``: as `connect` has it.
 
-    Raises OSError or nats.errors.Error when the bus does not answer or has no JetStream.
+    Raises StoppedWaiting, and nats.errors.Error when the server has no JetStream or refuses the credentials.
     """
-    nc = await connect(settings.nats_url, name, credentials=settings.nats_credentials, echo=echo)
+    connecting = connect(settings.nats_url, name, credentials=settings.nats_credentials, echo=echo)
+    nc = await (connecting if stop is None else _until(stop, connecting))
     try:
         js = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
         await ensure(js, quotas_of(settings), nc.max_payload)
         yield Bus(nc, js)
     finally:
         await nc.close()
+
+
+async def _until(stop: asyncio.Event, connecting: Coroutine[Any, Any, Client]) -> Client:
+    work, told = asyncio.ensure_future(connecting), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            return work.result()
+        raise StoppedWaiting
+    finally:
+        work.cancel()
+        told.cancel()
 
 
 def quotas_of(settings: Settings) -> Quotas:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from nats.aio.client import Client
 
@@ -15,8 +16,8 @@ RECONNECT_WAIT_S = 0.25
 async def connect(url: str, name: str, *, credentials: str | None = None, echo: bool = True) -> Client:
     """Connect and reconnect for ever; nothing is buffered while the server is away, so that every loss is an error.
 
-    Without ``echo`` its subscriptions hear nothing that it published itself. Raises OSError or nats.errors.Error when
-    the first connection fails.
+    Without ``echo`` its subscriptions hear nothing that it published itself. A server that does
+    not answer is waited for, the first time as well. Raises nats.errors.Error when it refuses the credentials.
     """
     client = BusClient()
     await client.connect(
@@ -31,15 +32,20 @@ async def connect(url: str, name: str, *, credentials: str | None = None, echo: 
         ping_interval=10,
         max_outstanding_pings=3,
         pending_size=16 * 1024 * 1024,
-        error_cb=_log_error,
+        error_cb=_log_error(url),
         disconnected_cb=_log("disconnected from the bus"),
         reconnected_cb=_log("reconnected to the bus"),
     )
     return client
 
 
-async def _log_error(error: Exception) -> None:
-    logger.warning("bus: %s", str(error) or type(error).__name__)
+def _log_error(url: str) -> Callable[[Exception], Awaitable[None]]:
+    places = ", ".join(urlsplit(one).netloc.rpartition("@")[2] for one in url.split(","))  # without passwords
+
+    async def callback(error: Exception) -> None:
+        logger.warning("bus at %s: %s", places, str(error) or type(error).__name__)
+
+    return callback
 
 
 def _log(message: str) -> Callable[[], Awaitable[None]]:

@@ -17,7 +17,7 @@ from tensor_layer.wiring import Encoders, local_encoders, perceiver, perception_
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Work until ``stop`` is set, then drain. Raises OSError when the bus does not answer."""
-    async with open_bus(settings, "aos-agents", echo=False) as bus:
+    async with open_bus(settings, "aos-agents", echo=False, stop=stop) as bus:
         blobs = open_blobs(settings)
         encoders = await _encoders(settings, bus.nc, blobs)
         api_key = settings.index.api_key.get_secret_value() if settings.index.api_key else None

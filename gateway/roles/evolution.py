@@ -29,7 +29,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
     # What is recorded waits in a durable stream meanwhile. Loading is done: who starts again should soon be there.
     give_way(settings.learning.niceness)
-    async with open_bus(settings, "aos-evolution") as bus:
+    async with open_bus(settings, "aos-evolution", stop=stop) as bus:
         store = build_store(store_settings(settings))
         note_bus(settings, await identity_of(bus.js))
         refiner = RefinementService(bus.nc)

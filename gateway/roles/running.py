@@ -13,6 +13,7 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.foundation import StoppedWaiting
 from gateway.log_lines import configure_logging
 from gateway.settings import Settings
 
@@ -96,6 +97,8 @@ async def until_stopped(run: Run, settings: Settings, role: Role) -> None:
     signs = asyncio.create_task(show_life(settings.alive_file)) if settings.alive_file else None
     try:
         await work
+    except StoppedWaiting:
+        logger.info("%s stops; the bus at no time answered", role)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     finally:
