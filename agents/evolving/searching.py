@@ -1,5 +1,5 @@
 """What every search over networks promises, and what it hands back. Implemented by ``genetic``, ``policy_gradient``
-and ``baselines``; called by the planner's background refinement and by ``evaluation``.
+and simpler ones; called by the planner's background refinement and by ``evaluation``.
 """
 
 from dataclasses import dataclass

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import reduce
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.evidence import NOTHING, Difference, Evidence
 from evolution.experiments.sequential import difference, split_evidence
 from evolution.experiments.tallies import COST, LATENCY, Stage
+from schemas.assignment import CONTROL, TREATMENT
 
 SPLIT_ALPHA = 0.001
 MOST_STRAYED = 0.2

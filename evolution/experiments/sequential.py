@@ -13,9 +13,9 @@ from collections.abc import Iterable
 
 from scipy.special import betaln
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.evidence import UNKNOWN, Difference
 from evolution.experiments.tallies import Moments, Stage
+from schemas.assignment import CONTROL, TREATMENT
 
 BURN_IN = 50
 """Values that each arm needs before its sample variance is trusted."""

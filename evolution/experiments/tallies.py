@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.experiments.evidence import NOTHING, Evidence, Floats
+from schemas.assignment import CONTROL, TREATMENT, arm_of
 from schemas.experience import ExperienceRecord
 
 SUCCESS, JUDGED = "success", "judged"

@@ -8,7 +8,6 @@ forgets nothing. What was counted before may be remembered (``trial_memory``): t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.deciding import Design, Verdict, decide
 from evolution.experiments.tallies import Arms, Stage
 from evolution.policies.changes import active_name
@@ -16,6 +15,7 @@ from evolution.policies.trial_count import Count
 from evolution.policies.trial_memory import TrialMemory
 from evolution.policies.trial_spans import spans_of
 from evolution.ports import ExperienceStore
+from schemas.assignment import CONTROL, TREATMENT
 from schemas.policy_state import PolicyExperiment, PolicyState
 
 

@@ -4,6 +4,7 @@
 ``off_policy``    IPS, self-normalised IPS and doubly robust estimates with intervals and warnings
 ``intervals``     the confidence intervals behind them
 ``policies``      simple policies to compare with
+``comparing``     two policies beside one another, for guards and reports
 ``rerunning``     which recorded answers tasks get when they are done again, and what both goes came to: ``walking``
 ``evaluating``    the use case: a stored window, several policies, one comparison
 """

@@ -2,5 +2,6 @@
 
 ``summaries``  records -> series and tables
 ``figures``    series -> drawings, as SVG
+``markup``     the page's frame and tables
 ``page``       all of it -> one HTML file that needs nothing else
 """

@@ -3,7 +3,9 @@
 ``server``        serves until told to stop, then drains
 ``app``           puts the door together
 ``doors``         the use cases that the routes call
-``tasks``, ``agents``, ``dead``, ``blobs``, ``service``   the routes, by noun
-``bodies``, ``multipart``   read requests; ``problems`` answers what went wrong; ``event_stream`` streams
-``metrics``       counts; ``openapi`` describes
+``tasks``, ``agents``, ``dead``, ``blobs``, ``embeddings``, ``service``   the routes, by noun
+``task_words``    the routes by which people have a say in a task
+``bodies``, ``task_forms``, ``multipart``   read requests; ``problems`` answers what went wrong
+``task_answers``, ``contents``, ``event_stream``   answer with records, bytes and moments
+``metrics``       counts; ``openapi`` describes, and ``reference`` is that as a page
 """

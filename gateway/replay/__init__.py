@@ -5,4 +5,6 @@
 ``lane``      one network done again by the runner of workers, apart from everything
 ``recorded``  tasks done again with recorded answers
 ``shadow``    tasks done again by live agents that have no effects, with what ``asked`` still knows of them
+
+``comparands`` are the policies that a person may name, ``differing`` says how two tasks differ.
 """

@@ -6,5 +6,5 @@
 ``perception``  encodes for others, over the bus
 
 Every module has ``async def run(settings: Settings, stop: asyncio.Event) -> None``: it works until ``stop`` is set,
-then drains and returns. ``running`` calls it.
+then drains and returns. ``running`` calls it. ``yielding`` lets the evolution role give way to the others.
 """

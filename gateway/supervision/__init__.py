@@ -5,6 +5,7 @@
 ``child``           one process
 ``supervisor``      all of them
 ``agent_commands``  agent cards whose endpoint says how to start the agent
+``agent_ports``     where these agents listen
 ``agent_folder``    a followed folder of cards: registered, and their commands kept running
 ``data_folder``     one deployment for each data folder
 ``looking``         is the port free, the door open, the agent alive?

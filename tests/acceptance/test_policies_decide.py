@@ -16,11 +16,11 @@ import httpx
 import pytest
 from nats.aio.client import Client
 
-from evolution.experiments.assignment import TREATMENT, arm_of
 from evolution.policies.bucket import BUILT_IN, PolicyBucket
 from gateway.bus.identity import identity_of
 from gateway.experience_origin import recorded_from
 from gateway.settings import Settings
+from schemas.assignment import TREATMENT, arm_of
 from schemas.policy import AgentStanding, PolicySnapshot, dumps
 from schemas.policy_state import PolicyState, PriorComparison
 from tests.stack.agents import ASKED_AT_ONCE, agent_on_the_bus, reply, unique

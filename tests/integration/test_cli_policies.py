@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from agents.registry.kv_registry import KvRegistry
-from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.replay.shadow import HARMLESS
 from schemas import subjects
+from schemas.assignment import CONTROL, TREATMENT, arm_of
 from schemas.card import PythonEndpoint
 from schemas.experience import Feedback
 from schemas.invocation import Invocation, InvocationReply

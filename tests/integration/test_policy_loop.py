@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from evolution.errors import ExperienceStoreUnavailable
-from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.changes import Who
 from evolution.policies.loop import DESIGN, LoopTimes, PolicyLoop
@@ -15,6 +14,7 @@ from evolution.policies.trial import progress
 from evolution.policies.trial_spans import WASHOUT
 from evolution.store.memory_store import MemoryExperienceStore
 from gateway.policy_desk import registry_over
+from schemas.assignment import CONTROL, TREATMENT, arm_of
 from schemas.base import now
 from schemas.experience import Feedback
 from schemas.policy import AgentStanding, PolicySnapshot, dumps

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from evolution.experiments.assignment import TREATMENT
 from evolution.policies.trial_memory import TrialFolder
 from evolution.store.memory_store import MemoryExperienceStore
 from evolution.store.sqlite_store import SqliteExperienceStore
 from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.forgetting import forget
+from schemas.assignment import TREATMENT
 from tests.integration.test_policy_loop import traffic
 from tests.integration.test_trial_judgements import said, tasks_of, told
 from tests.integration.test_trial_memory import looked, memory, state  # noqa: F401

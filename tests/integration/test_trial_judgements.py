@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
-from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of
 from evolution.experiments.tallies import SUCCESS
 from evolution.policies import trial_count
 from evolution.policies.trial_memory import TrialFolder
 from evolution.store.sqlite_store import SqliteExperienceStore
+from schemas.assignment import CONTROL, TREATMENT, arm_of
 from schemas.base import now
 from schemas.experience import Feedback
 from tests.integration.test_policy_loop import traffic

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.tallies import LATENCY, SUCCESS
 from evolution.policies import trial_count
 from evolution.policies.bucket import BUILT_IN
@@ -13,6 +12,7 @@ from evolution.policies.loop import DESIGN
 from evolution.policies.trial import progress
 from evolution.policies.trial_memory import TrialFolder
 from evolution.store.memory_store import MemoryExperienceStore
+from schemas.assignment import CONTROL, TREATMENT
 from schemas.base import now
 from schemas.policy_state import PolicyExperiment, PolicyState
 from tests.integration.test_policy_loop import traffic

@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import pytest
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.policies.loop import DESIGN
 from evolution.policies.trial import progress
 from evolution.policies.trial_memory import TrialFolder
@@ -15,6 +14,7 @@ from evolution.store.influx_server import InfluxServer
 from evolution.store.influx_spoken import OVERLAP_US
 from evolution.store.influx_store import InfluxExperienceStore
 from evolution.store.moments import microseconds
+from schemas.assignment import CONTROL, TREATMENT
 from schemas.base import now
 from schemas.experience import Feedback
 from schemas.policy_state import PolicyExperiment, PolicyState

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from evolution.experiments.assignment import CONTROL, TREATMENT
 from evolution.experiments.evidence import NOTHING, UNKNOWN, bound, log_odds, recent_means
 from evolution.experiments.tallies import JUDGED, SUCCESS, Outcome, Stage, concluded
+from schemas.assignment import CONTROL, TREATMENT
 
 ALPHA, EXPECTED, TIGHTEST = 0.05, 0.05, 4.0
 

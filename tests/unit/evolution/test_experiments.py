@@ -9,11 +9,11 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from evolution.experiments.assignment import CONTROL, TREATMENT, arm_of, position
 from evolution.experiments.deciding import Action, Design, Guard, decide
 from evolution.experiments.evidence import NOTHING
 from evolution.experiments.sequential import difference, split_evidence
 from evolution.experiments.tallies import COST, LATENCY, STRAYED, SUCCESS, Arms, Moments, Stage, concluded, tallied
+from schemas.assignment import CONTROL, TREATMENT, arm_of, position
 from schemas.base import new_id
 from tests.unit.evolution.experience_records import a_record
 
