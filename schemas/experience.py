@@ -33,7 +33,9 @@ class ExperienceRecord(Message):
     estimate: PlanEstimate | None = Field(default=None, description="what was expected, beside what happened")
     steps: tuple[StepOutcome, ...] = ()
     times: StageTimes = StageTimes()
-    latency_ms: float = Field(ge=0)
+    latency_ms: float = Field(
+        ge=0, description="from submission to the end, without the time that people took to decide"
+    )
     cost: float = Field(ge=0)
     failure_code: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)

@@ -97,6 +97,7 @@ class StageTimes(Message):
     match_ms: float = 0.0
     plan_ms: float = 0.0
     run_ms: float = 0.0
+    approval_ms: float = Field(default=0.0, description="until people had decided; no part of what a task took")
 
 
 class StepOutcome(Message):
@@ -177,6 +178,8 @@ class TaskRecord(Message):
         "that was asked (attachments, long words), so that it can be done again",
     )
     approvals: dict[str, ApprovalState] = Field(default_factory=dict, description="by node of the network, or 'task'")
+    awaiting_since: Moment | None = Field(default=None, description="since when people are asked to decide")
+    awaited_ms: float = Field(default=0.0, ge=0, description="how long people took to decide, all in all")
     remarks: tuple[Remark, ...] = Field(default=(), description="what people said to the task: who, what and why")
 
 

@@ -1,11 +1,14 @@
-"""How a task's record changes along the way: pure functions, from what is stored to what shall be.
+"""How a task's record changes along the way: functions without effects, from what is stored to what shall be.
 
 Used by `travel`, `settlement` and `handbacks`.
 """
 
+from datetime import datetime
+
 from agents.errors import AgentsError, ApprovalDenied, StepFailed, TaskCancelled, TaskTakenElsewhere
 from agents.journey.records import Held
 from agents.ports.planning import Planned
+from schemas.base import now
 from schemas.control import ControlAction
 from schemas.task import ApprovalState, TaskFailure, TaskRecord, TaskState, TaskSubmitted
 from tensor_layer.ports import Perceived
@@ -39,7 +42,7 @@ def owned(present: TaskRecord, mine: TaskRecord) -> TaskRecord:
     waiting = present.state is TaskState.AWAITING_APPROVAL
     if present.state.terminal or (present.stream_seq not in (None, mine.stream_seq) and not waiting):
         raise TaskTakenElsewhere(f"{present.state.value}, message {present.stream_seq}")
-    return present.model_copy(
+    return no_longer_waiting(present).model_copy(
         update={
             "state": TaskState.RUNNING,
             "stream_seq": mine.stream_seq,
@@ -66,7 +69,21 @@ def planned_record(record: TaskRecord, mine: TaskRecord, perceived: Perceived | 
 def waiting(record: TaskRecord, task: TaskSubmitted, nodes: tuple[str, ...]) -> TaskRecord:
     """The record of a task that no worker holds until a person has decided; its submission brings it back."""
     approvals = dict.fromkeys(nodes, ApprovalState.PENDING) | record.approvals
-    return record.model_copy(update={"state": TaskState.AWAITING_APPROVAL, "approvals": approvals, "submission": task})
+    asked = {"awaiting_since": now(), "approvals": approvals, "submission": task}
+    return record.model_copy(update={"state": TaskState.AWAITING_APPROVAL} | asked)
+
+
+def no_longer_waiting(record: TaskRecord) -> TaskRecord:
+    """The record with the time counted that people took, when it was waiting for them."""
+    if record.awaiting_since is None:
+        return record
+    awaited_ms = record.awaited_ms + ms_between(record.awaiting_since, now())
+    return record.model_copy(update={"awaiting_since": None, "awaited_ms": awaited_ms})
+
+
+def ms_between(earlier: datetime, later: datetime) -> float:
+    """Never negative: clocks of two processes differ."""
+    return max(0.0, (later - earlier).total_seconds() * 1e3)
 
 
 def decided(record: TaskRecord, state: ApprovalState) -> frozenset[str]:

@@ -19,7 +19,7 @@ from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
 from agents.errors import BusUnavailable
-from agents.journey.changes import with_reasons
+from agents.journey.changes import ms_between, no_longer_waiting, with_reasons
 from agents.journey.records import Held, TaskRecords
 from agents.journey.telling import Teller
 from schemas import subjects
@@ -188,7 +188,7 @@ def experience_of(record: TaskRecord, task: TaskSubmitted, perceived: Perceived 
         estimate=record.plan.estimate if record.plan else None,
         steps=result.steps,
         times=result.times,
-        latency_ms=max(0.0, (record.updated_at - record.submitted_at).total_seconds() * 1e3),
+        latency_ms=max(0.0, ms_between(record.submitted_at, record.updated_at) - record.awaited_ms),
         cost=result.cost,
         failure_code=record.failure.code if record.failure else None,
         labels=task.labels,
@@ -208,6 +208,7 @@ def _propensity(record: TaskRecord, chosen: tuple[str, ...]) -> float:
 def _ended(record: TaskRecord, ending: Ending, submission: TaskSubmitted | None) -> TaskRecord:
     if record.state.terminal:
         return record
+    record = no_longer_waiting(record)
     failure = with_reasons(ending.failure, record) if ending.failure else None
     changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": submission}
     return record.model_copy(update=changes | {"result": ending.result or record.result})

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from agents.errors import (
     AgentsError,
@@ -14,7 +13,7 @@ from agents.errors import (
     TaskCancelled,
     TaskTakenElsewhere,
 )
-from agents.journey.changes import cancelled, decided, failure_of, owned, planned_record, taken, waiting
+from agents.journey.changes import cancelled, decided, failure_of, ms_between, owned, planned_record, taken, waiting
 from agents.journey.claim import Claim, claim
 from agents.journey.controls import Controls
 from agents.journey.records import Held, TaskRecords
@@ -145,7 +144,9 @@ class Traveller:
             journey.held = await self._records.change(journey.held, lambda present: owned(present, record))
         kind = TaskEventKind.RESUMED if resumed else TaskEventKind.STARTED
         await self._tell(journey, kind, deliveries=record.deliveries, remarks=record.remarks)
-        journey.times = journey.times.model_copy(update={"queued_ms": _ms_between(record.submitted_at, now())})
+        awaited_ms = journey.held.record.awaited_ms
+        queued_ms = max(0.0, ms_between(record.submitted_at, now()) - awaited_ms)
+        journey.times = journey.times.model_copy(update={"queued_ms": queued_ms, "approval_ms": awaited_ms})
         await self._perceive(journey)
         plan = journey.held.record.plan or await self._plan(journey)
         outcome = await self._run(journey, plan)
@@ -242,10 +243,6 @@ def _uncancel() -> None:
     current = asyncio.current_task()
     if current is not None:
         current.uncancel()
-
-
-def _ms_between(earlier: datetime, later: datetime) -> float:
-    return max(0.0, (later - earlier).total_seconds() * 1e3)
 
 
 def _ms_since(started: float) -> float:

@@ -1,9 +1,11 @@
 """People in the loop: they approve, deny, cancel and judge, whatever happens to the workers meanwhile."""
 
 import asyncio
+from datetime import datetime
 from typing import Any
 
 import httpx
+import pytest
 
 from schemas import subjects
 from schemas.task import TaskEventKind
@@ -25,6 +27,10 @@ async def submit(door: httpx.AsyncClient, body: dict[str, Any]) -> str:
 
 async def ending(door: httpx.AsyncClient, task_id: str) -> dict[str, Any]:
     return (await door.get(f"/v1/tasks/{task_id}{WAIT}")).json()
+
+
+def moment(record, name: str) -> datetime:
+    return datetime.fromisoformat(record[name])
 
 
 async def kill_every_worker(stack) -> None:
@@ -53,6 +59,11 @@ class TestApproval:
         assert heard.count(task_id, TaskEventKind.STEP_FINISHED) == 1
         resumed = await heard.until(task_id, TaskEventKind.RESUMED)
         assert [said["actor"] for said in resumed.data["remarks"]] == ["ada"]
+        experience = await stack.experience_of(task_id)
+        took_ms = 1e3 * (moment(record, "updated_at") - moment(record, "submitted_at")).total_seconds()
+        assert record["awaiting_since"] is None
+        assert 0 < experience.times.approval_ms == record["awaited_ms"] < took_ms
+        assert experience.latency_ms == pytest.approx(took_ms - record["awaited_ms"]), "the task's, not the person's"
 
     async def test_a_denied_task_ends_with_that_reason_and_no_agent_is_asked(self, door, bus, heard):
         async with agent_on_the_bus(bus, door, prompt) as agent:
@@ -125,6 +136,7 @@ class TestCancelling:
             await door.post(f"/v1/tasks/{task_id}/cancel")
             record = await ending(door, task_id)
         assert record["state"] == "cancelled"
+        assert record["awaited_ms"] > 0
 
     async def test_what_is_over_cannot_be_cancelled(self, door):
         task_id = await submit(door, {"text": "echo this back"})

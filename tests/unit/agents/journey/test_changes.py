@@ -1,10 +1,14 @@
 """What a task's record becomes along the way."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from agents.errors import ApprovalDenied, StepTimedOut, TaskTakenElsewhere
+from agents.journey import changes
 from agents.journey.changes import cancelled, decided, failure_of, owned, taken, waiting, with_reasons
 from agents.journey.records import Held
+from schemas.base import now
 from schemas.control import ControlAction, Remark
 from schemas.parts import text_part
 from schemas.task import ApprovalState, TaskRecord, TaskState, TaskSubmitted
@@ -66,3 +70,22 @@ def test_a_failure_says_who_wanted_it_and_why():
         "a person denied step b (ada: too dear)"
     )
     assert with_reasons(cancelled(), record) == cancelled()
+
+
+def test_what_people_took_to_decide_is_counted_over_several_waits(monkeypatch):
+    clock = iter(datetime(2026, 11, 20, 12, 0, second, tzinfo=UTC) for second in (0, 10, 20, 25))
+    monkeypatch.setattr(changes, "now", lambda: next(clock))
+    record = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
+    for _ in range(2):
+        asked = waiting(record, TASK, ("a",))
+        assert asked.awaiting_since is not None
+        record = owned(asked, asked)
+        assert record.awaiting_since is None
+    assert record.awaited_ms == 15_000
+    assert owned(record, record).awaited_ms == 15_000
+
+
+def test_a_clock_that_was_put_back_takes_nothing_from_what_people_took():
+    record = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
+    ahead = waiting(record, TASK, ("a",)).model_copy(update={"awaiting_since": now() + timedelta(hours=1)})
+    assert owned(ahead, ahead).awaited_ms == 0
