@@ -1,11 +1,14 @@
 from pathlib import Path
 
+import pytest
+
 from tensor_layer.evaluation import serving
 from tensor_layer.evaluation.contents import sentence
 from tensor_layer.wiring import EncoderChoice
 from tests.unit.tensor_layer.encoding.tiny_checkpoints import tiny_open_clip
 
 
+@pytest.mark.timeout(600)  # it waits for a process with sentence-transformers, whose import alone is long under load
 async def test_figures_of_a_text_and_an_image_encoder_are_measured_and_the_missing_one_is_none(tmp_path: Path):
     choice = EncoderChoice(image=f"open_clip:{tiny_open_clip(tmp_path / 'clip')}", audio="none", device="cpu")
 
