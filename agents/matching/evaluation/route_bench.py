@@ -128,8 +128,9 @@ def _prices(train: OutcomeRows, agents: list[str], levels: Floats) -> tuple[Floa
     if all(agent in train.costs for agent in agents):
         costs = np.array([train.costs[agent] for agent in agents], dtype=np.float32)
         return costs / max(float(costs.max()), 1e-9), "costs of the rows, of the dearest agent's"
+    why = "the rows do not say the cost of every agent" if train.costs else "the rows carry no costs"
     order = levels.argsort(kind="stable").argsort(kind="stable")
-    return (order / max(len(agents) - 1, 1)).astype(np.float32), "rank by mean score: the rows carry no costs"
+    return (order / max(len(agents) - 1, 1)).astype(np.float32), f"rank by mean score: {why}"
 
 
 def _curve(router: Router, asked: _Asked, price: Floats) -> tuple[dict[str, float], ...]:

@@ -126,7 +126,7 @@ def read_outcomes(path: Path) -> OutcomeRows:
     """``{prompt, outcomes: {agent: score}, costs?: {agent: cost}}`` a line. Raises RowsInvalid.
 
     An agent that was not tried on a prompt is left out there, or has null; prompts that nobody tried are noted, and
-    so are scores that are not 0 to 1.
+    so are scores that are not 0 to 1. Costs are 0 or more.
     """
     lines = JsonLines(path, OUTCOME)
     prompts, outcomes = [], []
@@ -141,8 +141,11 @@ def read_outcomes(path: Path) -> OutcomeRows:
             continue
         known = _numbers(scores)
         odd = [agent for agent, score in scores.items() if score is not None and agent not in known]
+        unpaid = _wrong_costs(row.get("costs"))
         if odd:
             lines.wrong(line, f"the outcome of {odd[0]!r} is {kind_of(scores[odd[0]])}; expected a finite number")
+        elif unpaid:
+            lines.wrong(line, unpaid)
         elif not known:
             lines.note(line, "no agent has an outcome; the prompt is left out")
         else:
@@ -182,6 +185,19 @@ def _text(row: Mapping[str, Any], name: str, lines: JsonLines, line: int) -> str
         lines.wrong(line, f"{name!r} is {kind_of(value)}; expected text")
         return ""
     return (value or "").strip()
+
+
+def _wrong_costs(costs: object) -> str | None:
+    """What is wrong with them, in words; an agent without a cost, or with null, has none that is known."""
+    if costs is None:
+        return None
+    if not isinstance(costs, dict):
+        return f"'costs' is {kind_of(costs)}; expected costs by agent"
+    known = _numbers(costs)
+    for agent, cost in costs.items():
+        if cost is not None and not known.get(agent, -1.0) >= 0.0:
+            return f"the cost of {agent!r} is {cost if agent in known else kind_of(cost)}; expected a number from 0 on"
+    return None
 
 
 def _numbers(values: object) -> dict[str, float]:

@@ -201,3 +201,34 @@ def test_outcomes_of_one_agent_on_one_prompt(bench: Bench):
     vectors = asyncio.run(bench.vectors.encode(rows.prompts))
     figures = route_bench.measure(rows, rows, (vectors, vectors), seed=0)
     assert figures.mean_score == figures.best_single == 1.0
+
+
+@pytest.mark.parametrize(
+    ("costs", "says"),
+    [
+        ({"a": -1}, "'a' is -1; expected a number from 0 on"),
+        ({"a": 1, "b": "2"}, "'b' is text"),
+        ([1], "'costs' is a list"),
+    ],
+)
+def test_costs_that_are_none_are_an_error_with_their_line(bench: Bench, costs: object, says: str):
+    row = {"prompt": "p", "outcomes": {"a": 1, "b": 0}}
+    with pytest.raises(RowsInvalid) as refused:
+        read_outcomes(bench.file("route", [row, row | {"costs": costs}]))
+    assert ":2: " in refused.value.lines[0]
+    assert says in refused.value.lines[0]
+
+
+@pytest.mark.parametrize(
+    ("costs", "basis"),
+    [
+        ({"a": 4, "b": 2}, "costs of the rows"),
+        ({"a": 4, "b": None}, "do not say the cost of every agent"),
+        ({}, "no costs"),
+    ],
+)
+def test_what_a_price_rests_on_is_said(bench: Bench, costs: dict, basis: str):
+    past = [{"prompt": f"p {number}", "outcomes": {"a": 1, "b": 0}, "costs": costs} for number in range(5)]
+    rows = read_outcomes(bench.file("route", past))
+    vectors = asyncio.run(bench.vectors.encode(rows.prompts))
+    assert basis in route_bench.measure(rows, rows, (vectors, vectors), seed=0).cost_basis
