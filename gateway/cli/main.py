@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer._click.exceptions import UsageError  # typer brings its own click and does not export this
@@ -104,8 +104,21 @@ def _add(app: typer.Typer, command: Command, loaded: Any) -> None:  # noqa: ANN4
         app.add_typer(loaded, name=command.name, help=command.help, no_args_is_help=not alone)
 
 
-def _root() -> None:
-    """Holds the options of ``aos`` itself: none but --help."""
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from gateway.release import release  # reading what is installed takes a tenth of the time that --help does
+
+        typer.echo(f"aos {release()}")
+        raise typer.Exit
+
+
+def _root(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Holds the options of ``aos`` itself."""
 
 
 def _placeholder() -> None:

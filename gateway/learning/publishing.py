@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import secrets
-from importlib.metadata import version
 
 from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
 from evolution.errors import ChangedMeanwhile, PolicyError
@@ -11,6 +10,7 @@ from evolution.policies.bucket import BUILT_IN, PolicyBucket
 from evolution.policies.changes import active_name
 from gateway.learning.promotion import PREFIX, state_after
 from gateway.learning.pupil import Pupil
+from gateway.release import release
 from schemas.base import now
 from schemas.policy import PolicySnapshot, dumps
 from tensor_layer.ports import Blobs
@@ -27,7 +27,7 @@ class Publisher:
         self._bucket = bucket
         self._blobs = blobs
         self._review_beyond = review_beyond
-        self._code = f"aos-gateway {version('aos-gateway')}"
+        self._code = f"aos-gateway {release()}"
 
     async def publish(self, tenant: str, pupil: Pupil) -> PolicySnapshot:
         """A new version of what the pupil knows, in force when nothing speaks against it."""

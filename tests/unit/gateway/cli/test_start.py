@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
 from typer.testing import CliRunner
@@ -56,6 +57,11 @@ def test_every_command_explains_itself(command):
     answer = CliRunner().invoke(build(words), words, prog_name="aos")
     assert answer.exit_code == 0
     assert "Usage: aos " + command.name in answer.stdout
+
+
+def test_the_command_says_its_release():
+    answer = run("--version")
+    assert (answer.returncode, answer.stdout) == (0, f"aos {metadata.version('aos-gateway')}\n")
 
 
 def test_a_wrong_command_is_wrong_usage():
