@@ -91,8 +91,9 @@ def loads(content: bytes) -> PolicySnapshot:
     if version > FORMAT:
         raise PolicyTooNew(f"the policy is of format {version}; this reads up to {FORMAT}: update, or roll back")
     if hashlib.sha256(body).hexdigest() != frame.get("sha256"):
-        expected = frame.get("size_bytes")
-        raise PolicyTruncated(f"the policy is damaged: {len(body)} bytes where {expected} were written; load it again")
+        written = frame.get("size_bytes")
+        how = f"{len(body)} bytes where {written} were written" if len(body) != written else "its bytes were changed"
+        raise PolicyTruncated(f"the policy is damaged: {how}; load it again")
     try:
         return PolicySnapshot.model_validate_json(body)
     except ValidationError as error:

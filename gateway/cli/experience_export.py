@@ -20,7 +20,6 @@ from gateway.settings import Settings
 Agent = Annotated[str | None, typer.Option("--agent", help="Only tasks that this agent worked on.")]
 AllTenants = Annotated[bool, typer.Option("--all-tenants", help="Of every tenant, not only one.")]
 
-STANDARD_OUTPUT = Path("-")
 LINES = (ExportFormat.JSONL, ExportFormat.CSV)
 """Formats that are written from the first byte to the last; the others go back to what they wrote."""
 
@@ -63,7 +62,7 @@ def export(
             return await export_records(store, query, target, kind, feedback=feedback)
 
     count = session.run(work())
-    if path == STANDARD_OUTPUT:
+    if path == session.STANDARD_OUTPUT:
         typer.echo(f"{count} records of {kept_in(settings)}", err=True)
     elif as_json:
         session.print_json({"path": str(target), "records": count})
@@ -83,7 +82,7 @@ def _target(path: Path | None, said: Sequence[ExportFormat]) -> tuple[Path, Expo
     if path is None:
         kind = said[0] if said else ExportFormat.PARQUET
         return Path(f"experience.{kind.value}"), kind
-    if path == STANDARD_OUTPUT:
+    if path == session.STANDARD_OUTPUT:
         kind = said[0] if said else ExportFormat.JSONL
         if kind not in LINES:
             raise Failed(

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 def report(
-    out: Annotated[Path, typer.Option("--out", help="File to write.", dir_okay=False)] = Path("report.html"),
+    out: Annotated[Path, typer.Option("--out", help="File to write; - is standard output.", dir_okay=False)] = Path(
+        "report.html"
+    ),
     window: windows.Window = "7d",
     limit: Annotated[int, typer.Option(help="Most tasks, the newest ones.", min=1)] = 20_000,
     as_json: Json = False,
@@ -50,6 +52,9 @@ def report(
             return found, await asyncio.to_thread(page, found)
 
     found, html = session.run(work())
+    if out == session.STANDARD_OUTPUT:
+        session.print_line(html.rstrip("\n"))
+        return
     try:
         with whole_file(out) as partial:
             partial.write_text(html, encoding="utf-8")

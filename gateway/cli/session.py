@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
@@ -16,6 +17,8 @@ from gateway.settings import Loaded, load
 
 T = TypeVar("T")
 
+STANDARD_OUTPUT = Path("-")
+"""Given as a file to write to."""
 PIPED_WIDTH = 250
 """Columns of a table that is not shown on a terminal: wide enough that scripts and logs get one line a row."""
 

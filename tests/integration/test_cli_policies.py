@@ -306,6 +306,8 @@ async def test_the_report_is_written_whole_or_not_at_all(aos, week, bucket, tmp_
     assert "60 tasks, the newest of 600" in out.read_text()
     assert (await aos("replay", "report", "--out", str(out), "--window", "6d..5d"))[0] == 0
     assert "the newest of" not in out.read_text()
+    code, page, _ = await aos("replay", "report", "--out", "-", "--limit", "60")
+    assert (code, page[:15], page[-8:]) == (0, "<!doctype html>", "</html>\n")
     code, _, err = await aos("replay", "report", "--out", str(tmp_path / "no" / "r.html"), "--limit", "5")
     assert code == 1
     assert "cannot write" in err

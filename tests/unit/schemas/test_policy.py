@@ -36,7 +36,7 @@ def test_a_cut_body_says_that_it_is_truncated():
 def test_one_changed_byte_is_noticed():
     content = bytearray(dumps(SNAPSHOT))
     content[-20] ^= 1
-    with pytest.raises(PolicyTruncated):
+    with pytest.raises(PolicyTruncated, match="its bytes were changed"):
         loads(bytes(content))
 
 
