@@ -1,11 +1,11 @@
 """What speaks against putting a policy in force: pure functions of experience. Called by ``registry`` and ``prior``.
 
-Against bias that feeds on itself: a policy that learned from a few clients, a few agents or only from its own choices;
-one that changes very much at once; one that is worse than the frozen reference, than having learned nothing, or than
-always taking the best single agent.
+Against a policy of another fleet. Against bias that feeds on itself: a policy that learned from a few clients, a few
+agents or only from its own choices; one that changes very much at once; one that is worse than the frozen reference,
+than having learned nothing, or than always taking the best single agent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evolution.replay.comparing import best_single, changed_choices, difference, spread
@@ -46,6 +46,18 @@ def change_size(records: Sequence[ExperienceRecord], before: Policy, after: Poli
         return Finding("size of change", False, "no recent decision shows how much would change")
     says = f"{changed:.1%} of recent choices change; beyond {limits.review_beyond:.0%} a person decides"
     return Finding("size of change", changed <= limits.review_beyond, says, changed)
+
+
+def known_agents(records: Sequence[ExperienceRecord], standings: Collection[str]) -> tuple[Finding, ...]:
+    """Whether the policy is of this fleet; nothing where it names nobody, or nobody was a candidate lately."""
+    lately = {candidate.agent_id for record in records for candidate in record.candidates}
+    if not standings or not lately:
+        return ()
+    known = len(lately.intersection(standings))
+    says = f"it knows {known} of the {len(lately)} agents that were candidates lately"
+    if not known:
+        says += "; workers use no policy whose agents are all gone"
+    return (Finding("agents", known > 0, says, known / len(lately)),)
 
 
 def window_findings(training: Sequence[ExperienceRecord], limits: GuardLimits) -> tuple[Finding, ...]:

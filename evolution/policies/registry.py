@@ -20,7 +20,7 @@ from evolution.policies import changes
 from evolution.policies.bucket import BUILT_IN, HeldState, PolicyBucket
 from evolution.policies.changes import Who, active_name, reference_name
 from evolution.policies.diff import PolicyDiff, diff
-from evolution.policies.guards import Finding, GuardLimits, beside, change_size, window_findings
+from evolution.policies.guards import Finding, GuardLimits, beside, change_size, known_agents, window_findings
 from evolution.policies.telling import roles_of
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.replay.comparing import changed_choices, remembered
@@ -205,7 +205,8 @@ class PolicyRegistry:
         def findings() -> tuple[Finding, ...]:
             size = change_size(records, known[before], candidate, self._limits)
             window = () if training is None else window_findings(training, self._limits)
-            return (size, *window, *beside(decisions(records, reward), candidate, others, self._limits))
+            agents = known_agents(records, snapshot.standings if snapshot else ())
+            return (size, *agents, *window, *beside(decisions(records, reward), candidate, others, self._limits))
 
         # Seconds of CPU for a full window: off the event loop.
         return Review(policy, before, await asyncio.to_thread(findings), len(records))

@@ -210,6 +210,20 @@ async def test_a_small_measured_change_is_promoted_and_a_large_one_waits(registr
     assert (await registry.promote("default", "small", ME)).active == "small"
 
 
+async def test_a_policy_of_agents_that_are_all_gone_waits_for_a_person(registry, store):
+    await store.record([a_decision(number) for number in range(40)])
+    gone = {name: AgentStanding(successes=9.0, failures=1.0) for name in ("x", "y")}
+    await put(registry, a_policy("strange", standings=gone), a_policy("partly", standings=gone | {"main": gone["x"]}))
+    review = await registry.review("default", "strange")
+    [told] = [finding for finding in review.findings if finding.guard == "agents"]
+    assert (told.ok, told.value) == (False, 0.0)
+    assert "knows 0 of the 2 agents" in told.says
+    with pytest.raises(ReviewNeeded, match="all gone"):
+        await registry.promote("default", "strange", ME)
+    [told] = [one for one in (await registry.review("default", "partly")).findings if one.guard == "agents"]
+    assert (told.ok, told.value) == (True, 0.5)
+
+
 async def test_a_policy_that_learned_from_one_client_and_its_own_choices_waits_for_a_person(registry, store):
     lineage = Lineage(since=now() - timedelta(hours=3), until=now() + timedelta(minutes=1), records=100)
     narrow = [a_decision(i, instruction="the same again", explored=0.0, chosen="main") for i in range(100)]
