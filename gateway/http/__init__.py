@@ -7,5 +7,5 @@
 ``task_words``    the routes by which people have a say in a task
 ``bodies``, ``task_forms``, ``multipart``   read requests; ``problems`` answers what went wrong
 ``task_answers``, ``contents``, ``event_stream``   answer with records, bytes and moments
-``metrics``       counts; ``openapi`` describes, and ``reference`` is that as a page
+``metrics``       counts; ``openapi`` describes
 """

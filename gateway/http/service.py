@@ -7,7 +7,6 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from gateway.http.doors import doors_of
 from gateway.http.problems import respond
-from gateway.http.reference import reference
 from gateway.readiness import Ready
 from schemas.problem import Problem
 
@@ -31,12 +30,6 @@ async def index(request: Request) -> Response:
         return JSONResponse({"service": "aos-gateway", "links": _PLACES})
     places = "".join(f'<li><a href="{path}">{name}</a></li>' for name, path in _PLACES.items())
     return HTMLResponse(f"<!doctype html><title>AOS Gateway</title><h1>AOS Gateway</h1><ul>{places}</ul>")
-
-
-@router.get("/docs", include_in_schema=False)
-async def docs(request: Request) -> Response:
-    """The reference, as a page."""
-    return HTMLResponse(reference(request.app.openapi()))
 
 
 @router.get("/healthz", summary="Whether the process lives")

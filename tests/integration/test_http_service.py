@@ -73,15 +73,14 @@ async def test_the_index_points_to_what_is_there(client):
     assert "/docs" in page.text
 
 
-async def test_the_reference_is_a_page_that_needs_nothing_from_elsewhere(client):
+async def test_the_reference_needs_nothing_from_elsewhere(client):
     page = (await client.get("/docs")).text
-    described = (await client.get("/openapi.json")).json()
-    for path, operations in described["paths"].items():
-        for verb in operations:
-            assert f'<h2 id="{verb}{path}">' in page
-    assert set(re.findall(r'href="#(\w+)"', page)) <= set(re.findall(r'<h3 id="(\w+)"', page))
-    assert "what is 12 % of 85?" in page
-    assert not re.search(r"<script|<link|src=", page)
+    assert "swagger" in page.lower()
+    needed = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(needed) >= 2
+    for path in (*needed, "/openapi.json"):
+        assert path.startswith("/"), "no other host is asked"
+        assert (await client.get(path)).status_code == 200
 
 
 async def test_the_description_covers_every_path_with_problems_and_examples(client):
