@@ -29,7 +29,7 @@ def serve(
         run_role(role, settings)
     except (nats.errors.Error, ConnectionError, TimeoutError) as error:
         raise Failed(
-            f"the {role} role cannot work: the bus at {settings.nats_url} does not answer",
+            f"the {role} role cannot work: the bus at {settings.nats_url} does not answer, or refuses it",
             exit_code=ExitCode.UNREACHABLE,
             code="bus_unavailable",
             detail=str(error) or type(error).__name__,

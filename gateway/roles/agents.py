@@ -16,7 +16,7 @@ from tensor_layer.wiring import Encoders, local_encoders, perceiver, perception_
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Work until ``stop`` is set, then drain. Raises OSError when the bus does not answer."""
+    """Work until ``stop`` is set, then drain. Raises as `open_bus`."""
     async with open_bus(settings, "aos-agents", echo=False, stop=stop) as bus:
         blobs = open_blobs(settings)
         encoders = await _encoders(settings, bus.nc, blobs)

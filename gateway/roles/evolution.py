@@ -19,7 +19,7 @@ RETRY_S = 30.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Record until ``stop`` is set; the batch in hand is finished. Raises OSError when the bus does not answer."""
+    """Record until ``stop`` is set; the batch in hand is finished. Raises as `open_bus`."""
     from agents.evolving.live.service import RefinementService
     from gateway.auditions.desk import audition_newcomers
     from gateway.experience_desk import compact_on_schedule

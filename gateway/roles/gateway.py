@@ -20,7 +20,7 @@ DAY_S = 86_400.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until ``stop`` is set. Raises OSError when the bus does not answer or the port is taken."""
+    """Serve until ``stop`` is set. Raises OSError when the port is taken, else as `open_bus`."""
     async with open_bus(settings, "aos-gateway", stop=stop) as bus:
         blobs = open_blobs(settings)
         doors = await open_doors(bus.nc, bus.js, blobs, KvRegistry(bus.js), limits_of(settings))

@@ -8,7 +8,7 @@ from tensor_layer.wiring import EncoderChoice, local_encoders, perception_servic
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Answer until ``stop`` is set. Raises OSError when the bus does not answer, EncoderUnavailable without weights."""
+    """Answer until ``stop`` is set. Raises EncoderUnavailable without weights, else as `open_bus`."""
     async with open_bus(settings, "aos-perception", stop=stop) as bus:
         service = perception_service(bus.nc, local_encoders(open_blobs(settings), choice_of(settings)))
         await service.start()

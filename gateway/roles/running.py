@@ -52,8 +52,8 @@ class Role(StrEnum):
 def run_role(role: Role, settings: Settings) -> None:
     """Play the role until SIGTERM or SIGINT, drain, and end the process. A second signal ends it at once.
 
-    Raises KeyboardInterrupt for that one, and what the role raises when it cannot start: OSError and nats.errors.Error
-    for a bus that does not answer.
+    Raises KeyboardInterrupt for that one, and what the role raises when it cannot start: nats.errors.Error for a bus
+    that refuses it, OSError for a port that is taken. A bus that does not answer is waited for.
     """
     configure_logging(role.value, settings.log_level)
     gc.set_threshold(*GC_THRESHOLDS)
