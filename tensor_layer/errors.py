@@ -6,8 +6,8 @@ TensorLayerError
 ├── BlobTooLarge        an upload passed the limit
 ├── BlobStoreUnavailable
 ├── EncoderUnavailable  the encoder's weights are missing or do not fit
+│   └── VersionMismatch     the perception service has another encoder than the vectors that are here
 ├── DeviceFull          one content alone does not fit into the device's memory
-├── VersionMismatch     vectors of different encoder versions were about to be compared
 ├── TensorRefused       an array of a kind that is never stored: objects, pickles, structures, too large
 ├── TensorDamaged       frames or a file are truncated or altered; nothing of the damaged part is handed out
 └── TensorNotFound      no level holds this tensor
@@ -57,16 +57,16 @@ class EncoderUnavailable(TensorLayerError):
     code = "encoder_unavailable"
 
 
+class VersionMismatch(EncoderUnavailable):
+    """Vectors of different encoder versions say nothing about each other. The message names both versions."""
+
+    code = "encoder_version_mismatch"
+
+
 class DeviceFull(TensorLayerError):
     """The device has no memory for this, even alone in its batch. Smaller content, or a smaller model, may fit."""
 
     code = "device_full"
-
-
-class VersionMismatch(TensorLayerError):
-    """Vectors of different encoder versions say nothing about each other. The message names both versions."""
-
-    code = "encoder_version_mismatch"
 
 
 class TensorRefused(TensorLayerError):

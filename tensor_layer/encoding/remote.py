@@ -16,7 +16,14 @@ from schemas import subjects
 from schemas.parts import INLINE_LIMIT_BYTES, Modality, Part, text_part
 from schemas.percept import EncoderVersion
 from schemas.tensor import EncodeReply, EncodeRequest
-from tensor_layer.errors import BlobNotFound, DeviceFull, EncoderUnavailable, TensorLayerError, UnreadablePart
+from tensor_layer.errors import (
+    BlobNotFound,
+    DeviceFull,
+    EncoderUnavailable,
+    TensorLayerError,
+    UnreadablePart,
+    VersionMismatch,
+)
 from tensor_layer.ports import Blobs, Discerned, EncoderCard, Vector
 from tensor_layer.spoken import spoken
 
@@ -137,7 +144,7 @@ def card_of(reply: EncodeReply, modality: Modality) -> EncoderCard | None:
 
 def _rows(reply: EncodeReply, version: EncoderVersion) -> Vector:
     if reply.encoder != version:
-        raise EncoderUnavailable(
+        raise VersionMismatch(
             f"the perception service answers with {_named(reply.encoder)}, this process compares vectors of "
             f"{_named(version)}. If the service was changed, restart this process; if two run with different encoders, "
             "set perception.serve = false for one"

@@ -19,7 +19,7 @@ from schemas.tensor import EncodeReply, EncodeRequest
 from tensor_layer.bus import PerceptionService
 from tensor_layer.encoding.batching import BatchingEncoder
 from tensor_layer.encoding.remote import RemoteTextEncoder
-from tensor_layer.errors import EncoderUnavailable
+from tensor_layer.errors import EncoderUnavailable, VersionMismatch
 from tensor_layer.ports import EncoderCard, Vector
 from tensor_layer.wiring import remote_text_encoder
 
@@ -173,7 +173,7 @@ async def test_vectors_of_another_encoder_are_never_mixed_in(nc: Client):
     second = PerceptionService(nc, BatchingEncoder(Measure("2")))
     await second.start()
 
-    with pytest.raises(EncoderUnavailable, match=r"answers with measure 2 .2 numbers.*restart this process"):
+    with pytest.raises(VersionMismatch, match=r"answers with measure 2 .2 numbers.*restart this process"):
         await remote.encode(["a"])
     await second.stop()
 
