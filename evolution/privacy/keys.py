@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from evolution.errors import KeysUnusable
 from schemas.base import is_token
+from tensor_layer.storage.syncing import sync
 
 SEALED = "\x01sealed:"
 """How every sealed text begins. A text that somebody sends with such a beginning is sealed like any other."""
@@ -139,7 +140,7 @@ class KeyRing:
                 file.flush()
                 os.fsync(handle)
             partial.replace(path)
-            _settle(path.parent)
+            sync(path.parent)  # the new name too, before anything is sealed by what the file holds
         except OSError as error:
             raise KeysUnusable(f"the key file {self._path} cannot be written: {error}") from error
 
@@ -149,15 +150,6 @@ def _give(handle: int, before: os.stat_result) -> None:
     with suppress(PermissionError):
         os.fchown(handle, before.st_uid, before.st_gid)
         os.fchmod(handle, before.st_mode & 0o777)
-
-
-def _settle(folder: Path) -> None:
-    """The file's new name on the disk before anything is sealed by what it holds."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _is_key(word: str) -> bool:

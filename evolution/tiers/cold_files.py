@@ -6,7 +6,6 @@ One that is cut off or changed is set aside under ``experience/quarantine`` at t
 
 import functools
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from evolution.errors import ColdFileDamaged, ColdTierUnavailable
 from schemas.base import new_id
 from tensor_layer.errors import BlobStoreUnavailable
 from tensor_layer.storage.store_urls import open_store
+from tensor_layer.storage.syncing import sync
 
 FOLDER = "experience"
 QUARANTINE = f"{FOLDER}/quarantine"
@@ -98,11 +98,7 @@ def _settle(folder: Path, key: str) -> None:
     """To the disk with the bytes, then with the names that lead to them: the rows are removed next, and that lasts."""
     path = folder / key
     for each in (path, *(parent for parent in path.parents if parent.is_relative_to(folder))):
-        descriptor = os.open(each, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(each)
 
 
 @contextmanager

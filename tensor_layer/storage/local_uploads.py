@@ -1,26 +1,19 @@
 """A local folder as object store: names that outlast a power cut, and old uploads swept. Used by ``blobs``."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from tensor_layer.storage.syncing import sync
 
 
 def rename_durably(upload: Path, blob: Path) -> None:
     """The bytes reach the disk before the name does, and the name before anybody is told."""
     if not blob.parent.exists():
         blob.parent.mkdir(parents=True, exist_ok=True)
-        _sync(blob.parent.parent)
-    _sync(upload)
+        sync(blob.parent.parent)
+    sync(upload)
     upload.replace(blob)
-    _sync(blob.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(blob.parent)
 
 
 def sweep_folder(uploads: Path, before: float) -> int:

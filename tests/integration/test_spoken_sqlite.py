@@ -11,7 +11,6 @@ from evolution.errors import StoreMissing
 from evolution.privacy.guard import Guard
 from evolution.privacy.keys import KeyRing
 from evolution.store.sqlite_store import SqliteExperienceStore
-from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.forgetting import forget, renew
 from tests.unit.evolution.experience_records import a_feedback, a_record, said_of
 
@@ -33,11 +32,6 @@ asyncio.run(main())
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "experience.db"
-
-
-@pytest.fixture
-def cold(tmp_path):
-    return ColdFiles((tmp_path / "objects").as_uri())
 
 
 @pytest.fixture

@@ -34,11 +34,6 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def cold(tmp_path):
-    return ColdFiles((tmp_path / "objects").as_uri())
-
-
-@pytest.fixture
 async def store(path, cold):
     store = TieredStore(SqliteExperienceStore(path), path, cold)
     yield store

@@ -9,7 +9,6 @@ import pytest
 from evolution.policies.trial_memory import TrialFolder
 from evolution.store.memory_store import MemoryExperienceStore
 from evolution.store.sqlite_store import SqliteExperienceStore
-from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.forgetting import forget
 from schemas.assignment import TREATMENT
 from tests.integration.test_policy_loop import traffic
@@ -42,11 +41,6 @@ async def store(tmp_path):
     opened = AskedStore(tmp_path / "experience.db")
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def cold(tmp_path):
-    return ColdFiles((tmp_path / "objects").as_uri())
 
 
 async def test_a_look_asks_of_new_tasks_and_of_those_that_something_was_said_of(store, state, memory):
