@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session, views
+from gateway.cli import views
 from gateway.cli.auditions import auditions
 from gateway.cli.client import GatewayClient, client
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json, Tenant, Url
 from gateway.cli.task_options import given
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant, Url
 from schemas.parts import Modality
 
 app = typer.Typer(help="Register, list, search and remove agents.")

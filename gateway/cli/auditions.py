@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli import session
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
 from gateway.settings import Settings
 from schemas.audition import AUDITION_OF
 

@@ -13,7 +13,7 @@ import nats.errors
 from nats.js.errors import APIError
 
 from gateway.bus.connection import connect
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.cli.which_bus import compare, without_password
 from gateway.settings import Settings
 from schemas import subjects

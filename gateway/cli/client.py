@@ -13,8 +13,8 @@ from typing import Any, Self
 import httpx
 
 from gateway.cli.event_stream import ServerEvent, parse
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import settings_from
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import settings_from
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0

@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import typer
 
-from gateway.cli import session
-from gateway.cli.session import Json
+from gateway.cli.terminal import session
+from gateway.cli.terminal.session import Json
 from gateway.settings.listing import rows
 
 app = typer.Typer(help="Every setting, its value and where it came from.")

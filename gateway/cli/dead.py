@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import dead_views, session, views
+from gateway.cli import dead_views, views
 from gateway.cli.client import client
-from gateway.cli.session import Json, Tenant, Url
+from gateway.cli.terminal import session
+from gateway.cli.terminal.session import Json, Tenant, Url
 
 app = typer.Typer(help="Work that was given up: list it, look at it, try it again.")
 

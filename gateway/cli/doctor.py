@@ -4,11 +4,11 @@ from dataclasses import asdict
 
 import typer
 
-from gateway.cli import session
 from gateway.cli.checkup import examine
-from gateway.cli.failure import ExitCode
 from gateway.cli.findings import Verdict
-from gateway.cli.session import Json
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode
+from gateway.cli.terminal.session import Json
 
 app = typer.Typer(help="What is missing on this machine and how to get it.")
 

@@ -8,13 +8,14 @@ import typer
 
 from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
-from gateway.cli import experience_export, session
-from gateway.cli.bar import bar
+from gateway.cli import experience_export
 from gateway.cli.experience_export import Agent, AllTenants, tenant_of
 from gateway.cli.experience_source import stored, where
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json, Tenant
-from gateway.cli.windows import Window, span
+from gateway.cli.terminal import session
+from gateway.cli.terminal.bar import bar
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
+from gateway.cli.terminal.windows import Window, span
 from gateway.settings import Settings
 from schemas.experience import ExperienceRecord
 

@@ -9,12 +9,12 @@ import typer
 from evolution.export import ExportFormat
 from evolution.export import export as export_records
 from evolution.ports import ExperienceQuery
-from gateway.cli import session
 from gateway.cli.experience_source import stored
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
+from gateway.cli.terminal.windows import AnyWindow, span
 from gateway.cli.whose_experience import kept_in
-from gateway.cli.windows import AnyWindow, span
 from gateway.settings import Settings
 
 Agent = Annotated[str | None, typer.Option("--agent", help="Only tasks that this agent worked on.")]

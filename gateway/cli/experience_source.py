@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from evolution.errors import EvolutionError, ExperienceStoreUnavailable, StoreMissing
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import failed
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.experience_store import store_settings
 from gateway.settings import Settings
 

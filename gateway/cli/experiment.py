@@ -7,11 +7,12 @@ import typer
 
 from evolution.errors import NoExperiment
 from evolution.policies.bucket import BUILT_IN
-from gateway.cli import policy_views, session
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli import policy_views
 from gateway.cli.policy_options import Name, Reason, Reviewed, say_state
 from gateway.cli.policy_source import failed, opened, who
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.which_bus import place
 from schemas.base import is_token, new_id
 from schemas.policy_state import PolicyExperiment, PolicyState

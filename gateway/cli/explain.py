@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session, task_options, views
+from gateway.cli import task_options, views
 from gateway.cli.client import client
-from gateway.cli.failure import ExitCode
 from gateway.cli.plan_views import plan_lines
-from gateway.cli.session import Json, Tenant, Url
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode
+from gateway.cli.terminal.session import Json, Tenant, Url
 
 WHY = 3
 """Of so many candidates the text says what the learned policy saw; --json says it of all."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.cli import session, views
+from gateway.cli import views
 from gateway.cli.client import GatewayClient
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.progress import Progress
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.settings import Settings
 from schemas.task import TaskEventKind, TaskState
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import UsageError  # typer brings its own click and does not export this
 
-from gateway.cli.failure import ExitCode, Failed, report
+from gateway.cli.terminal.failure import ExitCode, Failed, report
 
 EPILOG = (
     "Exit codes: 0 done · 1 the task failed or was refused · 2 wrong usage or setting · 3 not reachable · "
@@ -43,7 +43,7 @@ COMMANDS = (
     Command("policy", "gateway.cli.policy", "Which learned policy routes, what it learned from, and changing it."),
     Command("experiment", "gateway.cli.experiment", "Two policies share traffic until the evidence decides."),
     Command("replay", "gateway.cli.replay", "What happened, step by step, and how another policy would have done."),
-    Command("bench", "gateway.cli.bench", "How good matching, learning and routing are on your own files."),
+    Command("bench", "gateway.cli.bench.command", "How good matching, learning and routing are on your own files."),
     Command("tensor", "gateway.cli.tensor", "Store tensors on this machine, get them back, see how well they pack."),
     Command("train", "gateway.cli.train", "Train the small image and audio towers and the fusion weights."),
     Command("config", "gateway.cli.config", "Every setting, its value and where it came from."),

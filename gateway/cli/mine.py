@@ -10,15 +10,15 @@ import typer
 from evolution.errors import EvolutionError, PatternNotFound, RulesUnavailable
 from evolution.rules.keeping import Patterns, Rules
 from evolution.rules.making import opposed, rule_of
-from gateway.cli import session
-from gateway.cli.bar import bar
 from gateway.cli.experience_source import where
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, who
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.bar import bar
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
+from gateway.cli.terminal.windows import Window, span
 from gateway.cli.which_bus import place
 from gateway.cli.whose_experience import NEXT_STEP, doubt
-from gateway.cli.windows import Window, span
 from gateway.settings import Settings
 from schemas.pattern import SynthesizedPattern
 from schemas.routing_rule import RoutingRule, RoutingRules, RuleEffect

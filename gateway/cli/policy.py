@@ -8,11 +8,12 @@ import typer
 from evolution.policies.bucket import BUILT_IN
 from evolution.policies.telling import told
 from evolution.whole_file import whole_file
-from gateway.cli import policy_list, policy_prune, policy_views, session
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli import policy_list, policy_prune, policy_views
 from gateway.cli.policy_options import Name, Reason, Reviewed, say, say_state
 from gateway.cli.policy_source import opened, who
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.which_bus import place
 from gateway.cli.whose_experience import kept_in
 from schemas.policy import PolicySnapshot

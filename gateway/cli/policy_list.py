@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evolution.policies.telling import freezing
-from gateway.cli import policy_views, session
+from gateway.cli import policy_views
 from gateway.cli.policy_source import opened
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.which_bus import place
 from gateway.settings import Settings
 from schemas.policy_state import PolicyState, PriorComparison

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from evolution.policies.bucket import BUILT_IN
-from gateway.cli import session
+from gateway.cli.terminal import session
 from schemas.policy_state import PolicyState
 
 Name = Annotated[str, typer.Argument(help=f"Policy, as `aos policy list` shows it; {BUILT_IN} is the built-in one.")]

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolution.errors import EvolutionError
-from gateway.cli import session
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of, failed
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.session import Json, Tenant
 
 if TYPE_CHECKING:
     from evolution.policies.pruning import Pruned

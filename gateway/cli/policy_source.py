@@ -18,8 +18,8 @@ from evolution.policies.changes import Who
 from evolution.policies.telling import freezing
 from evolution.ports import ExperienceStore
 from evolution.wiring import build_store
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_views import frozen_by
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.experience_store import store_settings
 from gateway.settings import Settings
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from evolution.policies.changes import active_name
 from evolution.policies.telling import last_trial
-from gateway.cli import session
+from gateway.cli.terminal import session
 from schemas.policy import PolicySnapshot
 from schemas.policy_state import PolicyState, PriorComparison
 

@@ -5,14 +5,15 @@ from typing import Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli import replay_evaluate, replay_report, replay_run, session
+from gateway.cli import replay_evaluate, replay_report, replay_run
 from gateway.cli.experience_source import stored
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
 from gateway.cli.replay_sources import warn_of_another_bus
 from gateway.cli.replay_views import print_story, print_tasks, print_timeline
-from gateway.cli.session import Json, Tenant
-from gateway.cli.windows import Window, span
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
+from gateway.cli.terminal.windows import Window, span
 from gateway.errors import TaskNotFound
 from gateway.replay.story import Stories, Story
 from schemas.experience import ExperienceRecord

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli import session
-from gateway.cli.bench_screen import say
+from gateway.cli.bench.screen import say
 from gateway.cli.replay_sources import check_fixed_agents, policies_and_store
-from gateway.cli.session import Json, Tenant
-from gateway.cli.windows import Window, span
+from gateway.cli.terminal import session
+from gateway.cli.terminal.session import Json, Tenant
+from gateway.cli.terminal.windows import Window, span
 
 Policies = Annotated[
     list[str] | None,

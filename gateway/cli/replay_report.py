@@ -10,12 +10,12 @@ import typer
 from evolution.errors import EvolutionError, NothingToEvaluate
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.whole_file import whole_file
-from gateway.cli import session, windows
-from gateway.cli.bench_screen import say
+from gateway.cli.bench.screen import say
 from gateway.cli.experience_source import stored
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import bus_of
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session, windows
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
 from gateway.settings import Settings
 
 if TYPE_CHECKING:

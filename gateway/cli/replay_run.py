@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli import session
-from gateway.cli.bench_screen import say
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.bench.screen import say
 from gateway.cli.policy_source import bus_of
 from gateway.cli.replay_sources import check_fixed_agents, policies_and_store, warn_of_another_bus
-from gateway.cli.session import Json, Tenant
-from gateway.cli.windows import Window, span
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant
+from gateway.cli.terminal.windows import Window, span
 from gateway.settings import Settings
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from evolution.ports import ExperienceStore
 from gateway.cli.experience_source import stored
-from gateway.cli.failure import ExitCode, Failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.windows import Span
 from gateway.cli.whose_experience import NEXT_STEP, doubt
-from gateway.cli.windows import Span
 from gateway.settings import Settings
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gateway.cli import session
+from gateway.cli.terminal import session
 from gateway.replay.story import Moment, Story
 from schemas.experience import ExperienceRecord, Feedback
 

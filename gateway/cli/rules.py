@@ -6,10 +6,10 @@ import typer
 
 from evolution.errors import EvolutionError
 from evolution.rules.keeping import Rules
-from gateway.cli import session
 from gateway.cli.mine import failed
 from gateway.cli.policy_source import BUS_TIMEOUT_S, bus_of
-from gateway.cli.session import Json, Tenant
+from gateway.cli.terminal import session
+from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.which_bus import place
 from schemas.routing_rule import RoutingRule, RoutingRules
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from gateway import schema_export
-from gateway.cli import session
-from gateway.cli.failure import Failed
-from gateway.cli.session import Json
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import Failed
+from gateway.cli.terminal.session import Json
 
 app = typer.Typer(help="JSON Schemas and the map of the bus: export and check.")
 

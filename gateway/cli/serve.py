@@ -6,8 +6,8 @@ from typing import Annotated
 import nats.errors
 import typer
 
-from gateway.cli import session
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.roles.running import Role, run_role
 from tensor_layer.errors import EncoderUnavailable
 

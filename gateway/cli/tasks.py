@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import following, session, task_options, views
+from gateway.cli import following, task_options, views
 from gateway.cli.client import client
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json, Tenant, Url
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json, Tenant, Url
 from schemas.task import Priority, TaskState
 
 app = typer.Typer(help="Submit a task, watch it, get its result, cancel or approve it.")

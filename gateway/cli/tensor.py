@@ -7,10 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gateway.cli import bench_tensor, session
-from gateway.cli.bar import bar
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json
+from gateway.cli.bench.tensor import tensor as bench
+from gateway.cli.terminal import session
+from gateway.cli.terminal.bar import bar
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json
 from tensor_layer.errors import TensorDamaged, TensorLayerError, TensorNotFound, TensorRefused
 from tensor_layer.stream import interchange
 from tensor_layer.stream.choice import COLD, STREAMING
@@ -19,7 +20,7 @@ from tensor_layer.stream.packed_files import PackedFacts, PackedFiles, facts_jso
 from tensor_layer.stream.processor import StreamLimits, TensorStreamProcessor
 
 app = typer.Typer(help="Put tensors into this machine's store, get them back, see how well they pack.")
-app.command("bench")(bench_tensor.tensor)
+app.command("bench")(bench)
 
 T = TypeVar("T")
 COLUMNS = ("tensor", "dtype", "shape", "bytes", "packed", "ratio", "codecs")

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json
 from tensor_layer.errors import EncoderUnavailable
 
 app = typer.Typer(help="Train the small image and audio towers and the fusion weights, from generated data.")

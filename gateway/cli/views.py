@@ -4,7 +4,7 @@ import mimetypes
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from gateway.cli.failure import ExitCode
+from gateway.cli.terminal.failure import ExitCode
 from schemas.task import TaskState
 
 Json = dict[str, Any]

@@ -12,7 +12,7 @@ import nats.errors
 from nats.js import JetStreamContext
 
 from gateway.bus.identity import identity_of
-from gateway.cli.failure import Failed
+from gateway.cli.terminal.failure import Failed
 from gateway.settings import Settings
 
 LOOK_FOR_S = 2.0

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gateway.cli import bench_tensor
+from gateway.cli.bench import tensor
 from gateway.cli.main import main
 
 RNG = np.random.default_rng(5)
@@ -118,7 +118,7 @@ def test_a_data_folder_that_cannot_be_made_is_told(capsys: pytest.CaptureFixture
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_bench_meets_the_bars_that_do_not_depend_on_the_machine(capsys: pytest.CaptureFixture[str]):
-    bench_tensor.tensor(share=12, megabytes=20, trace=None, as_json=True)
+    tensor.tensor(share=12, megabytes=20, trace=None, as_json=True)
     figures = json.loads(capsys.readouterr().out)
 
     ratios = {(one["what"], one["how"]): one["ratio"] for one in figures["packing"]}

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli import session
 from gateway.cli.demo.show import run_demo
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.errors import GatewayError
 
 app = typer.Typer(help="The main job on real input.")

@@ -10,12 +10,12 @@ import typer
 
 from agents.matching.evaluation.index_exact import nearest
 from agents.matching.evaluation.index_made import EVERYONE, NARROWINGS, make
-from gateway.cli import bench_index
-from gateway.cli.failure import Failed
+from gateway.cli.bench import index
+from gateway.cli.terminal.failure import Failed
 
 
 def run(capsys: pytest.CaptureFixture[str], **asked: object) -> dict[str, Any]:
-    bench_index.index(**{"skills": 203, "engine": "edge", "questions": 10, "seed": 3, "as_json": True, **asked})  # type: ignore[arg-type]
+    index.index(**{"skills": 203, "engine": "edge", "questions": 10, "seed": 3, "as_json": True, **asked})  # type: ignore[arg-type]
     figures: dict[str, Any] = json.loads(capsys.readouterr().out)
     return figures
 
@@ -56,7 +56,7 @@ def test_a_kept_index_is_used_again_as_it_was(capsys: pytest.CaptureFixture[str]
 def test_an_index_is_kept_only_where_it_is_said_and_where_it_can_be(tmp_path: Path):
     for engine, folder in (("edge", None), ("local", tmp_path)):
         with pytest.raises(typer.BadParameter, match="--folder"):
-            bench_index.index(skills=100, engine=engine, folder=folder, keep=True)
+            index.index(skills=100, engine=engine, folder=folder, keep=True)
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -78,7 +78,7 @@ def test_exact_search_is_what_sorting_all_skills_gives():
 
 def test_an_unknown_engine_is_refused():
     with pytest.raises(typer.BadParameter, match="none of edge, local"):
-        bench_index.index(skills=100, engine="faiss", questions=10, seed=0, folder=None, as_json=True)
+        index.index(skills=100, engine="faiss", questions=10, seed=0, folder=None, as_json=True)
 
 
 def test_the_same_seed_makes_the_same_skills():

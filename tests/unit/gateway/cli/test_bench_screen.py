@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from gateway.cli import bench_screen
+from gateway.cli.bench import screen
 
 
 def test_ctrl_c_ends_a_command_in_the_middle_of_its_arithmetic():
@@ -15,5 +15,5 @@ def test_ctrl_c_ends_a_command_in_the_middle_of_its_arithmetic():
         reached.append("the end, without an await on the way")
 
     with pytest.raises(KeyboardInterrupt):
-        bench_screen.run(work)
+        screen.run(work)
     assert reached == []

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.cli import task_options
-from gateway.cli.failure import Failed
 from gateway.cli.main import build
+from gateway.cli.terminal.failure import Failed
 from gateway.settings.loading import fields
 from schemas.experience import ExperienceRecord
 from schemas.task import TaskState

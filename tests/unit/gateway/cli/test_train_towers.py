@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.failure import Failed
 from gateway.cli.main import build
+from gateway.cli.terminal.failure import Failed
 from tensor_layer.towers.familiarity import Familiarity
 from tensor_layer.towers.serving import IMAGE_WEIGHTS
 from tensor_layer.towers.voices import can_speak

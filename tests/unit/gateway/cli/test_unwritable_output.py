@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import session
-from gateway.cli.failure import Failed
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import Failed
 
 PRINTED = [
     lambda: session.print_json({"recall_at_1": 1.0}),

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.windows import Span, span
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.windows import Span, span
 
 
 @pytest.mark.parametrize(

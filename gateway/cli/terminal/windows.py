@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.terminal.failure import ExitCode, Failed
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")

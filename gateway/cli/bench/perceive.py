@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session
-from gateway.cli.failure import Failed
-from gateway.cli.session import Json
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import Failed
+from gateway.cli.terminal.session import Json
 from tensor_layer.errors import EncoderUnavailable
 
 Setting = Annotated[str, typer.Option(help="As in [perception] of aos.toml.")]

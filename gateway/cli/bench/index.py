@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.bench_screen import bar, print_figures, run, say
-from gateway.cli.failure import ExitCode, Failed
-from gateway.cli.session import Json
+from gateway.cli.bench.screen import bar, print_figures, run, say
+from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.cli.terminal.session import Json
 
 ENGINES = ("edge", "local")
 

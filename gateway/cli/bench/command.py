@@ -6,20 +6,20 @@ from typing import Annotated
 import typer
 
 from agents.matching.evaluation.rows import read_catalogue, read_ids, read_outcomes, read_queries
-from gateway.cli import bench_index, bench_network, bench_perceive, bench_tensor
-from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
-from gateway.cli.session import Json
+from gateway.cli.bench import index, network, perceive, tensor
+from gateway.cli.bench.screen import bar, print_figures, read, run, say, vectors
+from gateway.cli.terminal.session import Json
 
 app = typer.Typer(help="How good matching, learning and routing are on your own files: JSON lines in, figures out.")
 
 Catalogue = Annotated[Path, typer.Option(help="Agents, one a line: {id, name, description}.", dir_okay=False)]
 Seed = Annotated[int, typer.Option(help="Same seed, same figures.", min=0)]
 
-app.command()(bench_index.index)
-app.command()(bench_network.network)
-app.command()(bench_network.graph)
-app.command()(bench_tensor.tensor)
-app.command()(bench_perceive.perceive)
+app.command()(index.index)
+app.command()(network.network)
+app.command()(network.graph)
+app.command()(tensor.tensor)
+app.command()(perceive.perceive)
 
 
 @app.callback()

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from agents.matching.evaluation.rows import read_catalogue
-from gateway.cli.bench_screen import bar, print_figures, read, run, say, vectors
-from gateway.cli.session import Json
+from gateway.cli.bench.screen import bar, print_figures, read, run, say, vectors
+from gateway.cli.terminal.session import Json
 from tensor_layer.ports import Vector
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.errors import SettingsInvalid
 from gateway.settings import Loaded, load
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.vector_cache import Tell, VectorCache
-from gateway.cli import session
-from gateway.cli.failure import ExitCode, Failed
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import ExitCode, Failed
 from tensor_layer.errors import EncoderUnavailable
 
 T = TypeVar("T")

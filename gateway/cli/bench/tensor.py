@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gateway.cli import session
-from gateway.cli.failure import Failed
-from gateway.cli.session import Json
+from gateway.cli.terminal import session
+from gateway.cli.terminal.failure import Failed
+from gateway.cli.terminal.session import Json
 from gateway.embedded.nats_server import NatsServer
 from tensor_layer.errors import EncoderUnavailable
 
