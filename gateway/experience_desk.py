@@ -6,7 +6,8 @@ Called by `aos experience` and by the evolution role's schedule.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FOR_EVER_US = 2**62
+PATIENCE_S = 300.0
+"""Forgetting waits so long for mining, which takes most of a minute for a million tasks."""
 
 Result = TypeVar("Result")
 
@@ -64,15 +67,32 @@ def must_exist(settings: Settings) -> None:
 
 
 def forget(settings: Settings, tenant: str, *, task: str | None = None, subject: str | None = None) -> Forgotten:
-    """Remove a task's or a person's traces, from mining's digest too. For a thread. Raises EvolutionError."""
-    if settings.influx.url is None:
-        cold = ColdFiles(*object_store(settings))
-        found = forgetting.forget(settings.experience_file, cold, tenant, task=task, subject=subject)
-    else:
-        gone = _in_influx(settings, lambda keeping: keeping.forget(tenant, task=task, subject=subject))
-        found = Forgotten(gone.tasks, gone.records, gone.feedback)
-    DigestFolder(settings.mining_dir / tenant).forget(found.tasks)
-    return found
+    """Remove a task's or a person's traces, from mining's digest too; also what an earlier run was ended at.
+
+    Then the bus is to be looked into for the tasks of the answer, and ``finish_forgetting`` called. For a thread.
+    Raises EvolutionError; MiningBusy and MiningStateUnusable before anything is removed.
+    """
+    folder = DigestFolder(settings.mining_dir / tenant)
+    # Nobody mines meanwhile: what is read before it is removed here would be in the digest afterwards.
+    with folder.locked(PATIENCE_S):
+        note = folder.unfinished.add
+        if settings.influx.url is None:
+            cold = ColdFiles(*object_store(settings))
+            found = forgetting.forget(settings.experience_file, cold, tenant, task=task, subject=subject, note=note)
+        else:
+            gone = _in_influx(settings, lambda keeping: keeping.forget(tenant, task=task, subject=subject, note=note))
+            found = Forgotten(gone.tasks, gone.records, gone.feedback)
+        tasks = folder.unfinished.tasks()
+        folder.forget(tasks)
+    return replace(found, tasks=tuple(sorted(tasks.union(found.tasks))))
+
+
+def finish_forgetting(settings: Settings, tenant: str, tasks: Collection[str]) -> None:
+    """Nothing on the bus names these tasks any more. For a thread. Raises MiningBusy, MiningStateUnusable."""
+    folder = DigestFolder(settings.mining_dir / tenant)
+    if not folder.unfinished.tasks().isdisjoint(tasks):
+        with folder.locked(PATIENCE_S):
+            folder.unfinished.done(tasks)
 
 
 def days(

@@ -2,10 +2,12 @@
 
 A folder for each tenant: the columns of what has been read, in Arrow files; the kinds of task; and ``state.json``,
 which is replaced in one step and says what belongs together. All of it can be thrown away: the next run reads all.
+Beside them lies what is being forgotten (``unfinished``).
 """
 
 import fcntl
 import os
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +21,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from evolution.errors import MiningBusy, MiningStateUnusable
 from evolution.mining.columns import SCHEMA
 from evolution.mining.kinds import Kinds
+from evolution.mining.unfinished import Unfinished
 from schemas.base import new_id
 
 FORMAT = 2
 SEGMENTS = 24
 """So many files are read at each run; past that they become one."""
+LOOK_EVERY_S = 0.1
 
 
 class Segment(BaseModel):
@@ -61,20 +65,24 @@ class DigestFolder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.unfinished = Unfinished(folder)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Raises MiningBusy while another process mines this tenant, MiningStateUnusable when it cannot be written."""
+    def locked(self, patience_s: float = 0.0) -> Iterator[None]:
+        """Held by one process at a time, which others wait for as long as that. For a thread.
+
+        Raises MiningBusy while another process mines this tenant, MiningStateUnusable when it cannot be written.
+        """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             lock = (self._folder / ".lock").open("w")
         except OSError as error:
             raise MiningStateUnusable(f"mining keeps its digest in {self._folder}, which fails: {error}") from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise MiningBusy(f"another process mines into {self._folder} now; try again when it is done") from error
+            if not _taken(lock.fileno(), time.monotonic() + patience_s):
+                raise MiningBusy(
+                    f"another process mines into {self._folder} now, or forgets; try again when it is done"
+                )
             try:
                 yield
             except OSError as error:  # a full disk above all
@@ -141,18 +149,17 @@ class DigestFolder:
                 path.unlink(missing_ok=True)
 
     def forget(self, tasks: Collection[str]) -> int:
-        """Removes these tasks from what is remembered; answers how many rows. Raises MiningBusy."""
-        if not (self._folder / "state.json").exists():
+        """Removes these tasks from what is remembered; answers how many rows. For who holds the folder."""
+        if not tasks or not (self._folder / "state.json").exists():
             return 0
-        with self.locked():
-            state = self.state()
-            table = self.load(state, 0, 2**62)
-            kept = table.filter(pc.invert(pc.is_in(table["task_id"], pa.array(sorted(tasks), pa.string()))))
-            gone = len(table) - len(kept)
-            if gone:
-                segments = (self.append(kept),) if len(kept) else ()
-                self.save(state.model_copy(update={"segments": segments}))
-            return gone
+        state = self.state()
+        table = self.load(state, 0, 2**62)
+        kept = table.filter(pc.invert(pc.is_in(table["task_id"], pa.array(sorted(tasks), pa.string()))))
+        gone = len(table) - len(kept)
+        if gone:
+            segments = (self.append(kept),) if len(kept) else ()
+            self.save(state.model_copy(update={"segments": segments}))
+        return gone
 
     def _read(self, segment: Segment) -> pa.Table:
         try:
@@ -162,3 +169,15 @@ class DigestFolder:
             raise MiningStateUnusable(
                 f"{self._folder / segment.file} does not read ({error}). Remove {self._folder}; mining starts afresh"
             ) from error
+
+
+def _taken(lock: int, until_s: float) -> bool:
+    """Whether the lock is ours, tried again and again until that moment."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() >= until_s:
+                return False
+            time.sleep(LOOK_EVERY_S)

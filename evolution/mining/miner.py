@@ -48,6 +48,8 @@ class Report:
     read: int
     kinds: Kinds
     learned_kinds_anew: bool
+    unfinished: frozenset[str] = frozenset()
+    """Tasks that somebody began to forget and was ended: they are in no pattern, nor in the digest any more."""
 
 
 class Miner:
@@ -76,6 +78,8 @@ class Miner:
         Raises MiningBusy, MiningStateUnusable, ExperienceStoreUnavailable.
         """
         with self._folder.locked(), _collector_at_rest(), _plain_memory():
+            unfinished = self._folder.unfinished.tasks()
+            self._folder.forget(unfinished)
             state = self._folder.state()
             kinds = self._folder.kinds(state)
             anew = afresh or kinds is None or window.keep_us < state.since_us
@@ -87,7 +91,7 @@ class Miner:
                 state, kinds, read = self._begin(kinds, window)
             assert kinds is not None
             columns = from_table(self._folder.load(state, window.since_us, window.until_us))
-            return Report(self._synthesize(columns, kinds), len(columns), read, kinds, anew)
+            return Report(self._synthesize(columns, kinds), len(columns), read, kinds, anew, unfinished)
 
     def _synthesize(self, columns: Columns, kinds: Kinds) -> tuple[SynthesizedPattern, ...]:
         return synthesize(

@@ -6,7 +6,7 @@ tag: the same hour counted again overwrites itself, so nothing is counted twice 
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,17 +62,26 @@ class InfluxKeeping:
         self._server = server
         self._store = store
 
-    async def forget(self, tenant: str, *, task: str | None = None, subject: str | None = None) -> Removed:
+    async def forget(
+        self,
+        tenant: str,
+        *,
+        task: str | None = None,
+        subject: str | None = None,
+        note: Callable[[Collection[str]], None] = lambda _tasks: None,
+    ) -> Removed:
         """Everything of one task, or of one person: tasks labelled ``subject``, and feedback of that actor.
 
-        A person's traces are found by reading everything of the tenant: labels are no tags. Repeated, it goes on.
+        A person's traces are found by reading everything of the tenant: labels are no tags. Repeated, it goes on: what
+        was said of a task goes before its record, by which alone it is found. ``note`` is told of the tasks first.
         """
         records = await self._of_task(tenant, task) if task is not None else await self._of_subject(tenant, subject)
         tasks = {task_id for task_id, _, _ in records} | ({task} if task is not None else set())
         remarks = {(each, *place) for each in tasks for place in await self._places(tenant, FEEDBACK, each)}
         if subject is not None:
             remarks |= {(f.task_id, f.feedback_id, f.at) async for f in self._feedback(tenant) if f.actor == subject}
-        for measurement, places in ((RECORDS, records), (FEEDBACK, remarks)):
+        note(tasks)
+        for measurement, places in ((FEEDBACK, remarks), (RECORDS, records)):
             for _, item_id, at in sorted(places):
                 await self._remove(tenant, measurement, item_id, at)
         await self._note_removal(tenant)

@@ -54,8 +54,18 @@ class Forgotten:
     left: tuple[str, ...] = ()
 
 
+Note = Callable[[Collection[str]], None]
+"""Told of tasks before anything of them is removed."""
+
+
 def forget(
-    path: Path, cold: ColdFiles, tenant: str, *, task: str | None = None, subject: str | None = None
+    path: Path,
+    cold: ColdFiles,
+    tenant: str,
+    *,
+    task: str | None = None,
+    subject: str | None = None,
+    note: Note = lambda _tasks: None,
 ) -> Forgotten:
     """Everything kept of one task, or of one person: tasks labelled ``subject``, and feedback of that actor.
 
@@ -68,13 +78,14 @@ def forget(
         said = _said(connection, tenant, tasks)
         if subject is not None:
             said |= {seq for (seq,) in query(connection, _FEEDBACK_OF_ACTOR, tenant, subject)}
+        note(tasks)
         transaction(connection, *removal(rows), _unsaying(said))
         gone = Forgotten(tuple(tasks), len(rows), len(said))
 
         def look_into(file: ColdFile) -> str:
             nonlocal gone
             try:
-                key, found, said = _forget_in(connection, cold, file, _test(task, subject), task)
+                key, found, said = _forget_in(connection, cold, file, _test(task, subject), task, note)
             except ColdFileDamaged:
                 _outrun_unless_named(connection, file)
                 gone = replace(gone, unread=(*gone.unread, file.key))
@@ -154,7 +165,12 @@ def _test(task: str | None, subject: str | None) -> Callable[[Row], bool]:
 
 
 def _forget_in(
-    connection: sqlite3.Connection, cold: ColdFiles, file: ColdFile, test: Callable[[Row], bool], task: str | None
+    connection: sqlite3.Connection,
+    cold: ColdFiles,
+    file: ColdFile,
+    test: Callable[[Row], bool],
+    task: str | None,
+    note: Note,
 ) -> tuple[str, list[Row], int]:
     """What the file is called now, the rows that were removed from it, and how much was said of their tasks."""
     content = cold.get(file)
@@ -165,8 +181,9 @@ def _forget_in(
     found = [row for row in rows if test(row)]
     if not found:
         return file.key, [], 0
-    gone = {row[_PLACE["seq"]] for row in found}
-    said = _said(connection, file.tenant, {row[_PLACE["task_id"]] for row in found})
+    gone, tasks = {row[_PLACE["seq"]] for row in found}, {row[_PLACE["task_id"]] for row in found}
+    note(tasks)
+    said = _said(connection, file.tenant, tasks)
     rest = [row for row in rows if row[_PLACE["seq"]] not in gone]
     return _replace(connection, cold, file, rest, _unsaying(said)), found, len(said)
 

@@ -60,9 +60,9 @@ async def test_a_task_is_forgotten_point_by_point(keeping, door):
     gone = await keeping.forget("default", task="t-1")
     assert (gone.tasks, gone.records, gone.feedback) == (("t-1",), 2, 1)
     assert door.deletes == [
+        (BUCKET, the_point("f-1", later, "feedback")),
         (BUCKET, the_point("r-1", MOMENT)),
         (BUCKET, the_point("r-2", later)),
-        (BUCKET, the_point("f-1", later, "feedback")),
     ]
     assert [parameters(query)["task"] for query in door.queries] == ["t-1"] * 4
 
@@ -76,10 +76,13 @@ async def test_a_persons_tasks_and_words_are_found_by_reading_and_forgotten(keep
     door.answers.append(annotated_csv([place(about.feedback_id, about.at, "feedback_id")]))
     bodies = [{"_time": "2026-11-20T12:00:00Z", "body_0": one.model_dump_json()} for one in (said, unsaid, about)]
     door.answers.append(annotated_csv(bodies))
-    gone = await keeping.forget("default", subject="ann")
+    noted = []
+    gone = await keeping.forget("default", subject="ann", note=lambda tasks: noted.append((tasks, len(door.deletes))))
     assert (gone.tasks, gone.records, gone.feedback) == (("theirs",), 1, 2)
-    assert door.deletes[0] == (BUCKET, the_point("theirs", theirs.at))
-    assert {json.dumps(body) for _, body in door.deletes[1:]} == {
+    assert noted == [({"theirs"}, 0)]
+    # What was said goes first: it is found by the record, also in the run after one that was killed.
+    assert door.deletes[-1] == (BUCKET, the_point("theirs", theirs.at))
+    assert {json.dumps(body) for _, body in door.deletes[:-1]} == {
         json.dumps(the_point(one.feedback_id, one.at, "feedback")) for one in (said, about)
     }
 
