@@ -12,7 +12,7 @@ from tensor_layer.bus import PerceptionService
 from tensor_layer.encoders import SHIPPED, audio_model, image_model, text_model
 from tensor_layer.encoding.batching import BatchingEncoder, DeviceBatcher
 from tensor_layer.encoding.cache import ENTRIES_MAX, CachedTextEncoder
-from tensor_layer.encoding.minilm import Dtype, MiniLm
+from tensor_layer.encoding.minilm import Dtype
 from tensor_layer.encoding.parts import LocalPartEncoder
 from tensor_layer.encoding.pictures import decode_picture
 from tensor_layer.encoding.remote import RemotePartEncoder, RemoteTextEncoder
@@ -67,14 +67,16 @@ class Encoders:
 
 
 def local_text_encoder(
-    *, threads: int = 1, cache_entries: int = ENTRIES_MAX, dtype: Dtype = "float32"
+    setting: str = SHIPPED, *, threads: int = 1, cache_entries: int = ENTRIES_MAX, dtype: Dtype | None = None
 ) -> CachedTextEncoder:
-    """The shipped text encoder in this process: cached, batched, weights read when the first text arrives.
+    """The text encoder that ``setting`` means, in this process: cached, batched, weights read at the first text.
 
-    ``threads`` is how many batches are computed at once. Raises EncoderUnavailable when its package is not installed.
+    ``threads`` is how many batches are computed at once. Raises EncoderUnavailable for a setting that means nothing,
+    and where the weights are not there.
     """
+    model = text_model(setting, dtype=dtype)
     batcher = DeviceBatcher(threads=threads)
-    encoder = BatchingEncoder(MiniLm.packaged(dtype=dtype), batcher, parallel=threads)
+    encoder = BatchingEncoder(model, batcher, parallel=threads if isinstance(model, Reentrant) else 1)
     return CachedTextEncoder(encoder, cache_entries)
 
 

@@ -45,6 +45,11 @@ class VectorCache:
         self._dimension = dimension
         self._kept = True
 
+    @property
+    def name(self) -> str:
+        """Which encoder made the vectors, with its version: the file's name says it."""
+        return self._file.stem
+
     async def encode(self, texts: Sequence[str], tell: Tell = silent) -> Vector:
         """(len(texts), dimension) float32, rows unit-norm. Each different text is encoded once; chunks are kept."""
         keys = [_key(text) for text in texts]

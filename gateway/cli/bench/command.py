@@ -7,7 +7,7 @@ import typer
 
 from agents.matching.evaluation.rows import read_catalogue, read_ids, read_outcomes, read_queries
 from gateway.cli.bench import index, network, perceive, tensor
-from gateway.cli.bench.screen import bar, print_figures, read, run, say, vectors
+from gateway.cli.bench.screen import TextDtype, TextEncoder, bar, print_figures, read, run, say, vectors
 from gateway.cli.terminal.session import Json
 
 app = typer.Typer(help="How good matching, learning and routing are on your own files: JSON lines in, figures out.")
@@ -35,6 +35,8 @@ def match(
         Path | None, typer.Option(help="Past queries to learn from, same form as the queries.", dir_okay=False)
     ] = None,
     seed: Seed = 0,
+    text: TextEncoder = "shipped",
+    dtype: TextDtype = None,
     as_json: Json = False,
 ) -> None:
     """How often the right agent comes first, and how well queries that nobody serves are told apart."""
@@ -45,13 +47,16 @@ def match(
     past = None if experience is None else read(lambda: read_queries(experience, agents, may_be_empty=True))
 
     async def work() -> dict[str, object]:
-        encoder = vectors()
+        encoder = vectors(text, dtype)
         cards = await match_bench.load_cards(agents, encoder, bar("agents"))
         asked_vectors = await encoder.encode(asked.queries, bar("queries"))
         solved = None if past is None else await match_bench.load_solved(past, encoder, bar("experience"))
         say("learning and ranking …")
         figures = match_bench.measure(cards, asked, asked_vectors, solved, seed)
-        return figures.as_json() | {"notes": [*agents.notes, *(past.notes if past else ()), *figures.notes]}
+        return figures.as_json() | {
+            "encoder": encoder.name,
+            "notes": [*agents.notes, *(past.notes if past else ()), *figures.notes],
+        }
 
     print_figures(run(work), as_json=as_json)
 
@@ -67,6 +72,8 @@ def learn(
         Path | None, typer.Option(help="JSON list of agents that are never chosen in the stream.", dir_okay=False)
     ] = None,
     explore: Annotated[float, typer.Option(help="Share of choices that explore.", min=0.0, max=1.0)] = 0.05,
+    text: TextEncoder = "shipped",
+    dtype: TextDtype = None,
     as_json: Json = False,
 ) -> None:
     """How much is learned when only the chosen agent's success is seen, and what becomes of agents never seen."""
@@ -77,12 +84,15 @@ def learn(
     newcomers = None if cold is None else read(lambda: read_ids(cold, agents))
 
     async def work() -> dict[str, object]:
-        encoder = vectors()
+        encoder = vectors(text, dtype)
         cards = await match_bench.load_cards(agents, encoder, bar("agents"))
         past = learn_bench.Asked(walked, await encoder.encode(walked.queries, bar("stream")))
         final = learn_bench.Asked(asked, await encoder.encode(asked.queries, bar("test")))
         figures = learn_bench.measure(cards, past, final, steps, seed, newcomers, explore, bar("steps"))
-        return figures.as_json() | {"notes": [*agents.notes, *walked.notes, *asked.notes, *figures.notes]}
+        return figures.as_json() | {
+            "encoder": encoder.name,
+            "notes": [*agents.notes, *walked.notes, *asked.notes, *figures.notes],
+        }
 
     print_figures(run(work), as_json=as_json)
 
@@ -92,6 +102,8 @@ def route(
     train: Annotated[Path, typer.Option(help="{prompt, outcomes: {agent: score}}, to learn from.", dir_okay=False)],
     test: Annotated[Path, typer.Option(help="The same form, to be measured on.", dir_okay=False)],
     seed: Seed = 0,
+    text: TextEncoder = "shipped",
+    dtype: TextDtype = None,
     as_json: Json = False,
 ) -> None:
     """The best of interchangeable agents for each prompt, against always the best one; and what thrift costs."""
@@ -100,9 +112,10 @@ def route(
     past, asked = read(lambda: read_outcomes(train)), read(lambda: read_outcomes(test))
 
     async def work() -> dict[str, object]:
-        encoder = vectors()
+        encoder = vectors(text, dtype)
         past_vectors = await encoder.encode(past.prompts, bar("train"))
         asked_vectors = await encoder.encode(asked.prompts, bar("test"))
-        return read(lambda: route_bench.measure(past, asked, (past_vectors, asked_vectors), seed)).as_json()
+        figures = read(lambda: route_bench.measure(past, asked, (past_vectors, asked_vectors), seed))
+        return figures.as_json() | {"encoder": encoder.name}
 
     print_figures(run(work), as_json=as_json)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from agents.matching.evaluation.rows import read_catalogue
-from gateway.cli.bench.screen import bar, print_figures, read, run, say, vectors
+from gateway.cli.bench.screen import TextDtype, TextEncoder, bar, print_figures, read, run, say, vectors
 from gateway.cli.terminal.session import Json
 from tensor_layer.ports import Vector
 
@@ -47,6 +47,8 @@ def graph(
         Path, typer.Option(help="Past tasks: {query, nodes, edges}; steps: [text] too, if known.", dir_okay=False)
     ],
     tasks: Annotated[Path, typer.Option(help="Tasks to predict, same form.", dir_okay=False)],
+    text: TextEncoder = "shipped",
+    dtype: TextDtype = None,
     as_json: Json = False,
 ) -> None:
     """How well the graphs of new tasks are predicted from those of past ones: micro F1 of nodes and of edges."""
@@ -61,17 +63,18 @@ def graph(
     texts = tuple(f"{name}: {words}" for name, words in zip(agents.names, agents.descriptions, strict=True))
     needed = graph_bench.looked_at(past, len(texts))
 
-    async def encoded() -> list[Vector]:
-        encoder = vectors()  # gone before learning starts: both are large
+    async def encoded() -> tuple[str, list[Vector]]:
+        encoder = vectors(text, dtype)  # gone before learning starts: both are large
         of_agents = await encoder.encode([texts[row] for row in needed], bar("agents"))
         of_past = await encoder.encode(past.queries, bar("experience"))
-        return [of_agents, of_past, await encoder.encode(asked.queries, bar("tasks"))]
+        return encoder.name, [of_agents, of_past, await encoder.encode(asked.queries, bar("tasks"))]
 
     async def work() -> dict[str, object]:
-        of_agents, of_past, of_tasks = await encoded()
+        encoder, (of_agents, of_past, of_tasks) = await encoded()
         cards = graph_bench.cards_of(texts, needed, of_agents)
         say("learning and predicting …")
         figures = graph_bench.measure(cards, past, of_past, asked, of_tasks)
-        return {**figures.as_json(), "notes": [*agents.notes, *past.notes, *asked.notes, *figures.notes]}
+        notes = [*agents.notes, *past.notes, *asked.notes, *figures.notes]
+        return {**figures.as_json(), "encoder": encoder, "notes": notes}
 
     print_figures(run(work), as_json=as_json)

@@ -4,8 +4,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import typer
 
 from agents.matching.evaluation.json_lines import RowsInvalid
 from agents.matching.evaluation.vector_cache import Tell, VectorCache
@@ -15,6 +18,25 @@ from tensor_layer.errors import EncoderUnavailable
 
 T = TypeVar("T")
 BAR_WIDTH = 24
+
+
+class Dtype(StrEnum):
+    """What a text encoder can compute in."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+TextEncoder = Annotated[
+    str,
+    typer.Option(
+        "--text", help="Text encoder, as `[perception] text` names it: shipped, or sentence-transformers:<checkpoint>."
+    ),
+]
+TextDtype = Annotated[
+    Dtype | None,
+    typer.Option("--dtype", help="What it computes in.", show_default="float32 on a CPU, bfloat16 on a GPU"),
+]
 
 
 def read(rows: Callable[[], T]) -> T:
@@ -42,14 +64,16 @@ def run(work: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the command 
         raise Failed(str(error), exit_code=ExitCode.FAILED, code="encoder_unavailable") from error
 
 
-def vectors() -> VectorCache:
-    """The text encoder behind a file in the user's cache folder."""
+def vectors(text: str, dtype: Dtype | None) -> VectorCache:
+    """The text encoder, as settings name it, behind a file in the user's cache folder. Raises EncoderUnavailable."""
     from tensor_layer.wiring import local_text_encoder  # lazy: torch and the perception stack
 
-    encoder = local_text_encoder(threads=1, cache_entries=1)
+    encoder = local_text_encoder(text, threads=1, cache_entries=1, dtype=None if dtype is None else dtype.value)
     version = encoder.version
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    file = home / "aos" / "vectors" / f"{version.name}-{version.version}.sqlite"
+    # A checkpoint's version is its weights' digest, whatever they are computed in; the shipped encoder's says it.
+    computed = f"-{dtype.value}" if dtype is not None and not version.version.endswith(dtype.value) else ""
+    file = home / "aos" / "vectors" / f"{version.name}-{version.version}{computed}.sqlite"
     return VectorCache(file, encoder.encode, version.dimension)
 
 
