@@ -20,7 +20,7 @@ EPILOG = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A subcommand that is loaded when called: ``module`` holds a Typer app named ``app``."""
+    """A subcommand that is loaded when called: ``module``, below ``gateway.cli``, holds a Typer app named ``app``."""
 
     name: str
     module: str
@@ -28,27 +28,25 @@ class Command:
 
 
 COMMANDS = (
-    Command("up", "gateway.cli.up", "Start everything here: bus, gateway, workers, agents. Ctrl-C drains and stops."),
-    Command("serve", "gateway.cli.serve", "Run one role in this process: gateway, agents, evolution or perception."),
-    Command(
-        "demo", "gateway.cli.demo.command", "The main job on real input: sixteen tasks, two doors, one worker killed."
-    ),
-    Command("task", "gateway.cli.tasks", "Submit a task, watch it, get its result, cancel or approve it."),
-    Command("agents", "gateway.cli.agents", "Register, list, search and remove agents."),
-    Command("explain", "gateway.cli.explain", "Who would be chosen for a task, and why, without doing it."),
-    Command("dead", "gateway.cli.dead", "Work that was given up: list it, look at it, try it again."),
-    Command("experience", "gateway.cli.experience", "What happened, for learning: follow it, export it."),
-    Command("mine", "gateway.cli.mine", "What keeps happening: find patterns, make routing rules of them."),
-    Command("rules", "gateway.cli.rules", "Routing rules made of patterns: list them, take them back."),
-    Command("policy", "gateway.cli.policy", "Which learned policy routes, what it learned from, and changing it."),
-    Command("experiment", "gateway.cli.experiment", "Two policies share traffic until the evidence decides."),
-    Command("replay", "gateway.cli.replay", "What happened, step by step, and how another policy would have done."),
-    Command("bench", "gateway.cli.bench.command", "How good matching, learning and routing are on your own files."),
-    Command("tensor", "gateway.cli.tensor", "Store tensors on this machine, get them back, see how well they pack."),
-    Command("train", "gateway.cli.train", "Train the small image and audio towers and the fusion weights."),
-    Command("config", "gateway.cli.config", "Every setting, its value and where it came from."),
-    Command("schema", "gateway.cli.schema", "JSON Schemas and the map of the bus: export and check."),
-    Command("doctor", "gateway.cli.doctor", "What is missing on this machine and how to get it."),
+    Command("up", "up", "Start everything here: bus, gateway, workers, agents. Ctrl-C drains and stops."),
+    Command("serve", "serve", "Run one role in this process: gateway, agents, evolution or perception."),
+    Command("demo", "demo.command", "The main job on real input: sixteen tasks, two doors, one worker killed."),
+    Command("task", "task.command", "Submit a task, watch it, get its result, cancel or approve it."),
+    Command("agents", "agents.command", "Register, list, search and remove agents."),
+    Command("explain", "task.explain", "Who would be chosen for a task, and why, without doing it."),
+    Command("dead", "dead.command", "Work that was given up: list it, look at it, try it again."),
+    Command("experience", "experience.command", "What happened, for learning: follow it, export it."),
+    Command("mine", "mining.mine", "What keeps happening: find patterns, make routing rules of them."),
+    Command("rules", "mining.rules", "Routing rules made of patterns: list them, take them back."),
+    Command("policy", "policy.command", "Which learned policy routes, what it learned from, and changing it."),
+    Command("experiment", "policy.experiment", "Two policies share traffic until the evidence decides."),
+    Command("replay", "replay.command", "What happened, step by step, and how another policy would have done."),
+    Command("bench", "bench.command", "How good matching, learning and routing are on your own files."),
+    Command("tensor", "tensor", "Store tensors on this machine, get them back, see how well they pack."),
+    Command("train", "train", "Train the small image and audio towers and the fusion weights."),
+    Command("config", "config", "Every setting, its value and where it came from."),
+    Command("schema", "schema", "JSON Schemas and the map of the bus: export and check."),
+    Command("doctor", "doctor.command", "What is missing on this machine and how to get it."),
 )
 
 
@@ -68,7 +66,7 @@ def build(arguments: Sequence[str], commands: Sequence[Command] = COMMANDS) -> t
     completing = "_AOS_COMPLETE" in os.environ
     for command in commands:
         if command.name == called or completing:
-            _add(app, command, importlib.import_module(command.module).app)
+            _add(app, command, importlib.import_module(f"gateway.cli.{command.module}").app)
         else:
             app.command(command.name, help=command.help)(_placeholder)
     return app

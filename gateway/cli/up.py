@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from agents.errors import CardInvalid
+from gateway.cli.bus.which import without_password
 from gateway.cli.terminal import session
 from gateway.cli.terminal.failure import Failed
-from gateway.cli.which_bus import without_password
 from gateway.errors import GatewayError, SettingsInvalid
 from gateway.settings import Settings, load
 from gateway.supervision.deployment import Deployment

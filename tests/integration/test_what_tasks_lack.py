@@ -3,7 +3,7 @@
 import json
 
 from agents.matching.live.lessons import dimension_of, lessons_of
-from gateway.cli.views import record_lines
+from gateway.cli.door.views import record_lines
 from schemas.task import TaskEventKind
 from tests.stack.agents import agent_on_the_bus, pinned
 from tests.stack.still_serving import still_serving  # noqa: F401 - a fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.cli.checkup import VARIABLES, services_of
+from gateway.cli.doctor.checkup import VARIABLES, services_of
 from gateway.roles.running import Role
 from gateway.settings import load
 

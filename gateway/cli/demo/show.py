@@ -18,12 +18,12 @@ from pydantic import ValidationError
 from rich.live import Live
 from rich.table import Table
 
-from gateway.cli import bus_door
-from gateway.cli.client import GatewayClient
 from gateway.cli.demo.crash import Crash
 from gateway.cli.demo.report import Story, crash_problems, summary, tell, tell_crash
 from gateway.cli.demo.script import EXAMPLES, DemoTask, load_script
 from gateway.cli.demo.staging import stage_agents
+from gateway.cli.door.client import GatewayClient
+from gateway.cli.task import bus_door
 from gateway.errors import ServerDidNotStart
 from gateway.settings import Settings
 from gateway.settings.sections import Bus

@@ -1,6 +1,6 @@
 """`aos explain` says who made a network and what it promises."""
 
-from gateway.cli.plan_views import plan_lines
+from gateway.cli.task.plan import plan_lines
 
 ESTIMATE = {
     "duration_ms": {"low": 40.0, "middle": 200.4, "high": 960.0},

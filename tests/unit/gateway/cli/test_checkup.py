@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli import checkup
-from gateway.cli.findings import Verdict
+from gateway.cli.doctor import checkup
+from gateway.cli.doctor.findings import Verdict
 from gateway.embedded.nats_server import free_port
 from gateway.settings import Settings
 

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from evolution.store.sqlite_store import SqliteExperienceStore
-from gateway.cli import task_options
 from gateway.cli.main import build
+from gateway.cli.task import options
 from gateway.cli.terminal.failure import Failed
 from gateway.settings.loading import fields
 from schemas.experience import ExperienceRecord
@@ -97,8 +97,8 @@ async def _fill(file: Path) -> None:
 
 
 def test_a_budget_of_nothing_is_sent_and_what_nobody_said_is_not():
-    hints = task_options.routing(["ocr"], None, [])
-    assert task_options.given({"text": "", "routing": hints, "max_cost": 0.0, "requires_approval": False}) == {
+    hints = options.routing(["ocr"], None, [])
+    assert options.given({"text": "", "routing": hints, "max_cost": 0.0, "requires_approval": False}) == {
         "routing": {"pin": ["ocr"]},
         "max_cost": 0.0,
     }

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gateway.cli import checkup
-from gateway.cli.credentials import admitted, influx_door, qdrant_door
-from gateway.cli.findings import Finding, Verdict
+from gateway.cli.doctor import checkup
+from gateway.cli.doctor.credentials import admitted, influx_door, qdrant_door
+from gateway.cli.doctor.findings import Finding, Verdict
 from gateway.settings import Settings
 from gateway.settings.stores import Index, Influx
 

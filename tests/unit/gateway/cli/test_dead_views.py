@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gateway.cli.dead_views import letter_lines
+from gateway.cli.dead.letter import letter_lines
 from schemas import subjects
 from schemas.parts import text_part
 from schemas.task import TaskSubmitted

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from gateway.cli.event_stream import ServerEvent, parse
+from gateway.cli.door.event_stream import ServerEvent, parse
 
 
 async def read(text: str) -> list[ServerEvent]:

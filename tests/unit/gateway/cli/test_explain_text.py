@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli import explain
+from gateway.cli.task import explain
 
 NEAR = {"agent_id": "ocr", "skill_id": "read", "score": 0.6, "reasons": ["closest skill: Read"]}
 BARRED = {"agent_id": "ocr", "reason": "is pinned by the task, but the task excludes it"}

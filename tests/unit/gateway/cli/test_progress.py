@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from gateway.cli.progress import Progress, lines_of
+from gateway.cli.task.progress import Progress, lines_of
 
 
 class Terminal(io.StringIO):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from gateway.cli.replay_views import print_story, print_tasks
+from gateway.cli.replay.views import print_story, print_tasks
 from gateway.replay.story import Story
 from schemas.base import now
 from schemas.task import StageTimes, TaskEvent, TaskEventKind

@@ -1,6 +1,6 @@
 """The door's JSON as people read it."""
 
-from gateway.cli import views
+from gateway.cli.door import views
 
 LEARNED = {
     "agent_id": "ocr",

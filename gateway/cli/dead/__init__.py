@@ -1,0 +1,5 @@
+"""`aos dead`: work that was given up; look at it, send it round again.
+
+``command``  the group
+``letter``   one dead letter for people
+"""
