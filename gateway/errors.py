@@ -14,12 +14,13 @@ GatewayError
 ├── StateConflict         409: the task is not in a state in which that can be done
 ├── Overloaded            503: the door itself is at its limit
 ├── StoreFull             503: the bus or the object store has no room; recovers by itself
-└── NoWorker              503: nobody answers searches and dry runs
+├── NoWorker              503: nobody answers searches and dry runs
+└── WorkerRefused         a worker says why it cannot answer; its status is the answer's
 
 A silent bus is ``agents.errors.BusUnavailable`` (503), the same error as in the workers.
 """
 
-from schemas.problem import FieldProblem
+from schemas.problem import FieldProblem, Problem
 
 
 class GatewayError(Exception):
@@ -157,3 +158,12 @@ class NoWorker(GatewayError):
     status = 503
     next_step = "start one: aos serve --role agents (or aos up for everything)"
     retry_after_s = 5
+
+
+class WorkerRefused(GatewayError):
+    """A worker's own words for why it cannot answer a question: its status, code and next step are passed on."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail, code=problem.code, next_step=problem.next_step, fields=problem.fields)
+        self.status = problem.status
+        self.retry_after_s = 1 if problem.status == 503 else None

@@ -4,21 +4,23 @@ from typing import TypeVar
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from agents.errors import BusUnavailable
 from gateway.claim_check import ClaimCheck
-from gateway.errors import NoWorker
+from gateway.errors import NoWorker, WorkerRefused
 from gateway.task_draft import TaskDraft, submitted
 from schemas import subjects
 from schemas.base import Message, new_id
 from schemas.explain import ExplainRequest, Explanation, SearchReply, SearchRequest
+from schemas.problem import Problem
 
 Answer = TypeVar("Answer", bound=Message)
 
 
 class WorkerDesk:
-    """Relays questions. Raises NoWorker when nobody answers, and the errors of the object store."""
+    """Relays questions. Raises NoWorker when nobody answers, WorkerRefused, and the errors of the object store."""
 
     def __init__(self, nc: Client, claim_check: ClaimCheck, *, timeout_s: float = 30.0) -> None:
         self._nc = nc
@@ -35,7 +37,7 @@ class WorkerDesk:
         task = submitted(draft, tenant, new_id(), parts)
         return _read(Explanation, await self._ask(subjects.EXPLAIN, ExplainRequest(task=task)))
 
-    async def _ask(self, subject: str, question: Message) -> bytes:
+    async def _ask(self, subject: str, question: Message) -> Msg:
         headers = {subjects.HEADER_CONTENT_TYPE: subjects.CONTENT_JSON}
         payload = question.model_dump_json().encode()
         try:
@@ -46,11 +48,14 @@ class WorkerDesk:
             raise NoWorker(f"no worker answered within {self._timeout_s:g} s", code="worker_silent") from error
         except (nats.errors.Error, OSError) as error:
             raise BusUnavailable(f"the workers cannot be asked: {error!r}") from error
-        return reply.data
+        return reply
 
 
-def _read(model: type[Answer], reply: bytes) -> Answer:
+def _read(model: type[Answer], reply: Msg) -> Answer:
+    refused = subjects.HEADER_SERVICE_ERROR_CODE in (reply.headers or {})
     try:
-        return model.from_peer(reply)
+        if refused:
+            raise WorkerRefused(Problem.model_validate_json(reply.data))
+        return model.from_peer(reply.data)
     except ValidationError as error:
         raise NoWorker("a worker answered something that is no answer", code="worker_failed") from error

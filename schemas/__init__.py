@@ -15,6 +15,6 @@ This package imports nothing else of the project. Read it in the order of one ta
 ``policy``      what routing has learned, as one small file
 ``policy_state`` which of a tenant's policies is in force
 ``tensor``      tensors on the bus: frames or references, never JSON numbers
-``problem``     RFC 9457 errors
+``problem``     RFC 9457 errors; ``field_problems`` tells pydantic's in their words
 ``subjects``    the one map of the bus: subject -> model -> producer -> consumers
 """

@@ -1,8 +1,8 @@
 """A dry run: who would be chosen for a task and why, without doing it."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from schemas.base import Message
 from schemas.candidate import MatchReport
@@ -32,6 +32,16 @@ class Explanation(Message):
     times: StageTimes = StageTimes()
 
 
+def _with_a_word(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty; say in words what is wanted")
+    return text
+
+
+Sought = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_with_a_word)]
+"""What is looked for, in words."""
+
+
 class SearchFilter(Message):
     """Whom a search may find at all. What is left out does not filter."""
 
@@ -52,7 +62,7 @@ class SearchRequest(Message):
     """Asks a worker for the agents nearest to some words: ``aos.service.search``."""
 
     tenant: str = "default"
-    text: str = Field(min_length=1, max_length=20_000)
+    text: Sought
     limit: int = Field(default=10, ge=1, le=200)
     diverse: bool = Field(default=False, description="agents that are good and not all alike, the best still first")
     where: SearchFilter = SearchFilter()

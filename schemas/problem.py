@@ -1,4 +1,4 @@
-"""Errors over HTTP: RFC 9457 problem details."""
+"""Errors over HTTP and of the services on the bus: RFC 9457 problem details."""
 
 from typing import Any
 

@@ -50,6 +50,9 @@ TASK_MESSAGE_BYTES = 640 * 1024
 
 HEADER_MESSAGE_ID = "Nats-Msg-Id"
 HEADER_CONTENT_TYPE = "Content-Type"
+HEADER_SERVICE_ERROR = "Nats-Service-Error"
+HEADER_SERVICE_ERROR_CODE = "Nats-Service-Error-Code"
+"""A service that cannot answer says so in these two (NATS ADR-32); its body is a `schemas.problem.Problem`."""
 CONTENT_JSON = "application/json"
 CONTENT_PROTOBUF = "application/x-protobuf"
 

@@ -25,6 +25,8 @@ from tensor_layer.ports import DiscerningPartEncoder, EncoderCard, PartEncoder, 
 logger = logging.getLogger(__name__)
 
 REQUESTS_IN_FLIGHT = 64
+REFUSAL_CHARACTERS_MAX = 2000
+"""Of what is wrong with a request: it names every wrong part, and a thousand of them pass what the bus carries."""
 
 
 class SharedConnectionBroker(NatsBroker):
@@ -115,9 +117,12 @@ class PerceptionService:
         try:
             reply = await self._encoded(EncodeRequest.model_validate_json(body))
         except ValidationError as error:
-            reply = EncodeReply(error=f"invalid_request: {error}")
+            reply = EncodeReply(error=f"invalid_request: {error}"[:REFUSAL_CHARACTERS_MAX])
         except TensorLayerError as error:
             reply = EncodeReply(error=f"{error.code}: {error}")
+        except Exception:
+            logger.exception("a request for vectors met a defect")
+            reply = EncodeReply(error="internal_error: the encoder met a defect; see the log of the perception service")
         if reply_to:
             await self._broker.publish(reply.model_dump_json().encode(), reply_to)
 

@@ -16,7 +16,7 @@ from gateway.http.tasks import read_draft
 from gateway.task_draft import EXAMPLES, TaskDraft
 from schemas.base import Message
 from schemas.card import AgentCard, CardRevision
-from schemas.explain import Explanation, SearchFilter, SearchReply, SearchRequest
+from schemas.explain import Explanation, SearchFilter, SearchReply, SearchRequest, Sought
 
 router = APIRouter(tags=["agents"])
 
@@ -42,7 +42,7 @@ class AgentHistory(BaseModel):
 class Words(Message):
     """What to look for among the agents' skills."""
 
-    text: str = Field(min_length=1, max_length=20_000, examples=["read the text on a photographed receipt"])
+    text: Sought = Field(examples=["read the text on a photographed receipt"])
     limit: int = Field(default=10, ge=1, le=200, examples=[5])
     diverse: bool = Field(default=False, description="good ones that are not all alike, the best still first")
     where: SearchFilter = Field(default=SearchFilter(), examples=[{"reads": ["image"], "max_cost": 0.01}])

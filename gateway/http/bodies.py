@@ -6,8 +6,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from gateway.errors import MediaTypeUnsupported, RequestInvalid, SchemaInvalid, TaskNotFound, TooLarge
-from gateway.http.problems import field_problems, told
 from schemas.base import is_token
+from schemas.field_problems import field_problems, told
 from schemas.problem import FieldProblem
 
 HEADER_TENANT = "X-AOS-Tenant"

@@ -1,21 +1,19 @@
 """Turns everything that can go wrong into problem JSON (RFC 9457). The one table of errors to answers."""
 
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
 
 import nats.errors
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from agents.errors import AgentNotFound, AgentsError, BusUnavailable, CardInvalid
 from gateway.errors import GatewayError
+from schemas.field_problems import field_problems, told
 from schemas.problem import FieldProblem, Problem
 from tensor_layer.errors import (
     BlobNotFound,
@@ -86,11 +84,6 @@ def problem_of(error: Exception, instance: str) -> tuple[Problem, int | None]:
     return problem, answer.retry_after_s
 
 
-def field_problems(errors: Sequence[Any], model: type[BaseModel] | None = None) -> tuple[FieldProblem, ...]:
-    """pydantic's errors in the words of problem JSON: which field, what is wrong, what was expected, an example."""
-    return tuple(_field(error, model) for error in errors)
-
-
 def install(app: FastAPI) -> None:
     """Answer every error of the app by the table."""
     for ours in (GatewayError, AgentsError, TensorLayerError):
@@ -124,11 +117,6 @@ def invalid(fields: tuple[FieldProblem, ...], instance: str, code: str = "schema
     """A problem about fields, told in its detail too."""
     detail = told(fields)
     return Problem(title=_title(code), status=422, detail=detail, instance=instance, code=code, fields=fields)
-
-
-def told(fields: tuple[FieldProblem, ...]) -> str:
-    """The fields' problems in one line."""
-    return "; ".join(f"{field.field}: {field.problem}" for field in fields[:3])
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -179,36 +167,6 @@ def _card_fields(error: CardInvalid) -> tuple[FieldProblem, ...]:
         )
         for item in error.problems
     )
-
-
-def _field(error: Mapping[str, Any], model: type[BaseModel] | None) -> FieldProblem:
-    location = error["loc"]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    top = model.model_fields.get(str(location[0])) if model and location else None
-    example = top.examples[0] if top is not None and top.examples else None
-    return FieldProblem(
-        field=_path(location) or "body",
-        problem="unknown field" if error["type"] == "extra_forbidden" else message,
-        expected=_expected(error, message, model if len(location) == 1 else None),
-        example=example,
-    )
-
-
-def _path(location: Sequence[str | int]) -> str:
-    """``parts[0].data``: the notation that refused cards use too."""
-    path = ""
-    for step in location:
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
-    return path
-
-
-def _expected(error: Mapping[str, Any], message: str, model: type[BaseModel] | None) -> str:
-    if error["type"] == "extra_forbidden":
-        return f"one of {', '.join(model.model_fields)}" if model else "no such field"
-    if error["type"] == "missing":
-        return "a value"
-    wanted, _, _ = message.partition(", unable to parse")
-    return wanted.removeprefix("Input should be ") if wanted.startswith("Input should be ") else ""
 
 
 def _title(code: str) -> str:

@@ -127,6 +127,12 @@ async def test_a_search_that_nobody_could_meet_is_refused_with_the_reason(client
     assert said in response.text
 
 
+@pytest.mark.parametrize("text", ["", "   ", "\n\u2003"])
+async def test_a_search_for_nothing_is_refused_before_a_worker_is_asked(client, text):
+    response = await client.post("/v1/agents/search", json={"text": text})
+    assert (response.status_code, response.json()["fields"][0]["field"]) == (422, "text")
+
+
 async def test_a_dry_run_is_answered_by_a_worker_and_queues_nothing(client, nc, js):
     async def answer(message):
         task = ExplainRequest.model_validate_json(message.data).task

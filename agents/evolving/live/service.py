@@ -42,13 +42,20 @@ class RefinementService:
 
     async def _answer(self, message: Msg) -> None:
         async with self._one:
-            try:
-                request = RefineRequest.model_validate_json(message.data)
-            except ValidationError as error:
-                logger.warning("a request for a better network does not read as one: %s", error)
-                reply = RefineReply(kind="unread", problem=f"the request does not read as one: {error}"[:2000])
-            else:
-                reply = await asyncio.to_thread(refine, request)
-                self.served += 1
+            reply = await self._reply(message.data)
             if message.reply:
                 await message.respond(reply.model_dump_json().encode())
+
+    async def _reply(self, body: bytes) -> RefineReply:
+        try:
+            request = RefineRequest.model_validate_json(body)
+        except ValidationError as error:
+            logger.warning("a request for a better network does not read as one: %s", error)
+            return RefineReply(kind="unread", problem=f"the request does not read as one: {error}"[:2000])
+        try:
+            reply = await asyncio.to_thread(refine, request)
+        except Exception:
+            logger.exception("the search for a better network of kind %s met a defect", request.kind)
+            return RefineReply(kind=request.kind, problem="the search met a defect; see the refiner's log")
+        self.served += 1
+        return reply

@@ -1,0 +1,78 @@
+"""What a bus service answers when it cannot answer: a `Problem`, marked by the headers of NATS services (ADR-32).
+
+Called by `services`; the doors read it in `gateway.worker_desk`.
+"""
+
+import logging
+
+from faststream.nats import NatsResponse
+from pydantic import BaseModel, ValidationError
+
+from agents.errors import AgentsError, FilterContradiction
+from schemas import subjects
+from schemas.field_problems import field_problems, told
+from schemas.problem import Problem
+from tensor_layer.errors import (
+    BlobStoreUnavailable,
+    DeviceFull,
+    EncoderUnavailable,
+    TensorLayerError,
+    UnreadablePart,
+)
+
+logger = logging.getLogger(__name__)
+
+_CONTENT_PROBLEM = "application/problem+json"
+
+_NEXT_STEPS: dict[type[Exception], tuple[int, str]] = {
+    FilterContradiction: (422, "leave one of the filters out"),
+    UnreadablePart: (422, "send content that can be read"),
+    BlobStoreUnavailable: (503, "the object store does not answer; ask again"),
+    EncoderUnavailable: (503, "start an encoder with `aos serve --role perception`, or see its log"),
+    DeviceFull: (503, "send smaller content, or ask again later"),
+}
+
+
+def problem_of(error: Exception, model: type[BaseModel]) -> Problem:
+    """What went wrong while a request, which should read as ``model``, was answered. Defects go to the log."""
+    if isinstance(error, ValidationError):
+        return _unread(error, model)
+    if isinstance(error, AgentsError | TensorLayerError):
+        status, next_step = _status_of(error)
+        return _problem(status, error.code, str(error), next_step)
+    logger.error("%s met a defect", model.__name__, exc_info=error)
+    return _problem(500, "internal_error", "the worker met a defect", "see the worker's log")
+
+
+def reply_of(problem: Problem) -> NatsResponse:
+    """The problem as a reply."""
+    headers = {
+        "content-type": _CONTENT_PROBLEM,  # as FastStream spells it: another spelling would be a second header
+        subjects.HEADER_SERVICE_ERROR: problem.code,
+        subjects.HEADER_SERVICE_ERROR_CODE: str(problem.status),
+    }
+    return NatsResponse(problem.model_dump_json().encode(), headers=headers)
+
+
+def _unread(error: ValidationError, model: type[BaseModel]) -> Problem:
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    if errors[0]["type"] == "json_invalid":
+        said = f"the request is not JSON: {errors[0]['msg']}"
+        return _problem(400, "invalid_json", said, f"send a {model.__name__} as JSON in UTF-8")
+    fields = field_problems(errors, model)
+    problem = _problem(422, "schema_invalid", told(fields), f"correct the fields of the {model.__name__}")
+    return problem.model_copy(update={"fields": fields})
+
+
+def _status_of(error: AgentsError | TensorLayerError) -> tuple[int, str]:
+    known = next((_NEXT_STEPS[kind] for kind in type(error).__mro__ if kind in _NEXT_STEPS), None)
+    if known is not None:
+        return known
+    if isinstance(error, AgentsError) and error.retryable:
+        return 503, "ask again; if it stays, see the worker's log"
+    return 500, "see the worker's log"
+
+
+def _problem(status: int, code: str, detail: str, next_step: str) -> Problem:
+    title = code.replace("_", " ").capitalize()
+    return Problem(title=title, status=status, detail=detail, code=code, next_step=next_step)
