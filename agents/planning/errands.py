@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy.special import expit
 
+from agents.matching.ranking import nearness_of
 from agents.planning.complexity import Goal
 from schemas.candidate import Candidate, MatchReport
 from schemas.network import Network
@@ -16,6 +17,8 @@ PRIOR_FIT_AT_THRESHOLD = 0.5
 PRIOR_RIVAL_SLOPE = 20.0
 """And one 0.05 further away than the nearest suits it in a third as many: meaning decides before reliability."""
 LEARNED = "learned"
+STAND_IN_SHARE = 0.05
+"""Of the chance of an agent that lacks its content: who has less is not what was meant. By the prior 0.15 of cosine."""
 
 
 def errands_of(network: Network, goals: Sequence[Goal]) -> dict[str, Errand] | None:
@@ -31,10 +34,22 @@ def words_of(errand: Errand, goals: Sequence[Goal]) -> str:
     return " and ".join(goals[goal].text for goal in errand.goals) if errand.goals else errand.words
 
 
+def finishing(network: Network, errands: Mapping[str, Errand]) -> frozenset[str]:
+    """Nodes that only put the answer to a goal into another form: who feeds them serves that goal already."""
+    return frozenset(
+        edge.target
+        for edge in network.edges
+        if edge.source in errands and set(errands[edge.source].goals) & set(errands[edge.target].goals)
+    )
+
+
 def fits_of(network: Network, errands: Mapping[str, Errand], reports: Sequence[MatchReport]) -> dict[str, float]:
-    """By node: the chance that its skill suits its goals. Nodes that serve no goal have none."""
+    """By node: the chance that its skill suits its goals. Nodes that serve no goal, or finish another's, have none."""
     fits: dict[str, float] = {}
+    last = finishing(network, errands)
     for node in network.nodes:
+        if node.id in last:
+            continue
         chances = [
             fit
             for goal in errands[node.id].goals
@@ -52,6 +67,23 @@ def fit_of(candidate: Candidate, report: MatchReport) -> float:
     alone = float(expit(PRIOR_FIT_AT_THRESHOLD + PRIOR_FIT_SLOPE * (candidate.score - report.threshold)))
     best = max(one.score for one in report.candidates)
     return alone * math.exp(-PRIOR_RIVAL_SLOPE * max(best - candidate.score, 0.0))
+
+
+def is_poor_beside(candidate: Candidate, meant: Candidate, report: MatchReport, toll: float = 0.0) -> bool:
+    """Whether next to nothing speaks for one beside the other: neither its card nor what it learned.
+
+    What failed before is never reason enough: only an agent whose card is far can be poor. ``toll`` is what it takes
+    to feed the candidate, in units of cosine.
+    """
+    further = _nearness(meant) - _nearness(candidate) + toll
+    if math.exp(-PRIOR_RIVAL_SLOPE * further) >= STAND_IN_SHARE:
+        return False
+    return fit_of(candidate, report) < STAND_IN_SHARE * fit_of(meant, report)
+
+
+def _nearness(candidate: Candidate) -> float:
+    nearness = nearness_of(candidate)
+    return candidate.score if nearness is None else nearness
 
 
 def _fit_for(report: MatchReport, agent_id: str, skill_id: str) -> float | None:

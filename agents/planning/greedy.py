@@ -13,11 +13,12 @@ from agents.errors import NoNetworkFits
 from agents.planning.bridge import Hop, Nearness
 from agents.planning.complexity import Goal
 from agents.planning.draft import Draft
+from agents.planning.errands import is_poor_beside
 from agents.planning.feeding import Bridges, Feed, Link, Source, feed
 from agents.planning.joining import join
 from agents.planning.offers import Kinds, Offer
 from agents.planning.typecheck import TypeProblem, check, flowing
-from schemas.candidate import MatchReport
+from schemas.candidate import Candidate, MatchReport
 from schemas.network import TASK, Network
 from schemas.parts import Modality
 
@@ -149,7 +150,9 @@ def _off_course(work: _Work) -> tuple[Source, ...]:
 
 
 def _best(work: _Work, goal: Goal, report: MatchReport, sources: tuple[Source, ...]) -> _Choice | None:
-    choices: list[_Choice] = []
+    """The best that can be fed, unless one that cannot be is what the words mean by far."""
+    fed: list[tuple[Candidate, _Choice]] = []
+    unfed: list[Candidate] = []
     for candidate in report.candidates:
         offer = work.commission.offers.get((candidate.agent_id, candidate.skill_id))
         if offer is None or candidate.score < report.threshold:
@@ -157,9 +160,25 @@ def _best(work: _Work, goal: Goal, report: MatchReport, sources: tuple[Source, .
         choice = _weighed(work, goal, offer, candidate.score, sources)
         if isinstance(choice, TypeProblem):
             work.tried.append(str(choice))
+            unfed.append(candidate)
         else:
-            choices.append(choice)
+            fed.append((candidate, choice))
+    missed = [_missed(candidate, choice.feed, unfed, report) for candidate, choice in fed]
+    choices = [choice for (_, choice), meant in zip(fed, missed, strict=True) if meant is None]
+    if not choices and missed and missed[0]:
+        nearer = f"these words are much nearer to {_label(missed[0])}"
+        work.tried.append(f"{_label(fed[0][0])} could do it without, but {nearer}")
     return max(choices, key=lambda choice: choice.value, default=None)
+
+
+def _missed(candidate: Candidate, feed: Feed, unfed: list[Candidate], report: MatchReport) -> Candidate | None:
+    """Who lacks its content and is meant so much more that the candidate is no stand-in for it."""
+    toll = HOP_PRICE * feed.hops
+    return next((one for one in unfed if is_poor_beside(candidate, one, report, toll)), None)
+
+
+def _label(candidate: Candidate) -> str:
+    return f"{candidate.agent_id}.{candidate.skill_id}"
 
 
 def _weighed(work: _Work, goal: Goal, offer: Offer, score: float, sources: tuple[Source, ...]) -> _Choice | TypeProblem:

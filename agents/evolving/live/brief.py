@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from agents.evolving.objectives import Weights
 from agents.planning.complexity import Goal, TaskAnalysis
-from agents.planning.errands import fit_of
+from agents.planning.errands import finishing, fit_of
 from agents.planning.estimate import step_cost
 from agents.planning.offers import Offer
 from agents.planning.past import StepPast, log_odds
@@ -99,12 +99,8 @@ def _listed(woven: Woven, first: Sequence[Key]) -> list[Offer]:
 def _collecting(template: PlanTemplate) -> frozenset[Key]:
     """Skills that hand on what they are given: those that serve no goal themselves, or finish another's goal."""
     errands, network = template.errands, template.network
-    finishing = {
-        edge.target
-        for edge in network.edges
-        if edge.source in errands and set(errands[edge.source].goals) & set(errands[edge.target].goals)
-    }
-    nodes = (network.node(node) for node, errand in errands.items() if not errand.goals or node in finishing)
+    last = finishing(network, errands)
+    nodes = (network.node(node) for node, errand in errands.items() if not errand.goals or node in last)
     return frozenset((node.agent_id, node.skill_id) for node in nodes)
 
 
