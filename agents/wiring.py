@@ -32,7 +32,7 @@ from agents.planning.patience import PatientPlanner
 from agents.ports.skill_index import SkillIndex
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
-from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.registry.skill_index.edge import EdgeSkillIndex
 from agents.running.runner import jetstream_runner
 from agents.services import BusServices
 from agents.stopping import HeedfulPlanner, Stopping
@@ -67,7 +67,7 @@ async def open_index(url: str | None, api_key: str | None, folder: Path, encoder
     name = f"{encoder.name}-{encoder.version}"
     if url is not None:
         # Imported here: qdrant-client takes 0.5 s to import, and only deployments with a Qdrant server need it.
-        from agents.registry.skill_index_client import ClientSkillIndex
+        from agents.registry.skill_index.client import ClientSkillIndex
 
         return await ClientSkillIndex.connect(url, api_key=api_key, dimension=encoder.dimension, encoder=name)
     return await EdgeSkillIndex.open(folder, encoder.dimension, encoder=name)

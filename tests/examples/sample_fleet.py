@@ -8,7 +8,7 @@ from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.planning.planner import GreedyPlanner
 from agents.ports.skill_index import SkillPoint
-from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.registry.skill_index.edge import EdgeSkillIndex
 from agents.registry.skill_text import skill_text
 from schemas.card import AgentCard, Liveness
 from tensor_layer.ports import TextEncoder

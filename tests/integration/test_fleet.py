@@ -16,7 +16,7 @@ from agents.ports.registry import Registry
 from agents.ports.skill_index import IndexFilter, SkillPoint
 from agents.registry.fleet import LiveFleet
 from agents.registry.kv_registry import KvRegistry
-from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.registry.skill_index.edge import EdgeSkillIndex
 from agents.registry.skill_text import mark_of, points_of, texts_of
 from gateway.bus.connection import connect
 from gateway.embedded.nats_server import NatsServer

@@ -15,8 +15,8 @@ from qdrant_client import AsyncQdrantClient
 
 from agents.errors import FilterContradiction, IndexUnavailable
 from agents.ports.skill_index import IndexFilter, SkillIndex, SkillPoint, WordQuery
-from agents.registry.skill_index_client import ClientSkillIndex, collection_of
-from agents.registry.skill_index_edge import INLINE_SEARCH_POINTS, INLINE_WRITE_POINTS, EdgeSkillIndex
+from agents.registry.skill_index.client import ClientSkillIndex, collection_of
+from agents.registry.skill_index.edge import INLINE_SEARCH_POINTS, INLINE_WRITE_POINTS, EdgeSkillIndex
 from schemas.parts import Modality
 from tensor_layer.ports import Vector
 

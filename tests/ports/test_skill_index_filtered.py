@@ -19,9 +19,8 @@ from agents.matching.evaluation.index_made import (
     points_of,
 )
 from agents.ports.skill_index import IndexFilter, SkillPoint
-from agents.registry import skill_index_shard
-from agents.registry.skill_index_scan import SCANNED_SHARE, scanned_below, widen
-from agents.registry.skill_index_shard import Shard
+from agents.registry.skill_index.scan import SCANNED_SHARE, scanned_below, widen
+from agents.registry.skill_index.shard import Shard
 from schemas.parts import Modality
 
 SKILLS, QUESTIONS, FOUND = 6_000, 60, 10
@@ -41,7 +40,7 @@ def graphed(points: Iterable[Sequence[SkillPoint]], dimension: int, widened: int
         pytest.MonkeyPatch.context() as patch,
         TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder,
     ):
-        patch.setattr(skill_index_shard, "SCANNED_POINTS", SCANNED_POINTS)
+        patch.setattr("agents.registry.skill_index.shard.SCANNED_POINTS", SCANNED_POINTS)
         growing = Shard.create(Path(folder) / "shard", dimension)
         growing.index_payload()
         for some in points:

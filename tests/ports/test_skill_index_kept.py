@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from agents.ports.skill_index import IndexFilter, SkillPoint, WordQuery
-from agents.registry.skill_index_edge import EdgeSkillIndex
-from agents.registry.skill_index_growth import GraphNotBuilt, build_elsewhere, is_due
+from agents.registry.skill_index.edge import EdgeSkillIndex
+from agents.registry.skill_index.growth import GraphNotBuilt, build_elsewhere, is_due
 from schemas.parts import Modality
 from tensor_layer.ports import Vector
 

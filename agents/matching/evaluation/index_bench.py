@@ -23,7 +23,7 @@ from agents.matching.evaluation.index_made import (
 )
 from agents.matching.evaluation.index_watch import Latency, Watch, rss_mb
 from agents.ports.skill_index import IndexFilter, SkillIndex, SkillPoint, WordQuery
-from agents.registry.skill_index_growth import GRAPH_POINTS
+from agents.registry.skill_index.growth import GRAPH_POINTS
 from schemas.parts import Modality
 
 Tell = Callable[[int, int], None]
@@ -203,7 +203,7 @@ async def opened(
     index: SkillIndex
     graphed: Callable[[], int] | None = None
     if engine == "edge":
-        from agents.registry.skill_index_edge import EdgeSkillIndex
+        from agents.registry.skill_index.edge import EdgeSkillIndex
 
         # One graph, once all skills are there, and at the speed of the machine.
         points = max(GRAPH_POINTS, skills)
@@ -212,7 +212,7 @@ async def opened(
     else:
         from qdrant_client import AsyncQdrantClient
 
-        from agents.registry.skill_index_client import ClientSkillIndex
+        from agents.registry.skill_index.client import ClientSkillIndex
 
         index = await ClientSkillIndex.over(AsyncQdrantClient(":memory:"), dimension=DIMENSION)
     try:

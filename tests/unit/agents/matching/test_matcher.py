@@ -11,7 +11,7 @@ import pytest
 from agents.matching.matcher import KEPT_REPORTS, LISTED_EXCLUDED, SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.ports.skill_index import IndexFilter, SkillHit, SkillPoint, WordQuery
-from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.registry.skill_index.edge import EdgeSkillIndex
 from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Liveness, NatsEndpoint, Skill
 from schemas.parts import Modality

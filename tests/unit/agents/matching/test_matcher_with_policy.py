@@ -11,7 +11,7 @@ from agents.matching.live.ranker import LearnedOrder
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.ports.matching import Lot
-from agents.registry.skill_index_edge import EdgeSkillIndex
+from agents.registry.skill_index.edge import EdgeSkillIndex
 from schemas.task import RoutingHints
 from tests.unit.agents.matching.test_matcher import DIMENSION, TEXT, CountingIndex, World, at_angle
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.registry.skill_index_effort import TRIED_LEAST, TRIED_MOST, Effort, Way, effort
+from agents.registry.skill_index.effort import TRIED_LEAST, TRIED_MOST, Effort, Way, effort
 
 MILLION = 1_000_000
 

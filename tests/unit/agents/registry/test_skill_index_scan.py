@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.registry.skill_index_scan import SCANNED_POINTS, SCANNED_SHARE, scanned_below, widen
+from agents.registry.skill_index.scan import SCANNED_POINTS, SCANNED_SHARE, scanned_below, widen
 
 
 def segment(shard: Path, content: str) -> Path:

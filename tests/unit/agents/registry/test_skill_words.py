@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.registry.skill_words import USUAL_WORDS, lexical_share, sparse_query, sparse_text
+from agents.registry.skill_index.words import USUAL_WORDS, lexical_share, sparse_query, sparse_text
 
 
 def test_a_text_and_a_question_of_the_same_words_share_their_dimensions():

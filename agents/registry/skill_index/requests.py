@@ -3,9 +3,9 @@
 from qdrant_client import models
 
 from agents.ports.skill_index import IndexFilter
-from agents.registry.skill_index_filters import terms_of
-from agents.registry.skill_points import ANSWERED, WORDS
-from agents.registry.skill_words import Sparse
+from agents.registry.skill_index.filters import terms_of
+from agents.registry.skill_index.points import ANSWERED, WORDS
+from agents.registry.skill_index.words import Sparse
 
 
 def worded(words: Sparse, where: models.Filter, limit: int) -> models.QueryRequest:

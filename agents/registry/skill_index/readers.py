@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agents.registry.skill_index_shard import Shard
+from agents.registry.skill_index.shard import Shard
 
 
 class Readers:

@@ -6,7 +6,7 @@ what is walked depends on the share of points that are allowed (docs/matching-in
 
 - nearly all, or most of one tenant's or tag's that has edges of its own: walk among the allowed;
 - a good part: walk as if there were no filter, further, and keep what it allows;
-- few: compare each. The engine does so by itself, by int8 copies, below ``skill_index_scan.scanned_below``.
+- few: compare each. The engine does so by itself, by int8 copies, below ``scan.scanned_below``.
 """
 
 import math

@@ -11,9 +11,8 @@ from qdrant_client.http.exceptions import ApiException
 
 from agents.errors import IndexUnavailable
 from agents.ports.skill_index import IndexFilter, SkillHit, SkillPoint, WordQuery
-from agents.registry.skill_index_asking import Question, is_enough
-from agents.registry.skill_index_requests import condition, of_agent, these, worded
-from agents.registry.skill_points import (
+from agents.registry.skill_index.asking import Question, is_enough
+from agents.registry.skill_index.points import (
     ANSWERED,
     GRAPHED_KEYWORDS,
     KEYWORDS,
@@ -24,7 +23,8 @@ from agents.registry.skill_points import (
     id_of,
     payloads_of,
 )
-from agents.registry.skill_words import sparse_text
+from agents.registry.skill_index.requests import condition, of_agent, these, worded
+from agents.registry.skill_index.words import sparse_text
 from tensor_layer.ports import Vector
 
 COLLECTION = "aos_skills_2"

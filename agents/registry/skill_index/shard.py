@@ -11,11 +11,10 @@ from typing import Any
 import qdrant_edge as edge
 
 from agents.ports.skill_index import IndexFilter, SkillPoint
-from agents.registry.skill_index_effort import TRIED_LEAST, Effort, Way, effort
-from agents.registry.skill_index_filters import Terms, terms_of
-from agents.registry.skill_index_log import Replacement
-from agents.registry.skill_index_scan import SCANNED_POINTS, scanned_below
-from agents.registry.skill_points import (
+from agents.registry.skill_index.effort import TRIED_LEAST, Effort, Way, effort
+from agents.registry.skill_index.filters import Terms, terms_of
+from agents.registry.skill_index.log import Replacement
+from agents.registry.skill_index.points import (
     ANSWERED,
     DEAD,
     GRAPHED_KEYWORDS,
@@ -25,7 +24,8 @@ from agents.registry.skill_points import (
     id_of,
     payloads_of,
 )
-from agents.registry.skill_words import Sparse, sparse_text
+from agents.registry.skill_index.scan import SCANNED_POINTS, scanned_below
+from agents.registry.skill_index.words import Sparse, sparse_text
 
 Answer = list[tuple[Mapping[str, Any], float]]
 

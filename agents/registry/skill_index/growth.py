@@ -33,7 +33,7 @@ async def build_elsewhere(log: Path, end: int, folder: Path, dimension: int, nic
     told = {"log": str(log), "end": end, "folder": str(folder), "dimension": dimension, "nice": nice}
     order = json.dumps(told).encode() + b"\n"
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "agents.registry.skill_index_graph",
+        sys.executable, "-P", "-m", "agents.registry.skill_index.graph",
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -7,9 +7,9 @@ points are asked for than skills, and a skill that only one side found is compar
 from dataclasses import dataclass
 
 from agents.ports.skill_index import IndexFilter, SkillHit, WordQuery
-from agents.registry.skill_index_filters import refuse_contradictions
-from agents.registry.skill_points import POINTS_PER_SKILL, Found, Gathered, checked
-from agents.registry.skill_words import Sparse, lexical_share, sparse_query
+from agents.registry.skill_index.filters import refuse_contradictions
+from agents.registry.skill_index.points import POINTS_PER_SKILL, Found, Gathered, checked
+from agents.registry.skill_index.words import Sparse, lexical_share, sparse_query
 from tensor_layer.ports import Vector
 
 MOST_POINTS = 16_384

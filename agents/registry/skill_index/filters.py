@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agents.errors import FilterContradiction
 from agents.ports.skill_index import IndexFilter
-from agents.registry.skill_points import DEAD
+from agents.registry.skill_index.points import DEAD
 from schemas.parts import Modality
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from agents.registry.skill_index_log import SkillLog, latest
-from agents.registry.skill_index_shard import Shard
+from agents.registry.skill_index.log import SkillLog, latest
+from agents.registry.skill_index.shard import Shard
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.ports.skill_index import IndexFilter, SkillHit, SkillPoint, WordQuery
-from agents.registry.skill_index_asking import Question, is_enough
-from agents.registry.skill_index_growth import GRAPH_POINTS, NICE, RETRY_S, GraphNotBuilt, build_elsewhere, is_due
-from agents.registry.skill_index_home import Home
-from agents.registry.skill_index_log import Replacement, SkillLog, latest
-from agents.registry.skill_index_readers import Readers
-from agents.registry.skill_index_shard import Shard
-from agents.registry.skill_points import Gathered, checked, id_of
+from agents.registry.skill_index.asking import Question, is_enough
+from agents.registry.skill_index.growth import GRAPH_POINTS, NICE, RETRY_S, GraphNotBuilt, build_elsewhere, is_due
+from agents.registry.skill_index.home import Home
+from agents.registry.skill_index.log import Replacement, SkillLog, latest
+from agents.registry.skill_index.points import Gathered, checked, id_of
+from agents.registry.skill_index.readers import Readers
+from agents.registry.skill_index.shard import Shard
 from tensor_layer.ports import Vector
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A process of its own that builds the graph of a large index: ``python -m agents.registry.skill_index_graph``.
+"""A process of its own that builds the graph of a large index: ``python -m agents.registry.skill_index.graph``.
 
 Started by the edge index with one line of JSON on standard input. The engine holds the interpreter while it builds
 (22 s of CPU at 100,000 points), which would freeze a worker even from a thread. It leaves a folder to be loaded.
@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-from agents.registry.skill_index_log import latest, read_records
-from agents.registry.skill_index_scan import widen
-from agents.registry.skill_index_shard import Shard
+from agents.registry.skill_index.log import latest, read_records
+from agents.registry.skill_index.scan import widen
+from agents.registry.skill_index.shard import Shard
 
 _PR_SET_PDEATHSIG = 1
 
