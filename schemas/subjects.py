@@ -1,9 +1,9 @@
-"""The one map of the bus: subject -> model -> producer -> consumers. Nothing else spells a subject.
+"""The one map of the bus: subject -> model -> producer -> consumers. Nothing else spells a subject, except that stored
+checkpoints, which only ``agents.running`` reads, have theirs in ``checkpoint_subjects``.
 
 ``docs/message-map.md`` is generated from ``BUS`` by ``aos schema export``.
 """
 
-import re
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -40,6 +40,9 @@ BUCKET_PLANS = "aos_plans"
 BUCKET_PATTERNS = "aos_patterns"
 BUCKET_AUDITIONS = "aos_auditions"
 
+POLICY_STATE, PRIOR_COMPARISON, ROUTING_RULES = "state", "prior", "rules"
+PLANNING_PAST = "past"
+
 QUEUE_AGENTS = "agents"
 QUEUE_WORKERS = "workers"
 QUEUE_PERCEPTION = "perception"
@@ -64,17 +67,13 @@ FEEDBACK_ALL = "aos.*.feedback"
 DEAD_ALL = "aos.*.dead"
 HEARTBEAT_ALL = "aos.*.agent.*.heartbeat"
 AUDIT = "aos.audit"
-CHECKPOINT_ALL = "aos_checkpoint.>"
-CHECKPOINTS_ONLY = "aos_checkpoint.*.*.*.c"
-_CHECKPOINT = "aos_checkpoint"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
-_ESCAPED = re.compile(r"(?:=[0-9A-F]{2})+")
 EXPLAIN = "aos.service.explain"
 SEARCH = "aos.service.search"
 REFINE = "aos.service.refine"
 
 
-def _token(value: str) -> str:
+def token(value: str) -> str:
+    """The value, which may stand in a subject or key as it is. Raises ValueError for any other."""
     if not is_token(value):
         raise ValueError(f"{value!r} cannot stand in a bus subject: use 1-64 letters, digits, '_' and '-'")
     return value
@@ -82,7 +81,7 @@ def _token(value: str) -> str:
 
 def submit(tenant: str, priority: Priority) -> str:
     """Where a task of that tenant and priority is published."""
-    return f"aos.{_token(tenant)}.task.submit.{priority.value}"
+    return f"aos.{token(tenant)}.task.submit.{priority.value}"
 
 
 def submit_lane(priority: Priority) -> str:
@@ -92,104 +91,42 @@ def submit_lane(priority: Priority) -> str:
 
 def event(tenant: str, task_id: str) -> str:
     """Where the moments of that task's life are published."""
-    return f"aos.{_token(tenant)}.task.event.{_token(task_id)}"
+    return f"aos.{token(tenant)}.task.event.{token(task_id)}"
 
 
 def control(tenant: str, task_id: str) -> str:
     """Where a task under way is spoken to."""
-    return f"aos.{_token(tenant)}.task.control.{_token(task_id)}"
+    return f"aos.{token(tenant)}.task.control.{token(task_id)}"
 
 
 def invoke(tenant: str, agent_id: str) -> str:
     """Where an agent is asked to do a step."""
-    return f"aos.{_token(tenant)}.agent.{_token(agent_id)}.invoke"
+    return f"aos.{token(tenant)}.agent.{token(agent_id)}.invoke"
 
 
 def heartbeat(tenant: str, agent_id: str) -> str:
     """Where an agent says that it is alive."""
-    return f"aos.{_token(tenant)}.agent.{_token(agent_id)}.heartbeat"
+    return f"aos.{token(tenant)}.agent.{token(agent_id)}.heartbeat"
 
 
 def experience(tenant: str) -> str:
     """Where finished tasks leave their record."""
-    return f"aos.{_token(tenant)}.experience"
+    return f"aos.{token(tenant)}.experience"
 
 
 def feedback(tenant: str) -> str:
     """Where people and programs say what they think of a result."""
-    return f"aos.{_token(tenant)}.feedback"
+    return f"aos.{token(tenant)}.feedback"
 
 
 def dead(tenant: str) -> str:
     """Where work that was given up ends, with its reason."""
-    return f"aos.{_token(tenant)}.dead"
+    return f"aos.{token(tenant)}.dead"
 
 
 def encode(modality: Modality) -> str:
     """Where vectors are asked for."""
     return f"aos.tensor.encode.{modality.value}"
-
-
-def checkpoint_thread(thread_id: str) -> str:
-    """Everything stored of one thread: the filter to read or purge it."""
-    return f"{_CHECKPOINT}.{_word(thread_id)}.>"
-
-
-def checkpoint_namespace(thread_id: str, namespace: str) -> str:
-    """Everything stored of one namespace of a thread."""
-    return f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.>"
-
-
-def checkpoint_all(thread_id: str, namespace: str, checkpoint_id: str) -> str:
-    """Everything stored of one checkpoint: itself and the writes that followed it."""
-    return f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.{_word(checkpoint_id)}.>"
-
-
-def checkpoint(thread_id: str, namespace: str, checkpoint_id: str) -> str:
-    """Where one checkpoint is stored."""
-    return f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.{_word(checkpoint_id)}.c"
-
-
-def checkpoint_writes(thread_id: str, namespace: str, checkpoint_id: str, task_id: str, slot: str) -> str:
-    """Where the writes of one graph task are stored until the next checkpoint holds them."""
-    head = f"{_CHECKPOINT}.{_word(thread_id)}.{_word(namespace)}.{_word(checkpoint_id)}"
-    return f"{head}.w.{_word(task_id)}.{_token(slot)}"
-
-
-def checkpoint_part(subject: str, digest: str, index: int) -> str:
-    """Where a further part of a checkpoint message lies that is larger than the bus carries."""
-    return f"{subject}.p.{_token(digest)}.{index}"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckpointAddress:
-    """What the subject of a stored checkpoint message says. ``task_id`` and ``slot`` are of writes only."""
-
-    thread_id: str
-    namespace: str
-    checkpoint_id: str
-    task_id: str | None = None
-    slot: str | None = None
-
-
-def checkpoint_address(subject: str) -> CheckpointAddress | None:
-    """What the subject says; None for a further part of a large message."""
-    words = subject.split(".")[1:]
-    thread_id, namespace, checkpoint_id = (_unword(word) for word in words[:3])
-    if words[3:] == ["c"]:
-        return CheckpointAddress(thread_id, namespace, checkpoint_id)
-    if words[3] == "w" and len(words) == 6:
-        return CheckpointAddress(thread_id, namespace, checkpoint_id, _unword(words[4]), words[5])
-    return None
-
-
-def _word(text: str) -> str:
-    """Any text as one readable token: letters, digits, '_' and '-' as they are, other bytes as '=' and two digits."""
-    return _UNSAFE.sub(lambda found: "".join(f"={byte:02X}" for byte in found[0].encode()), text) or "="
-
-
-def _unword(word: str) -> str:
-    return _ESCAPED.sub(lambda found: bytes.fromhex(found[0].replace("=", "")).decode(), word) if word != "=" else ""
 
 
 def tenant_of(subject: str) -> str:
@@ -199,37 +136,27 @@ def tenant_of(subject: str) -> str:
 
 def record_key(tenant: str, item_id: str) -> str:
     """The key of a tenant's item in any of the buckets."""
-    return f"{_token(tenant)}.{_token(item_id)}"
-
-
-PLANNING_PAST = "past"
-POLICY_STATE = "state"
+    return f"{token(tenant)}.{token(item_id)}"
 
 
 def policy_state_key(tenant: str) -> str:
     """The key of a tenant's policy state in the bucket of policies."""
-    return f"{_token(tenant)}.{POLICY_STATE}"
-
-
-PRIOR_COMPARISON = "prior"
+    return f"{token(tenant)}.{POLICY_STATE}"
 
 
 def prior_comparison_key(tenant: str) -> str:
     """The key under which the policy in force was last compared with the prior, in the bucket of policies."""
-    return f"{_token(tenant)}.{PRIOR_COMPARISON}"
-
-
-ROUTING_RULES = "rules"
+    return f"{token(tenant)}.{PRIOR_COMPARISON}"
 
 
 def routing_rules_key(tenant: str) -> str:
     """The key of a tenant's routing rules in the bucket of policies."""
-    return f"{_token(tenant)}.{ROUTING_RULES}"
+    return f"{token(tenant)}.{ROUTING_RULES}"
 
 
 def policy_version_key(tenant: str, policy: str) -> str:
     """The key of one version of a policy, which is never written again."""
-    return f"{_token(tenant)}.v-{_token(policy)}"
+    return f"{token(tenant)}.v-{token(policy)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableEr
 
 from agents.errors import BusUnavailable
 from agents.running.frames import Value, pack, unpack
-from schemas import subjects
+from schemas import checkpoint_subjects, subjects
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class CheckpointStream:
         for start in range(0, len(frames.parts), PARTS_IN_FLIGHT):
             batch = enumerate(frames.parts[start : start + PARTS_IN_FLIGHT], start)
             await asyncio.gather(
-                *(self._publish(subjects.checkpoint_part(subject, frames.digest, n), part) for n, part in batch)
+                *(self._publish(checkpoint_subjects.part(subject, frames.digest, n), part) for n, part in batch)
             )
         return await self._publish(subject, frames.head, only_first=only_first)
 
@@ -79,7 +79,7 @@ class CheckpointStream:
         raw = await self.read_raw(subject_filter)
         values = {}
         for subject, payload in raw.items():
-            if subjects.checkpoint_address(subject) is None:
+            if checkpoint_subjects.address(subject) is None:
                 continue
             value = unpack(payload, _parts_of(subject, raw))
             if value is not None:
@@ -100,9 +100,9 @@ class CheckpointStream:
     async def threads(self) -> list[str]:
         """Ids of all threads that have a checkpoint."""
         info = await self._patiently(
-            lambda: self._js.stream_info(subjects.STREAM_CHECKPOINTS, subjects.CHECKPOINTS_ONLY)
+            lambda: self._js.stream_info(subjects.STREAM_CHECKPOINTS, checkpoint_subjects.CHECKPOINTS_ONLY)
         )
-        addresses = map(subjects.checkpoint_address, info.state.subjects or ())
+        addresses = map(checkpoint_subjects.address, info.state.subjects or ())
         return sorted({address.thread_id for address in addresses if address})
 
     async def purge(self, subject_filter: str) -> None:
@@ -167,4 +167,4 @@ def _next_sequence(end: Msg, headers: Mapping[str, str]) -> int | None:
 
 
 def _parts_of(subject: str, raw: Mapping[str, bytes]) -> Callable[[str, int], bytes | None]:
-    return lambda digest, index: raw.get(subjects.checkpoint_part(subject, digest, index))
+    return lambda digest, index: raw.get(checkpoint_subjects.part(subject, digest, index))

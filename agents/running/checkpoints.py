@@ -33,7 +33,7 @@ from agents.running.threads import (
     namespaces_of,
     numbered,
 )
-from schemas import subjects
+from schemas import checkpoint_subjects
 
 
 class JetStreamSaver(BaseCheckpointSaver[int]):
@@ -93,7 +93,7 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
             get_checkpoint_id(config),
             new_versions,
         )
-        await self._stream.put(subjects.checkpoint(thread_id, name, checkpoint["id"]), value)
+        await self._stream.put(checkpoint_subjects.checkpoint(thread_id, name, checkpoint["id"]), value)
         place = {"thread_id": thread_id, "checkpoint_ns": name, "checkpoint_id": checkpoint["id"]}
         return {"configurable": place}
 
@@ -115,7 +115,7 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
 
     async def adelete_thread(self, thread_id: str) -> None:
         """Delete all of a thread; one that does not exist is no error."""
-        await self._stream.purge(subjects.checkpoint_thread(thread_id))
+        await self._stream.purge(checkpoint_subjects.of_thread(thread_id))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of these runs in all threads; their children become self-contained."""
@@ -128,7 +128,9 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy all of a thread, writes and history included. A source that does not exist copies nothing."""
-        source, target = (subjects.checkpoint_thread(t).removesuffix(">") for t in (source_thread_id, target_thread_id))
+        source, target = (
+            checkpoint_subjects.of_thread(t).removesuffix(">") for t in (source_thread_id, target_thread_id)
+        )
         messages = await self._stream.read_raw(source + ">")
         await self._stream.put_raw({target + subject.removeprefix(source): data for subject, data in messages.items()})
 
@@ -140,12 +142,12 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
             if strategy == "delete":
                 await self.adelete_thread(thread_id)
                 continue
-            values = await self._stream.read(subjects.checkpoint_thread(thread_id))
+            values = await self._stream.read(checkpoint_subjects.of_thread(thread_id))
             for namespace in namespaces_of(values, self.serde).values():
                 await self._delete(namespace, set(namespace.ids()) - _needed_by_latest(namespace))
 
     async def _namespace(self, thread_id: str, name: str) -> Namespace:
-        values = await self._stream.read(subjects.checkpoint_namespace(thread_id, name))
+        values = await self._stream.read(checkpoint_subjects.in_namespace(thread_id, name))
         return namespaces_of(values, self.serde).get(name) or Namespace(thread_id, name, self.serde)
 
     async def _namespaces(self, config: RunnableConfig | None) -> AsyncIterator[Namespace]:
@@ -156,7 +158,7 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
             if name is not None:
                 yield await self._namespace(thread_id, name)
                 continue
-            values = await self._stream.read(subjects.checkpoint_thread(thread_id))
+            values = await self._stream.read(checkpoint_subjects.of_thread(thread_id))
             for namespace in namespaces_of(values, self.serde).values():
                 yield namespace
 
@@ -164,7 +166,7 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
         self, config: RunnableConfig, writes: Writes, task_id: str, task_path: str, *, slot: str
     ) -> bool:
         thread_id, name = _place(config)
-        subject = subjects.checkpoint_writes(thread_id, name, config["configurable"]["checkpoint_id"], task_id, slot)
+        subject = checkpoint_subjects.writes(thread_id, name, config["configurable"]["checkpoint_id"], task_id, slot)
         value = encode_writes(self.serde, writes, task_path)
         return await self._stream.put(subject, value, only_first=writes[0][0] >= 0)
 
@@ -183,8 +185,8 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
             stored = namespace.get(checkpoint_id)
             if stored and checkpoint_id not in doomed and stored.parent_id in doomed:
                 value = encode_stored(self.serde, namespace.self_contained(checkpoint_id))
-                await self._stream.put(subjects.checkpoint(*place, checkpoint_id), value)
-        await asyncio.gather(*(self._stream.purge(subjects.checkpoint_all(*place, i)) for i in doomed))
+                await self._stream.put(checkpoint_subjects.checkpoint(*place, checkpoint_id), value)
+        await asyncio.gather(*(self._stream.purge(checkpoint_subjects.of_checkpoint(*place, i)) for i in doomed))
 
 
 def _place(config: RunnableConfig) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from agents.running.frames import Value
-from schemas import subjects
+from schemas import checkpoint_subjects
 
 REGULAR_SLOT = "r"
 """Where the writes of a finished task are stored together; special writes have a slot each."""
@@ -99,7 +99,7 @@ class Namespace:
         self._checkpoints: dict[str, StoredCheckpoint] = {}
         self._writes: dict[str, dict[tuple[str, int], StoredWrite]] = {}
 
-    def add(self, address: subjects.CheckpointAddress, value: Value) -> None:
+    def add(self, address: checkpoint_subjects.CheckpointAddress, value: Value) -> None:
         """Take in one stored value."""
         if address.task_id is None:
             self._checkpoints[address.checkpoint_id] = decode_checkpoint(self._serde, value)
@@ -178,7 +178,7 @@ def namespaces_of(values: Mapping[str, Value], serde: SerializerProtocol) -> dic
     """The namespaces of one thread by name, from its stored values by subject."""
     found: dict[str, Namespace] = {}
     for subject, value in values.items():
-        address = subjects.checkpoint_address(subject)
+        address = checkpoint_subjects.address(subject)
         if address is None:
             continue
         if address.namespace not in found:

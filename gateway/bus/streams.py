@@ -17,7 +17,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
-from schemas import subjects
+from schemas import checkpoint_subjects, subjects
 from schemas.task import Priority
 
 MIB = 1024 * 1024
@@ -79,8 +79,8 @@ def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[Stream
         ),
         StreamConfig(
             name=subjects.STREAM_EXPERIENCE,
+            # The recorder takes off what it has acknowledged, many at a time: `evolution.sweeping`.
             subjects=[subjects.EXPERIENCE_ALL, subjects.FEEDBACK_ALL],
-            retention=RetentionPolicy.WORK_QUEUE,
             discard=DiscardPolicy.NEW,
             max_bytes=quotas.experience_bytes,
         ),
@@ -92,7 +92,7 @@ def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[Stream
         ),
         StreamConfig(
             name=subjects.STREAM_CHECKPOINTS,
-            subjects=[subjects.CHECKPOINT_ALL],
+            subjects=[checkpoint_subjects.ALL],
             discard=DiscardPolicy.NEW,
             max_bytes=quotas.checkpoints_bytes,
             max_msgs_per_subject=1,
@@ -144,7 +144,9 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
     try:
         await js.add_stream(config)
     except BadRequestError:
-        await js.update_stream(config)
+        # How messages leave a stream cannot be changed: one made by another release leaves as it did.
+        there = (await js.stream_info(str(config.name))).config
+        await js.update_stream(replace(config, retention=there.retention))
 
 
 async def _ensure_bucket(js: JetStreamContext, config: KeyValueConfig) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from schemas import subjects
+from schemas import checkpoint_subjects, subjects
 from schemas.base import id_from_key
 from schemas.experience import ExperienceRecord
 from schemas.task import TaskEvent, TaskEventKind, TaskSubmitted
@@ -101,7 +101,7 @@ async def submit(door: httpx.AsyncClient) -> httpx.Response:
 
 
 async def checkpoints(js, task_id: str) -> int:
-    thread = subjects.checkpoint_thread(subjects.record_key("default", task_id))
+    thread = checkpoint_subjects.of_thread(subjects.record_key("default", task_id))
     return len((await js.stream_info(subjects.STREAM_CHECKPOINTS, thread)).state.subjects or {})
 
 
