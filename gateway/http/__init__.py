@@ -7,5 +7,6 @@
 ``task_words``    the routes by which people have a say in a task
 ``bodies``, ``task_forms``, ``multipart``   read requests; ``problems`` answers what went wrong
 ``task_answers``, ``contents``, ``event_stream``   answer with records, bytes and moments
+``known_parameters`` refuses query parameters that a route does not take
 ``metrics``       counts; ``openapi`` describes
 """

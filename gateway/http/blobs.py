@@ -9,7 +9,7 @@ from gateway.errors import MediaTypeUnsupported, NotFound
 from gateway.http.bodies import media_type_of, tenant_of
 from gateway.http.contents import blob_response
 from gateway.http.doors import doors_of
-from gateway.http.openapi import answers
+from gateway.http.openapi import IF_RANGE, RANGE, answers
 from schemas.parts import BlobRef
 from tensor_layer.errors import BlobTooLarge
 
@@ -48,6 +48,7 @@ async def upload(request: Request) -> Response:
     "/v1/blobs/{digest}",
     summary="Download content",
     responses={200: {"content": _BINARY}, 206: {"content": _BINARY}},
+    openapi_extra={"parameters": [RANGE, IF_RANGE]},
     response_model=None,
 )
 async def download(request: Request, digest: str) -> Response:

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.task_draft import TaskDraft
 from gateway.task_feedback import FeedbackDraft
+from schemas.base import TOKEN_PATTERN
 from schemas.card import AgentCard
 from schemas.explain import SearchRequest
 from schemas.parts import BlobRef
@@ -17,6 +18,29 @@ from schemas.problem import Problem
 
 _REF = "#/components/schemas/"
 _FORM_FIELDS = ("priority", "requires_approval", "deadline_s", "max_cost", "labels", "routing")
+
+Parameter = dict[str, Any]
+
+
+def _parameter(name: str, where: str, schema: dict[str, Any], description: str) -> Parameter:
+    return {"name": name, "in": where, "required": False, "schema": schema, "description": description}
+
+
+WAIT = _parameter("wait", "query", {"type": "number", "minimum": 0}, "wait so many seconds at most for the task's end")
+IDEMPOTENCY_KEY = _parameter(
+    "Idempotency-Key", "header", {"type": "string", "maxLength": 255}, "the same key is the same task"
+)
+LAST_EVENT_ID = _parameter(
+    "Last-Event-ID", "header", {"type": "integer", "minimum": 0}, "the id of the last event seen; later ones are sent"
+)
+AFTER = _parameter(
+    "after", "query", {"type": "integer", "minimum": 0}, "as Last-Event-ID, for clients that cannot set headers"
+)
+RANGE = _parameter("Range", "header", {"type": "string", "examples": ["bytes=0-1023"]}, "the part wanted (RFC 9110)")
+IF_RANGE = _parameter("If-Range", "header", {"type": "string"}, "the ETag of which the Range is a part")
+TENANT = _parameter(
+    "X-AOS-Tenant", "header", {"type": "string", "pattern": TOKEN_PATTERN, "default": "default"}, "whose request it is"
+)
 
 
 class TaskAccepted(BaseModel):
@@ -85,6 +109,8 @@ def describe(app: FastAPI, bodies: tuple[type[BaseModel], ...]) -> dict[str, Any
             for operation in operations.values():
                 _with_problem(operation)
                 _with_path(operation, path)
+                if path.startswith("/v1/"):
+                    operation["parameters"].append(TENANT)
         app.openapi_schema = schema
     return app.openapi_schema
 

@@ -22,7 +22,17 @@ from gateway.http.bodies import (
 )
 from gateway.http.contents import part_response
 from gateway.http.doors import Doors, doors_of
-from gateway.http.openapi import TaskAccepted, answers, body_of
+from gateway.http.openapi import (
+    AFTER,
+    IDEMPOTENCY_KEY,
+    IF_RANGE,
+    LAST_EVENT_ID,
+    RANGE,
+    WAIT,
+    TaskAccepted,
+    answers,
+    body_of,
+)
 from gateway.http.task_answers import json_answer, record_answer, told
 from gateway.http.task_forms import read_task_form
 from gateway.task_draft import EXAMPLES, TaskDraft
@@ -38,13 +48,7 @@ router = APIRouter(tags=["tasks"])
     description="JSON, or multipart/form-data with files. 202 once the task is durably accepted; with ?wait= 200 and "
     "the finished task if it ends in time. The same Idempotency-Key is the same task, for as long as it is on record.",
     responses=answers({202: TaskAccepted, 200: TaskRecord}),
-    openapi_extra=body_of(TaskDraft, EXAMPLES, form=True)
-    | {
-        "parameters": [
-            {"name": "wait", "in": "query", "schema": {"type": "number", "minimum": 0}, "description": "seconds"},
-            {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}},
-        ]
-    },
+    openapi_extra=body_of(TaskDraft, EXAMPLES, form=True) | {"parameters": [WAIT, IDEMPOTENCY_KEY]},
     response_model=None,
 )
 async def submit(request: Request) -> Response:
@@ -103,7 +107,12 @@ async def list_tasks(
     return json_answer(page.model_dump_json())
 
 
-@router.get("/v1/tasks/{task_id}", summary="Read a task", responses=answers({200: TaskRecord}))
+@router.get(
+    "/v1/tasks/{task_id}",
+    summary="Read a task",
+    responses=answers({200: TaskRecord}),
+    openapi_extra={"parameters": [WAIT]},
+)
 async def get_task(request: Request) -> Response:
     """The task's record; with ?wait= as soon as it has ended, or as it stands then."""
     doors, tenant, task_id = doors_of(request), tenant_of(request), task_id_of(request)
@@ -122,6 +131,7 @@ async def get_task(request: Request) -> Response:
     description="Server-sent events: id is the sequence to resume from with Last-Event-ID, event is the kind, data is "
     "a TaskEvent. Ends after the task has.",
     responses={200: {"content": {event_stream.MEDIA_TYPE: {"schema": {"type": "string"}}}}},
+    openapi_extra={"parameters": [LAST_EVENT_ID, AFTER]},
     response_model=None,
 )
 async def follow_task(request: Request) -> Response:
@@ -144,6 +154,7 @@ def _last_event_id(request: Request) -> int:
     "/v1/tasks/{task_id}/outputs/{index}",
     summary="Read one output's bytes",
     responses={200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}},
+    openapi_extra={"parameters": [RANGE, IF_RANGE]},
     response_model=None,
 )
 async def read_output(request: Request, index: int) -> Response:
