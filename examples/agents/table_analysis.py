@@ -23,7 +23,8 @@ from parts import (
     the_first,
     words,
 )
-from table_question import Column, Question, to_sql, understand, value_name
+from table_question import Column, understand
+from table_sql import Question, to_sql, value_name
 
 FEW_VALUES = 60
 LINES_SAID = 12

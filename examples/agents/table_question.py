@@ -1,4 +1,4 @@
-"""Turns a question in plain words into one SQL query over one table: pure decisions, asked by table_analysis.
+"""Understands a question in plain words about one table: pure decisions, asked by table_analysis.
 
 The vocabulary is the table's own: column names, their distinct values, and the few words by which people ask for sums,
 averages, counts, extremes, groups, periods, shares of time and limits. No model guesses anything.
@@ -6,6 +6,8 @@ averages, counts, extremes, groups, periods, shares of time and limits. No model
 
 import re
 from dataclasses import dataclass
+
+from table_sql import PERIODS, Filter, Question, identifier
 
 AGGREGATES = {
     "avg": r"\b(averages?|mean|typical)\b",
@@ -23,7 +25,6 @@ SYNONYMS = {
     "product": ("item", "article", "good"),
 }
 NUMBER_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
-PERIODS = {"day": "%Y-%m-%d", "month": "%Y-%m", "quarter": "", "year": "%Y", "weekday": "%A"}
 MONTHS = (
     "january",
     "february",
@@ -63,28 +64,6 @@ class Column:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Keep rows for which ``expression`` holds; ``text`` says it to people."""
-
-    expression: str
-    parameter: object
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What was asked. ``aggregate`` row_max / row_min asks for whole rows, ordered by the measure."""
-
-    measure: str | None
-    aggregate: str
-    group: str | None = None
-    period: str | None = None
-    filters: tuple[Filter, ...] = ()
-    limit: int | None = None
-    descending: bool = True
-
-
 def understand(words: str, columns: tuple[Column, ...]) -> Question | None:
     """The question that ``words`` ask of a table with those columns, or None when they ask nothing definite."""
     said = f" {re.sub(r'[^a-z0-9.,%äöüéèß-]+', ' ', words.lower())} "
@@ -104,49 +83,6 @@ def understand(words: str, columns: tuple[Column, ...]) -> Question | None:
     if aggregate in ("max", "min"):
         return Question(measure, f"row_{aggregate}", None, None, filters, limit or 1, aggregate == "max")
     return Question(measure, aggregate, group, period, filters, limit, descending)
-
-
-def to_sql(question: Question) -> tuple[str, list[object]]:
-    """The query over the table ``data``, and its parameters."""
-    where = " AND ".join(f.expression for f in question.filters)
-    tail = (f" WHERE {where}" if where else "", f" LIMIT {question.limit}" if question.limit else "")
-    parameters = [f.parameter for f in question.filters]
-    order = "DESC" if question.descending else "ASC"
-    if question.aggregate.startswith("row_"):
-        by = f"{_id(question.measure or '')} {order} NULLS LAST"
-        return f"SELECT * FROM data{tail[0]} ORDER BY {by}{tail[1]}", parameters  # noqa: S608 - names are quoted by _id
-    value = f"{_value(question)} AS {_id(value_name(question))}"
-    if question.group is None:
-        return f"SELECT {value} FROM data{tail[0]}", parameters  # noqa: S608 - as above
-    key = f"{_key(question)} AS {_id(question.period or question.group)}"
-    by = f"2 {order} NULLS LAST, 1"
-    if question.period and not question.limit:
-        by = f"min(isodow({_id(question.group)}))" if question.period == "weekday" else "1"
-    return f"SELECT {key}, {value} FROM data{tail[0]} GROUP BY 1 ORDER BY {by}{tail[1]}", parameters  # noqa: S608
-
-
-def value_name(question: Question) -> str:
-    """How the computed column is called: total revenue, average price, rows."""
-    if question.aggregate == "count" or question.measure is None:
-        return "rows"
-    return f"{ {'sum': 'total', 'avg': 'average', 'median': 'median'}[question.aggregate] } {question.measure}"
-
-
-def _id(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _value(question: Question) -> str:
-    if question.aggregate == "count" or question.measure is None:
-        return "count(*)"
-    return f"round({question.aggregate}({_id(question.measure)})::DOUBLE, 2)"
-
-
-def _key(question: Question) -> str:
-    column = _id(question.group or "")
-    if question.period == "quarter":
-        return f"strftime({column}, '%Y') || '-Q' || quarter({column})"
-    return f"strftime({column}, '{PERIODS[question.period]}')" if question.period else column
 
 
 def _stems(name: str) -> list[str]:
@@ -246,7 +182,7 @@ def _filters(said: str, columns: tuple[Column, ...]) -> tuple[Filter, ...]:
         named = [value for value in column.values if value and re.search(rf"\b{re.escape(value.lower())}s?\b", said)]
         if named and column.kind == "text":
             found.append(
-                Filter(f"{_id(column.name)} IN (SELECT unnest(?))", named, f"{column.name} {' or '.join(named)}")
+                Filter(f"{identifier(column.name)} IN (SELECT unnest(?))", named, f"{column.name} {' or '.join(named)}")
             )
         if column.kind == "date":
             found += _date_filters(said, column)
@@ -256,7 +192,7 @@ def _filters(said: str, columns: tuple[Column, ...]) -> tuple[Filter, ...]:
         if measure:
             operator = _OPERATORS.get(comparison, "<")
             value = float(number.replace(",", "").rstrip("."))
-            found.append(Filter(f"{_id(measure)} {operator} ?", value, f"{measure} {operator} {number}"))
+            found.append(Filter(f"{identifier(measure)} {operator} ?", value, f"{measure} {operator} {number}"))
     return tuple(found)
 
 
@@ -264,8 +200,8 @@ def _date_filters(said: str, column: Column) -> list[Filter]:
     found = []
     for number, month in enumerate(MONTHS, 1):
         if re.search(rf"\b(in|of|during|for|since) {month}\b", said):
-            found.append(Filter(f"month({_id(column.name)}) = ?", number, month.capitalize()))
+            found.append(Filter(f"month({identifier(column.name)}) = ?", number, month.capitalize()))
     year = re.search(r"\b(?:in|of|during|for) (?:\w+ )?((?:19|20)\d\d)\b", said)
     if year:
-        found.append(Filter(f"year({_id(column.name)}) = ?", int(year.group(1)), year.group(1)))
+        found.append(Filter(f"year({identifier(column.name)}) = ?", int(year.group(1)), year.group(1)))
     return found
