@@ -18,6 +18,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from evolution.errors import ExperienceStoreUnavailable
 from evolution.recording import Arrival, Fate, Recorder, Verdict
+from evolution.sweeping import Sweeper
 from schemas import subjects
 from schemas.task import DeadTask
 
@@ -63,6 +64,7 @@ class ExperienceConsumer:
         self._ack_wait_s = ack_wait_s
         self._retry_min_s = retry_min_s
         self._retry_max_s = retry_max_s
+        self._sweeper = Sweeper(self._js, subjects.STREAM_EXPERIENCE, DURABLE)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until ``stop`` is set, finishing the batch in hand. Survives restarts of the bus and of the store.
@@ -76,6 +78,8 @@ class ExperienceConsumer:
                 messages = await self._fetch(subscription)
                 if messages:
                     wait_s = await self._settle(messages, wait_s)
+                    self._sweeper.acknowledged()
+                await self._sweeper.sweep(idle=not messages)
                 await _pause(stop, wait_s)
             except (nats.errors.ConnectionClosedError, asyncio.CancelledError):
                 raise
