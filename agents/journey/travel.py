@@ -11,7 +11,6 @@ from agents.errors import (
     DeadlineExceeded,
     StepFailed,
     TaskCancelled,
-    TaskTakenElsewhere,
 )
 from agents.journey.changes import cancelled, decided, failure_of, ms_between, owned, planned_record, taken, waiting
 from agents.journey.claim import Claim, claim
@@ -88,7 +87,10 @@ class Traveller:
         return claim(held.record if held else None, stream_seq)
 
     async def travel(self, task: TaskSubmitted, stream_seq: int, deliveries: int) -> None:
-        """Do what the message asks for. Returning means that the message may be acknowledged."""
+        """Do what the message asks for. Returning means that the message may be acknowledged.
+
+        Raises TaskTakenElsewhere, then it may not: whoever has the task needs its message, should they die.
+        """
         held = await self._records.load(task.tenant, task.task_id)
         decision = claim(held.record if held else None, stream_seq)
         if decision is Claim.DROP:
@@ -100,10 +102,7 @@ class Traveller:
         if decision is Claim.CANCEL:
             await self._end(journey, cancelled())
             return
-        try:
-            await self._until_deadline(journey)
-        except TaskTakenElsewhere as elsewhere:
-            logger.info("task %s is owned by another message: %s", task.task_id, elsewhere)
+        await self._until_deadline(journey)
 
     async def give_up(self, task: TaskSubmitted, stream_seq: int, deliveries: int, reason: str) -> None:
         """End a task that was tried too often, as failed. Its message is in the dead-letter stream already."""
@@ -132,9 +131,8 @@ class Traveller:
             journey.steps, journey.cost = error.steps, error.cost
             await self._end(journey, failure_of(error))
         except asyncio.CancelledError:
-            if not self._controls.was_cancelled(task.tenant, task.task_id):
+            if not self._controls.heard_cancel(task.tenant, task.task_id):
                 raise
-            _uncancel()
             await self._end(journey, cancelled())
 
     async def _go(self, journey: _Journey) -> None:
@@ -170,7 +168,7 @@ class Traveller:
             journey.held, lambda record: planned_record(record, journey.held.record, journey.perceived, planned)
         )
         await self._tell_planned(journey, planned)
-        return planned.plan
+        return journey.held.record.plan or planned.plan
 
     async def _tell_planned(self, journey: _Journey, planned: Planned) -> None:
         await self._tell(journey, TaskEventKind.MATCHED, candidates=planned.candidates[:_CANDIDATES_TOLD])
@@ -184,6 +182,9 @@ class Traveller:
         async def tell(kind: TaskEventKind, data: dict[str, object]) -> None:
             await self._teller.tell(task.tenant, task.task_id, kind, data)
 
+        def did(steps: tuple[StepOutcome, ...]) -> None:
+            journey.steps, journey.cost = steps, sum(step.cost for step in steps)
+
         request = RunRequest(
             task=task,
             plan=plan,
@@ -191,6 +192,7 @@ class Traveller:
             cards=self._cards(task, plan),
             approved=decided(record, ApprovalState.APPROVED),
             denied=decided(record, ApprovalState.DENIED),
+            did=did,
         )
         try:
             return await self._runner.run(request, tell)
@@ -205,8 +207,10 @@ class Traveller:
         return {agent_id: present[agent_id] for agent_id in wanted if agent_id in present}
 
     async def _wait_for_people(self, journey: _Journey, outcome: RunOutcome) -> None:
-        nodes = outcome.waiting_for
-        journey.held = await self._records.change(journey.held, lambda record: waiting(record, journey.task, nodes))
+        nodes, mine = outcome.waiting_for, journey.held.record
+        journey.held = await self._records.change(
+            journey.held, lambda record: waiting(record, mine, journey.task, nodes)
+        )
         await self._tell(journey, TaskEventKind.AWAITING_APPROVAL, nodes=list(nodes))
 
     async def _succeed(self, journey: _Journey, outcome: RunOutcome) -> None:
@@ -237,12 +241,6 @@ class Traveller:
 
     async def _tell(self, journey: _Journey, kind: TaskEventKind, **data: object) -> None:
         await self._teller.tell(journey.task.tenant, journey.task.task_id, kind, data)
-
-
-def _uncancel() -> None:
-    current = asyncio.current_task()
-    if current is not None:
-        current.uncancel()
 
 
 def _ms_since(started: float) -> float:

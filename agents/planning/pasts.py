@@ -8,8 +8,14 @@ from agents.planning.promise import Calibration
 from schemas.experience import ExperienceRecord
 from schemas.invocation import INPUT_REQUIRED
 from schemas.refinement import PlanningPast
+from schemas.task import TaskState
 
 TENANTS_MAX = 256
+
+
+def tells_of_its_plan(record: ExperienceRecord) -> bool:
+    """Whether it shows how good its plan was: a task that lacked something, or that somebody cancelled, does not."""
+    return record.failure_code != INPUT_REQUIRED and record.state is not TaskState.CANCELLED
 
 
 @dataclass(slots=True)
@@ -37,12 +43,12 @@ class Pasts:
         return past
 
     def learn(self, record: ExperienceRecord) -> None:
-        """Take in what a task came to. Tasks that never ran, or lacked something, say nothing about plans."""
+        """Take in what a task came to. Tasks that never ran say nothing."""
         if not record.steps:
             return
         past = self.of(record.tenant)
         past.steps.learn(record)
-        if record.estimate is not None and record.failure_code != INPUT_REQUIRED:
+        if record.estimate is not None and tells_of_its_plan(record):
             past.calibration.learn(record.estimate.uncalibrated, success=record.success)
 
     def snapshot(self, tenant: str) -> PlanningPast:

@@ -9,6 +9,9 @@ from schemas.network import Plan
 from schemas.parts import Part
 from schemas.task import StepOutcome, TaskEventKind, TaskSubmitted
 
+Did = Callable[[tuple[StepOutcome, ...]], None]
+"""Told of the steps that had ended when the run is cancelled."""
+
 Tell = Callable[[TaskEventKind, dict[str, Any]], Awaitable[None]]
 """Publishes one moment of the task's life; must not raise for a slow bus."""
 
@@ -23,6 +26,7 @@ class RunRequest:
     cards: dict[str, AgentCard]
     approved: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
+    did: Did = lambda _steps: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,10 @@ class Runner(Protocol):
     """Executes a plan durably. Called again after a crash, it resumes after the last stored step."""
 
     async def run(self, request: RunRequest, tell: Tell) -> RunOutcome:
-        """Raises StepFailed, DeadlineExceeded, BudgetExceeded; asyncio.CancelledError passes through untouched."""
+        """Raises StepFailed, DeadlineExceeded, BudgetExceeded; asyncio.CancelledError passes through untouched,
+
+        once ``did`` was told.
+        """
         ...
 
     async def forget(self, tenant: str, task_id: str) -> None:

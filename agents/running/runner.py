@@ -79,6 +79,9 @@ class GraphRunner:
         except AgentsError as error:
             error.steps, error.cost = run.steps, run.cost
             raise
+        except asyncio.CancelledError:
+            run.request.did(run.steps)
+            raise
 
     async def _run_single(self, run: Run) -> RunOutcome:
         (node_id,) = run.order

@@ -18,7 +18,7 @@ from evolution.mining.columns import NOISE, Columns, columns_of
 from evolution.mining.drift import Drift, find_drifts
 from evolution.mining.kinds import Kinds, Vectors, commonest, learned_kinds, unit
 from evolution.mining.rules import MIN_LIFT, Rule, find_rules
-from evolution.mining.transactions import FAILURE, LACKING, RESCUED, SAMPLE, SUCCESS, Items, limits_of
+from evolution.mining.transactions import CANCELLED, FAILURE, LACKING, RESCUED, SAMPLE, SUCCESS, Items, limits_of
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.pattern import PatternKind, SynthesizedPattern
@@ -31,6 +31,7 @@ _SAID = {
     SUCCESS: "success without anybody standing in",
     FAILURE: "failure",
     LACKING: "a task that lacks something",
+    CANCELLED: "a task that somebody cancels",
 }
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evolution.mining.columns import NOISE, Columns
 from schemas.invocation import INPUT_REQUIRED
+from schemas.task import TaskState
 
 Mask = NDArray[np.bool_]
 Transactions = Counter[frozenset[str]]
@@ -19,8 +20,10 @@ Transactions = Counter[frozenset[str]]
 
 RESCUED = "rescued"
 """The task succeeded, but only because another agent stood in for one that failed: no success of who was chosen."""
-LACKING = f"outcome={INPUT_REQUIRED}"
-"""Neither success nor failure of anybody: the task lacked something."""
+LACKING, CANCELLED = f"outcome={INPUT_REQUIRED}", f"outcome={TaskState.CANCELLED}"
+"""Neither success nor failure of anybody: the task lacked something, or somebody cancelled it."""
+_NOBODYS = {LACKING: INPUT_REQUIRED, CANCELLED: TaskState.CANCELLED.value}
+"""By item, the code of the task's failure."""
 SUCCESS, FAILURE, CODE = "outcome=success", "outcome=failure", "failure="
 OUTCOME_PREFIXES = ("outcome=", CODE, "slow", "costly", RESCUED)
 HOURS_PER_ITEM = 4
@@ -60,7 +63,7 @@ class Items:
             "slow": columns.latency_ms > limits.slow_ms,
             "costly": columns.cost > limits.costly,
             RESCUED: _rescued(columns),
-            LACKING: _in(columns.failure_code.codes, [code == INPUT_REQUIRED for code in columns.failure_code.values]),
+            **{item: self._failed_by(code) for item, code in _NOBODYS.items()},
         }
         self._hours = columns.at_us // _HOUR_US % 24 // HOURS_PER_ITEM
         self._teams = [_team_items(json.loads(value)) for value in columns.team.values]
@@ -89,10 +92,10 @@ class Items:
     ) -> frozenset[str]:
         items = [*self._teams[team], *self._modalities[modalities], _hours_item(part)]
         said = list(itertools.compress(self._flags, flags))
-        lacking = LACKING in said
-        if RESCUED not in said and not lacking:
+        nobodys = not _NOBODYS.keys().isdisjoint(said)
+        if RESCUED not in said and not nobodys:
             items.append(SUCCESS if success else FAILURE)
-        if failure != NOISE and not lacking and self._columns.failure_code.values[failure]:
+        if failure != NOISE and not nobodys and self._columns.failure_code.values[failure]:
             items.append(f"{CODE}{self._columns.failure_code.values[failure]}")
         if kind != NOISE:
             items.append(f"kind={kind}")
@@ -111,14 +114,18 @@ class Items:
         if name == "modality":
             return _in(columns.modalities.codes, [item in items for items in self._modalities])
         if name == "failure":
-            return _in(columns.failure_code.codes, [value == code for code in columns.failure_code.values])
+            return self._failed_by(value)
         if name == "kind":
             return np.asarray(columns.kind == int(value))
         if name == "hours":
             return np.asarray(self._hours == int(value[:2]) // HOURS_PER_ITEM)
         if item == SUCCESS:
             return np.asarray(columns.success & ~self._flags[RESCUED])
-        return np.asarray(~columns.success & ~self._flags[LACKING])
+        return np.asarray(~columns.success & ~self._flags[LACKING] & ~self._flags[CANCELLED])
+
+    def _failed_by(self, code: str) -> Mask:
+        codes = self._columns.failure_code
+        return _in(codes.codes, [code == each for each in codes.values])
 
 
 def _in(codes: NDArray[np.int32], wanted: list[bool]) -> Mask:

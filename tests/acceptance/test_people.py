@@ -129,6 +129,25 @@ class TestCancelling:
             record = await ending(door, task_id)
         assert record["state"] == "cancelled"
 
+    async def test_the_steps_that_had_ended_are_kept(self, stack, door, bus, heard):
+        asked = asyncio.Event()
+
+        async def mute(nc, message, invocation) -> None:
+            asked.set()
+
+        slow = {"step_s": 600, "attempts": 1}
+        async with (
+            agent_on_the_bus(bus, door, prompt) as first,
+            agent_on_the_bus(bus, door, mute, timeouts=slow) as second,
+        ):
+            task_id = await submit(door, {"text": "do your one thing", "routing": {"pin": [first, second]}})
+            await asyncio.wait_for(asked.wait(), 30)
+            await door.post(f"/v1/tasks/{task_id}/cancel")
+            record = await ending(door, task_id)
+        assert [(step["agent_id"], step["ok"]) for step in record["result"]["steps"]] == [(first, True)]
+        left = await stack.experience_of(task_id)
+        assert (left.state, [step.agent_id for step in left.steps]) == ("cancelled", [first])
+
     async def test_a_task_that_waits_for_approval_is_cancelled_too(self, door, bus, heard):
         async with agent_on_the_bus(bus, door, prompt) as agent:
             task_id = await submit(door, pinned(agent, requires_approval=True))

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from agents.background_tasks import begun, ended
 from agents.evolving.live.book import PlanBook
-from agents.planning.pasts import Pasts
+from agents.planning.pasts import Pasts, tells_of_its_plan
 from schemas.experience import ExperienceRecord
-from schemas.invocation import INPUT_REQUIRED
 
 WRITE_EVERY_S = 10.0
 
@@ -31,11 +30,11 @@ class PastKeeper:
         await ended(*self._tasks)
 
     def learn(self, records: Sequence[ExperienceRecord]) -> None:
-        """Take in what tasks came to; the plan of a kind whose task failed is doubted, if it lacked nothing."""
+        """Take in what tasks came to; the plan of a kind whose task failed is doubted, if that tells of it."""
         for record in records:
             self._pasts.learn(record)
             self._changed.add(record.tenant)
-            failed = not record.success and record.steps and record.failure_code != INPUT_REQUIRED
+            failed = not record.success and record.steps and tells_of_its_plan(record)
             if record.kind is not None and failed:
                 self._book.doubt(record.tenant, record.kind)
 

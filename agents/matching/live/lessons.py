@@ -16,12 +16,13 @@ Floats = NDArray[np.float32]
 _FLOAT_BYTES = 4
 
 TAUGHT_BY = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
-"""A task that somebody cancelled, or that could not be read, says nothing of agents."""
+"""A task that could not be read says nothing of agents, one that somebody cancelled only by its steps that had ended."""
 
 
 def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
     """Empty when the record teaches nothing: nobody was chosen, or its vector is of another encoder."""
-    if record.state not in TAUGHT_BY or record.vector is None or not record.chosen:
+    ended = record.state in TAUGHT_BY or (record.state is TaskState.CANCELLED and record.steps)
+    if not ended or record.vector is None or not record.chosen:
         return []
     try:
         vector = np.frombuffer(base64.b64decode(record.vector, validate=True), dtype="<f4")

@@ -1,6 +1,7 @@
 """A plan becomes an outcome: order, parallel branches, approval, failure and cancellation."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
@@ -175,6 +176,29 @@ async def test_cancelling_a_run_cancels_what_is_in_flight(arrows):
     with pytest.raises(asyncio.CancelledError):
         await running
     assert agents.cancelled == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("arrows", "hangs", "ended"), [(("task>a",), "a", []), (CHAIN, "b", ["a"]), (DIAMOND, "b", ["a", "c"])]
+)
+async def test_a_cancelled_run_tells_of_the_steps_that_had_ended(arrows, hangs, ended):
+    begun, told = [], []
+
+    async def hang(invocation):
+        begun.append(invocation)
+        await asyncio.Event().wait()
+        return reply(invocation)
+
+    story = Story()
+    request = replace(request_for(*arrows), did=told.append)
+    running = asyncio.create_task(runner_with(Agents(**{hangs: hang})).run(request, story))
+    async with asyncio.timeout(30):
+        while not begun or len(story.of(TaskEventKind.STEP_FINISHED)) < len(ended):
+            await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [[(step.node, step.ok) for step in steps] for steps in told] == [[(node, True) for node in ended]]
 
 
 async def test_a_finished_run_that_is_asked_for_again_repeats_nothing():

@@ -11,7 +11,7 @@ from agents.evolving.live.past_keeper import PastKeeper
 from agents.evolving.objectives import Preference
 from schemas.invocation import INPUT_REQUIRED
 from schemas.parts import Modality, data_part
-from schemas.task import RoutingHints
+from schemas.task import RoutingHints, TaskState
 
 SUMMARY = card("summary", "Summarise a text briefly")
 TWIN = card("twin", "Summarise a text briefly")
@@ -180,12 +180,19 @@ async def test_a_failure_makes_the_next_task_of_the_kind_be_looked_at_anew():
     assert office.matcher.calls == calls
 
 
-@pytest.mark.parametrize(("code", "doubted"), [("no_numbers", True), (INPUT_REQUIRED, False)])
-async def test_a_task_that_lacked_something_says_nothing_against_its_plan(code, doubted):
+@pytest.mark.parametrize(
+    ("code", "state", "doubted"),
+    [
+        ("no_numbers", TaskState.FAILED, True),
+        (INPUT_REQUIRED, TaskState.FAILED, False),
+        ("cancelled", TaskState.CANCELLED, False),
+    ],
+)
+async def test_a_task_that_lacked_something_or_was_cancelled_says_nothing_against_its_plan(code, state, doubted):
     office = Office(SUMMARY)
     first = await office.plan("Summarise a text briefly")
     record = outcome(first.plan.network, failed=frozenset({"summary"}))
-    record = record.model_copy(update={"kind": first.plan.kind, "failure_code": code})
+    record = record.model_copy(update={"kind": first.plan.kind, "failure_code": code, "state": state})
     PastKeeper(office.pasts, office.book).learn([record])
     assert office.book.was_doubted("default", first.plan.kind) is doubted
 

@@ -28,17 +28,17 @@ def a_step(agent_id: str, node: str = "n0", *, error_code: str | None = None) ->
     )
 
 
-def taught(*steps: StepOutcome) -> list[tuple[str, float]]:
-    """Agents and their success, as the record of a task with these steps teaches them."""
-    success = steps[-1].ok
+def taught(*steps: StepOutcome, ended: TaskState | None = None) -> list[tuple[str, float]]:
+    """Agents and their success, as the record of a task with these steps teaches them; it ended as its last step."""
+    success = steps[-1].ok and ended is None if steps else False
     record = ExperienceRecord(
         record_id="r",
         task_id="t",
         tenant="default",
-        state=TaskState.SUCCEEDED if success else TaskState.FAILED,
+        state=ended or (TaskState.SUCCEEDED if success else TaskState.FAILED),
         success=success,
         vector=base64.b64encode(np.ones(DIMENSION, dtype="<f4").tobytes()).decode(),
-        chosen=tuple(dict.fromkeys(step.agent_id for step in steps)),
+        chosen=tuple(dict.fromkeys(step.agent_id for step in steps)) or ("a",),
         steps=steps,
         latency_ms=1.0,
         cost=0.0,
@@ -68,3 +68,10 @@ def test_who_says_so_of_a_step_that_another_agent_then_did_has_failed():
 def test_the_other_steps_of_the_task_prove_nothing_of_this_one(code):
     steps = (a_step("reader", "n0"), a_step("a", "n1", error_code=code))
     assert taught(*steps) == [("reader", 1.0), *([] if code == "input_required" else [("a", 0.0)])]
+
+
+def test_of_a_task_that_somebody_cancelled_only_steps_that_had_ended_count():
+    assert taught(ended=TaskState.CANCELLED) == []
+    assert taught(ended=TaskState.FAILED) == [("a", 0.0)]
+    assert taught(a_step("reader", "n0"), ended=TaskState.CANCELLED) == [("reader", 1.0)]
+    assert taught(a_step("a", error_code="step_timed_out"), ended=TaskState.CANCELLED) == [("a", 0.0)]
