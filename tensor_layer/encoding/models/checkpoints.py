@@ -61,15 +61,19 @@ def weights_file(folder: Path) -> Path:
     raise EncoderUnavailable(f"the weights are missing: {folder} holds none of {', '.join(WEIGHT_FILES)}")
 
 
-def version_of(file: Path) -> str:
-    """The weights' own fingerprint: the same bytes are the same version wherever they came from."""
+def version_of(*files: Path, beside: str = "") -> str:
+    """The weights' own fingerprint: the same bytes are the same version wherever they came from. ``beside``: what else
+    the vectors depend on. Raises EncoderUnavailable.
+    """
     digest = xxhash.xxh3_64()
-    try:
-        with file.open("rb") as weights:
-            while chunk := weights.read(READ_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise EncoderUnavailable(f"the weights {file} cannot be read: {error}") from error
+    for file in files:
+        try:
+            with file.open("rb") as weights:
+                while chunk := weights.read(READ_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            raise EncoderUnavailable(f"the weights {file} cannot be read: {error}") from error
+    digest.update(beside.encode())
     return digest.hexdigest()[:12]
 
 
@@ -100,7 +104,8 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download  # lazy: half a second that local weights need not pay
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    patterns = ["*.json", "*.txt", "*.model", "README.md", "1_Pooling/*", "*_Dense/*", *WEIGHT_FILES]
+    # In these patterns * goes over folders too: older sentence-transformers keep the weights in 0_Transformer.
+    patterns = ["*.json", "*.txt", "*.model", "README.md", "0_Transformer/*", "*_Dense/*", *WEIGHT_FILES]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

@@ -2,7 +2,8 @@
 
 import pickle
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -68,6 +69,32 @@ class Once(Generic[Network]):
                 except BROKEN_CHECKPOINT as error:
                     raise EncoderUnavailable(f"{self._what} does not load: {fault_of(error)}") from error
             return self._network
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keeps transformers from drawing bars and tables to the terminal while it loads; errors are still told."""
+    from transformers.utils import logging
+
+    drawn, told = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(told)
+        if drawn:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def require_all(missing: Iterable[str], unused: str) -> None:
+    """Raises ValueError for weights that are not in a checkpoint's files, but for those of the part ``unused``.
+
+    transformers fills such gaps with random numbers, others in every process.
+    """
+    lacking = sorted(name for name in missing if not name.startswith(unused))
+    if lacking:
+        raise ValueError(f"its weights lack {', '.join(lacking[:3])}")
 
 
 def fault_of(error: Exception) -> str:

@@ -18,7 +18,7 @@ from tensor_layer.encoding.models.checkpoints import (
     version_of,
     weights_file,
 )
-from tensor_layer.encoding.models.loading import Compute, Once, pooled
+from tensor_layer.encoding.models.loading import Compute, Once, pooled, quiet_transformers, require_all
 from tensor_layer.encoding.sounds import sound_windows
 from tensor_layer.errors import EncoderUnavailable
 from tensor_layer.ports import SAMPLE_RATE_HZ, EncoderCard, Sound, Vector
@@ -100,8 +100,7 @@ def _load(folder: Path, compute: Compute) -> Any:  # noqa: ANN401 - transformers
     import torch
     from transformers import AutoModel
 
-    network, report = AutoModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
-    missing = [name for name in report["missing_keys"] if not name.startswith("masked_spec_embed")]
-    if missing:
-        raise ValueError(f"its weights lack {', '.join(sorted(missing)[:3])}")
+    with quiet_transformers():
+        network, report = AutoModel.from_pretrained(folder, local_files_only=True, output_loading_info=True)
+    require_all(report["missing_keys"], unused="masked_spec_embed")
     return network.eval().to(compute.device, dtype=getattr(torch, compute.dtype))

@@ -18,9 +18,9 @@ from tensor_layer.encoding.models.whisper_audio import WhisperSounds, positions_
 from tensor_layer.encoding.pixels import pixels_of
 from tensor_layer.errors import EncoderUnavailable
 from tests.unit.tensor_layer.encoding.tiny_checkpoints import (
+    hub_whisper,
     tiny_bert,
     tiny_open_clip,
-    tiny_roberta,
     tiny_transformers_whisper,
     tiny_wav2vec2,
     tiny_whisper,
@@ -141,6 +141,19 @@ def test_whisper_in_transformers_form_gives_the_same_states(tmp_path: Path):
     assert encoder.card.version.name == "whisper/whisper-tiny"
 
 
+def test_whisper_as_hubs_carry_it_gives_the_vectors_of_openais_file(tmp_path: Path):
+    """128 bands, half precision, decoder and all: in openai's file, in transformers' folder, as safetensors or not."""
+    file = tiny_whisper(tmp_path / "large.pt", bands=128, half=True)
+    folder = hub_whisper(tmp_path / "hub", file)
+    pickled = hub_whisper(tmp_path / "pickled", file, pickled=True)
+
+    rows = [WhisperSounds(str(place), CPU).encode([sound(0.6), sound(1.0)]) for place in (file, folder, pickled)]
+
+    assert_unit(rows[0], 2, 16)
+    np.testing.assert_array_equal(rows[1], rows[0])
+    np.testing.assert_array_equal(rows[2], rows[0])
+
+
 def test_wav2vec2_reads_what_its_feature_extractor_makes(tmp_path: Path):
     import torch
     from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2Model
@@ -171,34 +184,6 @@ def test_sounds_of_any_length_do_not_depend_on_their_batch(tmp_path: Path, kind:
     for row, each in zip(together, sounds, strict=True):
         np.testing.assert_allclose(encoder.encode([each])[0], row, atol=1e-5)
     assert encoder.tokens_of(sounds[2]) > encoder.tokens_of(sounds[1])
-
-
-@pytest.mark.parametrize("make", [tiny_bert, tiny_roberta])
-def test_any_bert_or_roberta_folder_encodes_texts_with_mean_pooling(tmp_path: Path, make: Callable[[Path], Path]):
-    import torch
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = make(tmp_path / "tiny-text")
-    encoder = SentenceTexts(str(folder), CPU)
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
-    texts = ["a red circle", "the blue square and the red circle", ""]
-
-    rows = encoder.encode(texts)
-
-    assert_unit(rows, 3, 16)
-    for text, row in zip(texts, rows, strict=True):
-        with torch.inference_mode():
-            ids = torch.tensor([tokenizer(text)["input_ids"]])
-            mean = model(input_ids=ids).last_hidden_state[0].mean(0).numpy()
-        np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-5)
-
-
-def test_a_long_text_is_read_in_windows(tmp_path: Path):
-    encoder = SentenceTexts(str(tiny_bert(tmp_path / "bert")), CPU)
-    beginning = "a red circle and a red square " * 3
-    same, other = encoder.encode([beginning, beginning + "of the blue square " * 4])
-
-    assert not np.allclose(same, other, atol=1e-4)
 
 
 def test_the_version_is_the_weights_own_fingerprint(clip: Path, tmp_path: Path):
@@ -269,6 +254,26 @@ def test_a_config_that_lies_about_its_weights_is_found_out(tmp_path: Path):
 
     with pytest.raises(EncoderUnavailable, match="does not load"):
         Wav2Vec2Sounds(str(folder), CPU).encode([sound(0.2)])
+
+
+def test_loading_writes_nothing_to_the_terminal(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    from transformers.utils import logging
+
+    encoders: list[tuple[Any, Any]] = [
+        (SentenceTexts(str(tiny_bert(tmp_path / "bert")), CPU), "a red circle"),
+        (OpenClipImages(str(clip), CPU), picture(40, 30)),
+        (WhisperSounds(str(tiny_whisper(tmp_path / "tiny.pt")), CPU), sound(0.2)),
+        (Wav2Vec2Sounds(str(tiny_wav2vec2(tmp_path / "w2v")), CPU), sound(0.2)),
+    ]
+    capfd.readouterr()
+    before = logging.is_progress_bar_enabled(), logging.get_verbosity()
+
+    for encoder, content in encoders:
+        encoder.encode([content])
+
+    assert capfd.readouterr() == ("", "")
+    # Whoever uses transformers beside us sees what they saw.
+    assert (logging.is_progress_bar_enabled(), logging.get_verbosity()) == before
 
 
 def test_bfloat16_points_the_same_way(clip: Path, tmp_path: Path):
