@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 _FLOAT_BYTES = 4
 
 TAUGHT_BY = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
-"""A task that could not be read says nothing of agents, one that somebody cancelled only by its steps that had ended."""
+"""A task that could not be read says nothing of agents; one that somebody cancelled, only by steps that had ended."""
 
 
 def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
