@@ -19,10 +19,18 @@ _PEOPLES_DOING = {ApprovalDenied.code: ControlAction.DENY, TaskCancelled.code: C
 
 
 def taken(held: Held | None, task: TaskSubmitted, worker_id: str, stream_seq: int, deliveries: int) -> Held:
-    """The record as this worker will store it: running, owned by this message."""
+    """The record as this worker will store it: running, owned by this message. Raises TaskTakenElsewhere."""
     present = held.record if held else new_record(task)
-    mine = {"state": TaskState.RUNNING, "stream_seq": stream_seq, "worker_id": worker_id, "deliveries": deliveries}
-    return Held(present.model_copy(update=mine), held.revision if held else 0)
+    update = {"state": TaskState.RUNNING, "stream_seq": stream_seq, "worker_id": worker_id, "deliveries": deliveries}
+    mine = present.model_copy(update=update)
+    if superseded(present, mine):
+        raise TaskTakenElsewhere(f"delivery {deliveries} of message {stream_seq} came before {present.deliveries}")
+    return Held(mine, held.revision if held else 0)
+
+
+def superseded(present: TaskRecord, mine: TaskRecord) -> bool:
+    """Whether a later delivery of the same message has the task: this worker was away for longer than its lease."""
+    return present.stream_seq == mine.stream_seq and present.deliveries > mine.deliveries
 
 
 def new_record(task: TaskSubmitted) -> TaskRecord:
@@ -38,10 +46,18 @@ def new_record(task: TaskSubmitted) -> TaskRecord:
 
 
 def owned(present: TaskRecord, mine: TaskRecord) -> TaskRecord:
-    """What is stored now, with this worker as its owner. Raises TaskTakenElsewhere when another message owns it."""
+    """What is stored now, with this worker as its owner.
+
+    Raises TaskTakenElsewhere when another message or a later delivery owns it, and TaskCancelled when a person wished
+    so meanwhile: the word of it may have missed this worker.
+    """
     waiting = present.state is TaskState.AWAITING_APPROVAL
-    if present.state.terminal or (present.stream_seq not in (None, mine.stream_seq) and not waiting):
-        raise TaskTakenElsewhere(f"{present.state.value}, message {present.stream_seq}")
+    another = present.stream_seq not in (None, mine.stream_seq) and not waiting
+    if present.state.terminal or another or superseded(present, mine):
+        whose = f"message {present.stream_seq}, delivery {present.deliveries}"
+        raise TaskTakenElsewhere(f"{present.state.value}, {whose}")
+    if present.cancel_requested:
+        raise TaskCancelled("the task was cancelled")
     return no_longer_waiting(present).model_copy(
         update={
             "state": TaskState.RUNNING,
@@ -54,8 +70,11 @@ def owned(present: TaskRecord, mine: TaskRecord) -> TaskRecord:
 
 
 def planned_record(record: TaskRecord, mine: TaskRecord, perceived: Perceived | None, planned: Planned) -> TaskRecord:
-    """The record with the plan that any worker will run. Raises TaskTakenElsewhere."""
-    return owned(record, mine).model_copy(
+    """The record with the plan that any worker will run: one that is there stays. Raises as ``owned``."""
+    record = owned(record, mine)
+    if record.plan is not None:
+        return record
+    return record.model_copy(
         update={
             "percept": perceived.percept if perceived else None,
             "candidates": planned.candidates[:_CANDIDATES_KEPT],
@@ -66,8 +85,12 @@ def planned_record(record: TaskRecord, mine: TaskRecord, perceived: Perceived | 
     )
 
 
-def waiting(record: TaskRecord, task: TaskSubmitted, nodes: tuple[str, ...]) -> TaskRecord:
-    """The record of a task that no worker holds until a person has decided; its submission brings it back."""
+def waiting(record: TaskRecord, mine: TaskRecord, task: TaskSubmitted, nodes: tuple[str, ...]) -> TaskRecord:
+    """The record of a task that no worker holds until a person has decided; its submission brings it back.
+
+    Raises as ``owned``: nothing would bring back a task that was cancelled just before it waits.
+    """
+    record = owned(record, mine)
     approvals = dict.fromkeys(nodes, ApprovalState.PENDING) | record.approvals
     asked = {"awaiting_since": now(), "approvals": approvals, "submission": task}
     return record.model_copy(update={"state": TaskState.AWAITING_APPROVAL} | asked)

@@ -44,9 +44,15 @@ class Controls:
         self._messages.pop((tenant, task_id), None)
         self._cancelled.discard((tenant, task_id))
 
-    def was_cancelled(self, tenant: str, task_id: str) -> bool:
-        """Whether the asyncio cancellation just seen was a person's wish, not a shutdown."""
-        return (tenant, task_id) in self._cancelled
+    def heard_cancel(self, tenant: str, task_id: str) -> bool:
+        """Whether the asyncio cancellation that the caller caught was a person's wish, not a shutdown. Counts once."""
+        if (tenant, task_id) not in self._cancelled:
+            return False
+        self._cancelled.discard((tenant, task_id))
+        current = asyncio.current_task()
+        if current is not None:
+            current.uncancel()
+        return True
 
     async def _hear(self, message: Msg) -> None:
         try:
@@ -56,6 +62,6 @@ class Controls:
             return
         key = (subjects.tenant_of(message.subject), control.task_id)
         running = self._running.get(key)
-        if control.action is ControlAction.CANCEL and running is not None:
+        if control.action is ControlAction.CANCEL and running is not None and key not in self._cancelled:
             self._cancelled.add(key)
             running.cancel()

@@ -18,7 +18,7 @@ import orjson
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from agents.errors import AgentsError, BusUnavailable, WorkerStops
+from agents.errors import AgentsError, BusUnavailable, TaskTakenElsewhere, WorkerStops
 from agents.journey.claim import Claim
 from agents.journey.controls import Controls
 from agents.journey.dead import DeadLetters, content_type_of
@@ -108,6 +108,8 @@ class Dispatcher:
         self._controls.enter(task.tenant, task.task_id, stream_seq)
         try:
             await self._travel(task, stream_seq, deliveries)
+        except TaskTakenElsewhere as elsewhere:  # neither acknowledged nor given back: the message is another's
+            logger.info("task %s is in other hands: %s", task.task_id, elsewhere)
         except WorkerStops:
             logger.info("task %s goes on at another worker", task.task_id)
             await self._handbacks.add(task)
@@ -128,25 +130,32 @@ class Dispatcher:
             self._controls.leave(task.tenant, task.task_id)
 
     async def _travel(self, task: TaskSubmitted, stream_seq: int, deliveries: int) -> None:
-        """Again and again while the bus is away or full; the lane keeps the message from being redelivered."""
+        """Again and again while the bus is away or full; the lane keeps the message from being redelivered.
+
+        A person's wish to cancel that meets no run (the task is about to begin, or to end, or waits here) leads to the
+        record, which holds the wish.
+        """
         for failures in itertools.count(1):
             try:
                 await self._traveller.travel(task, stream_seq, deliveries)
                 return
             except BusUnavailable as error:
                 logger.warning("task %s waits for the bus: %s", task.task_id, error)
+                pause_s = self._limits.delay_s(failures)
+            except asyncio.CancelledError:
+                if not self._controls.heard_cancel(task.tenant, task.task_id):
+                    raise
+                pause_s = 0.0
             self._stopping.heed()
-            await self._pause(task, self._limits.delay_s(failures))
+            await self._pause(task, pause_s)
 
     async def _pause(self, task: TaskSubmitted, seconds: float) -> None:
-        """Wait; a person's wish to cancel ends the wait, for the record holds it."""
+        """Wait, until the worker stops or a person cancels the task. Raises WorkerStops."""
         try:
-            await asyncio.sleep(seconds)
+            await self._stopping.sleep(seconds)
         except asyncio.CancelledError:
-            current = asyncio.current_task()
-            if current is None or not self._controls.was_cancelled(task.tenant, task.task_id):
+            if not self._controls.heard_cancel(task.tenant, task.task_id):
                 raise
-            current.uncancel()
 
     async def _try_again(self, message: Msg, deliveries: int) -> None:
         with suppress(nats.errors.Error, OSError):

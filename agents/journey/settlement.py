@@ -18,8 +18,8 @@ import orjson
 from nats.js import JetStreamContext
 from nats.js.errors import NotFoundError
 
-from agents.errors import BusUnavailable
-from agents.journey.changes import ms_between, no_longer_waiting, with_reasons
+from agents.errors import BusUnavailable, TaskTakenElsewhere
+from agents.journey.changes import ms_between, no_longer_waiting, superseded, with_reasons
 from agents.journey.records import Held, TaskRecords
 from agents.journey.telling import Teller
 from schemas import subjects
@@ -38,6 +38,8 @@ from tensor_layer.ports import Blobs, Perceived
 
 _INSTRUCTION_CHARACTERS = 2_000
 _INLINE_PART_BYTES = 16 * 1024
+_OPINIONS = frozenset({TaskState.FAILED, TaskState.REJECTED})
+"""How it looks to one worker; that a task is done, or that a person cancelled it, is so for all."""
 
 Wrote = Callable[[ExperienceRecord], None]
 """Told of each experience when it is stored, not again when the bus had it already."""
@@ -85,10 +87,13 @@ class Settlement:
         self._wrote = wrote
 
     async def settle(self, held: Held, task: TaskSubmitted, perceived: Perceived | None, ending: Ending) -> TaskRecord:
-        """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged."""
+        """Store, then tell, then leave experience. Raises BusUnavailable; then nothing is acknowledged.
+
+        Raises TaskTakenElsewhere for a failure of which a later delivery's worker may know better.
+        """
         ending = await self._by_reference(ending)
-        kept = _kept(task) if self._keep_submissions else None
-        held = await self._records.change(held, lambda record: _ended(record, ending, kept))
+        kept, mine = _kept(task) if self._keep_submissions else None, held.record
+        held = await self._records.change(held, lambda record: _ended(record, mine, ending, kept))
         await self.tell_ending(held.record, task, perceived)
         return held.record
 
@@ -205,9 +210,11 @@ def _propensity(record: TaskRecord, chosen: tuple[str, ...]) -> float:
     return next((c.probability for c in record.candidates if c.agent_id in chosen and c.probability > 0), 1.0)
 
 
-def _ended(record: TaskRecord, ending: Ending, submission: TaskSubmitted | None) -> TaskRecord:
+def _ended(record: TaskRecord, mine: TaskRecord, ending: Ending, submission: TaskSubmitted | None) -> TaskRecord:
     if record.state.terminal:
         return record
+    if ending.state in _OPINIONS and superseded(record, mine):
+        raise TaskTakenElsewhere(f"its delivery {record.deliveries} goes on at {record.worker_id}")
     record = no_longer_waiting(record)
     failure = with_reasons(ending.failure, record) if ending.failure else None
     changes: dict[str, Any] = {"state": ending.state, "failure": failure, "submission": submission}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agents.errors import ApprovalDenied, StepTimedOut, TaskTakenElsewhere
+from agents.errors import ApprovalDenied, StepTimedOut, TaskCancelled, TaskTakenElsewhere
 from agents.journey import changes
 from agents.journey.changes import cancelled, decided, failure_of, owned, taken, waiting, with_reasons
 from agents.journey.records import Held
@@ -28,10 +28,23 @@ def test_a_record_of_a_door_keeps_what_it_says():
     assert (held.revision, held.record.title, held.record.deliveries) == (3, "from the door", 2)
 
 
-def test_a_cancellation_stored_meanwhile_is_not_lost():
+def test_a_cancellation_stored_meanwhile_is_heeded():
     mine = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
     stored = mine.model_copy(update={"state": TaskState.QUEUED, "cancel_requested": True})
-    assert owned(stored, mine).cancel_requested
+    with pytest.raises(TaskCancelled):
+        owned(stored, mine)
+    with pytest.raises(TaskCancelled):
+        waiting(stored, mine, TASK, ("a",))
+
+
+def test_a_later_delivery_of_the_same_message_owns_the_task():
+    mine, later = (taken(None, TASK, "worker-1", stream_seq=7, deliveries=number).record for number in (1, 2))
+    with pytest.raises(TaskTakenElsewhere):
+        owned(later, mine)
+    with pytest.raises(TaskTakenElsewhere):
+        taken(Held(later, 3), TASK, "worker-1", stream_seq=7, deliveries=1)
+    assert owned(mine, later).deliveries == 2
+    assert taken(Held(later, 3), TASK, "worker-1", stream_seq=8, deliveries=1).record.deliveries == 1
 
 
 @pytest.mark.parametrize("present", [{"state": TaskState.RUNNING, "stream_seq": 8}, {"state": TaskState.SUCCEEDED}])
@@ -43,13 +56,14 @@ def test_a_task_that_another_message_owns_is_left_alone(present):
 
 def test_a_decided_task_that_waited_goes_to_the_message_that_brings_it_back():
     mine = taken(None, TASK, "worker-1", stream_seq=9, deliveries=1).record
-    stored = waiting(mine.model_copy(update={"stream_seq": 7}), TASK, ("a",))
+    before = mine.model_copy(update={"stream_seq": 7})
+    stored = waiting(before, before, TASK, ("a",))
     assert owned(stored, mine).stream_seq == 9
 
 
 def test_a_decision_outlives_the_next_wait():
     record = TaskRecord(task_id="t", tenant="default", state=TaskState.RUNNING, approvals={"a": ApprovalState.APPROVED})
-    again = waiting(record, TASK, ("a", "b"))
+    again = waiting(record, record, TASK, ("a", "b"))
     assert decided(again, ApprovalState.APPROVED) == {"a"}
     assert decided(again, ApprovalState.PENDING) == {"b"}
     assert again.submission == TASK
@@ -77,7 +91,7 @@ def test_what_people_took_to_decide_is_counted_over_several_waits(monkeypatch):
     monkeypatch.setattr(changes, "now", lambda: next(clock))
     record = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
     for _ in range(2):
-        asked = waiting(record, TASK, ("a",))
+        asked = waiting(record, record, TASK, ("a",))
         assert asked.awaiting_since is not None
         record = owned(asked, asked)
         assert record.awaiting_since is None
@@ -87,5 +101,5 @@ def test_what_people_took_to_decide_is_counted_over_several_waits(monkeypatch):
 
 def test_a_clock_that_was_put_back_takes_nothing_from_what_people_took():
     record = taken(None, TASK, "worker-1", stream_seq=7, deliveries=1).record
-    ahead = waiting(record, TASK, ("a",)).model_copy(update={"awaiting_since": now() + timedelta(hours=1)})
+    ahead = waiting(record, record, TASK, ("a",)).model_copy(update={"awaiting_since": now() + timedelta(hours=1)})
     assert owned(ahead, ahead).awaited_ms == 0
