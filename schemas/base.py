@@ -41,6 +41,8 @@ def _utc(moment: datetime) -> datetime:
 Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Price = Annotated[float, Field(ge=0.0, le=1e12)]
+"""In the fleet's unit. Bounded, for JSON has no infinity: a sum of prices always reads again."""
 
 
 def now() -> datetime:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, HttpUrl, StringConstraints, model_validator
 
-from schemas.base import Message, Token
+from schemas.base import Message, Price, Token
 from schemas.parts import Modality
 
 Tag = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._:-]{0,63}$")]
@@ -90,8 +90,8 @@ class Timeouts(Message):
 class Cost(Message):
     """What using the agent costs, in the fleet's unit."""
 
-    per_call: float = Field(default=0.0, ge=0)
-    per_second: float = Field(default=0.0, ge=0)
+    per_call: Price = 0.0
+    per_second: Price = 0.0
 
 
 class Liveness(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from schemas.base import Message, Moment, Token
+from schemas.base import Message, Moment, Price, Token
 from schemas.parts import Part
 
 INPUT_REQUIRED = "input_required"
@@ -51,7 +51,7 @@ class InvocationReply(Message):
     step_id: str
     outputs: tuple[Part, ...] = ()
     error: InvocationError | None = None
-    cost: float | None = Field(default=None, ge=0, description="when the agent knows better than its card")
+    cost: Price | None = Field(default=None, description="when the agent knows better than its card")
     usage: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -7,6 +7,8 @@ passes the bus's limit; references that an agent returns are checked, so that no
 import asyncio
 from collections.abc import Callable
 
+import orjson
+
 from agents.connectors.faults import bad_reply
 from schemas.invocation import Invocation, InvocationReply
 from schemas.parts import INLINE_LIMIT_BYTES, BlobRef, Part
@@ -27,7 +29,7 @@ async def checked_in(reply: InvocationReply, invocation: Invocation, blobs: Blob
 async def lightened(invocation: Invocation, limit_bytes: int, blobs: Blobs) -> Invocation:
     """The invocation with its largest inline inputs by reference, until all of them together fit ``limit_bytes``."""
     inputs = list(invocation.inputs)
-    sizes = {place: _inline_chars(part) for place, part in enumerate(inputs)}
+    sizes = {place: _json_bytes(part) for place, part in enumerate(inputs)}
     for place in sorted(sizes, key=lambda place: -sizes[place]):
         if sum(sizes.values()) <= limit_bytes:
             break
@@ -72,6 +74,11 @@ def _with_url(part: Part, blob_url: BlobUrl) -> Part:
 def _inline_chars(part: Part) -> int:
     """A cheap bound of the inline content: characters of the message."""
     return len(part.text) if part.text is not None else len(part.data) if part.data is not None else 0
+
+
+def _json_bytes(part: Part) -> int:
+    """What the inline content takes in a message: a letter of Chinese is three bytes, a control character six."""
+    return len(orjson.dumps(part.text)) if part.text is not None else len(part.data or "")
 
 
 def _inline_bytes(part: Part) -> int:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from agents.connectors.claim_check import BlobUrl, checked_in, with_urls
 from agents.connectors.faults import timed_out, unreachable
-from agents.connectors.replies import MAX_REPLY_BYTES, read_reply, read_reply_aside, too_large
+from agents.connectors.replies import bounded_body, read_reply, read_reply_aside
 from agents.errors import BadReply
 from schemas.card import AgentCard, HttpEndpoint
 from schemas.invocation import Invocation, InvocationReply
@@ -72,7 +72,7 @@ class HttpConnector:
                 asyncio.timeout(timeout_s),
                 self._client.stream("POST", str(endpoint.url), content=payload, headers=headers) as answer,
             ):
-                return answer.status_code, await _bounded_body(answer, invocation)
+                return answer.status_code, await bounded_body(answer.aiter_bytes(), invocation)
         except TimeoutError as error:
             raise timed_out(invocation, timeout_s) from error
         except httpx.HTTPError as error:
@@ -101,15 +101,6 @@ class HttpConnector:
 def _endpoint(card: AgentCard) -> HttpEndpoint:
     assert isinstance(card.endpoint, HttpEndpoint), f"{card.id} is no http agent"
     return card.endpoint
-
-
-async def _bounded_body(answer: httpx.Response, invocation: Invocation) -> bytes:
-    body = bytearray()
-    async for chunk in answer.aiter_bytes():
-        body += chunk
-        if len(body) > MAX_REPLY_BYTES:
-            raise too_large(invocation, len(body))
-    return bytes(body)
 
 
 async def _listens(endpoint: HttpEndpoint) -> bool:

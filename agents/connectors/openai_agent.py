@@ -7,7 +7,7 @@ Importing the client takes about a second: the wiring imports this module when t
 import asyncio
 import base64
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import openai
@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from agents.connectors.claim_check import checked_in
 from agents.connectors.faults import bad_reply, timed_out, unreachable
+from agents.connectors.replies import bounded_body
+from agents.errors import BadReply
 from schemas.card import AgentCard, OpenAIEndpoint
 from schemas.invocation import Invocation, InvocationError, InvocationReply
 from schemas.parts import Modality, Part, text_part
@@ -94,17 +96,17 @@ class OpenAIConnector:
     ) -> _Completion:
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._client(endpoint).chat.completions.with_raw_response.create(
+                asking = self._client(endpoint).chat.completions.with_streaming_response.create(
                     model=endpoint.model, messages=list(messages), temperature=endpoint.temperature
                 )
-                return _read(answer.content, invocation)
+                async with asking as answer:
+                    return _read(await _body(answer.iter_bytes(), invocation), invocation)
         except (TimeoutError, openai.APITimeoutError) as error:
             raise timed_out(invocation, timeout_s) from error
         except openai.APIStatusError as error:
             again = error.status_code in RETRYABLE_STATUS or error.status_code >= 500
-            raise unreachable(
-                invocation, f"HTTP {error.status_code}: {error.message[:300]}", retryable=again
-            ) from error
+            said = error.message[:300].encode(errors="replace").decode()  # half a character is in no message of ours
+            raise unreachable(invocation, f"HTTP {error.status_code}: {said}", retryable=again) from error
         except openai.APIConnectionError as error:
             raise unreachable(invocation, f"{endpoint.base_url}: {error.__cause__ or error}") from error
 
@@ -163,6 +165,15 @@ def _unreadable(invocation: Invocation) -> InvocationError | None:
             )
             return InvocationError(code="input_too_large", message=problem)
     return None
+
+
+async def _body(chunks: AsyncIterator[bytes], invocation: Invocation) -> bytes:
+    try:
+        return await bounded_body(chunks, invocation)
+    except BadReply:
+        raise
+    except Exception as error:  # with which HTTP library the client reads, and how that one fails, is its own affair
+        raise unreachable(invocation, f"its answer broke off: {error or type(error).__name__}") from error
 
 
 def _read(body: bytes, invocation: Invocation) -> _Completion:

@@ -1,6 +1,7 @@
 """Reads an agent's answer: a valid InvocationReply to this very step, or BadReply. Called by every connector."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -39,6 +40,16 @@ async def read_reply_aside(body: bytes, invocation: Invocation) -> InvocationRep
     if len(body) > PARSE_IN_THREAD_BYTES:
         return await asyncio.to_thread(read_reply, body, invocation)
     return read_reply(body, invocation)
+
+
+async def bounded_body(chunks: AsyncIterator[bytes], invocation: Invocation) -> bytes:
+    """All of an answer that comes in chunks. Raises BadReply for one past MAX_REPLY_BYTES, not heard out."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_REPLY_BYTES:
+            raise too_large(invocation, len(body))
+    return bytes(body)
 
 
 def too_large(invocation: Invocation, size_bytes: int) -> BadReply:

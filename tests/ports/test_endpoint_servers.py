@@ -8,7 +8,7 @@ import pytest
 
 from agents.connectors.http_agent import HttpConnector
 from agents.connectors.openai_agent import OpenAIConnector
-from agents.errors import AgentUnreachable
+from agents.errors import AgentUnreachable, BadReply
 from schemas.card import HttpEndpoint, OpenAIEndpoint
 from tensor_layer.storage.blobs import ObstoreBlobs
 from tests.ports.connector_peers import ask, card_for
@@ -73,3 +73,31 @@ async def test_a_secret_that_the_worker_lacks_is_named_when_the_service_refuses(
     assert b"x-key" not in stranger.heard[0].lower()
     assert b"s3cret" in stranger.heard[1]
     assert "s3cret" not in str(refused.value)
+
+
+async def test_a_model_server_that_cuts_a_character_in_half_is_told_in_words_that_can_be_stored(stranger, blobs):
+    stranger.says("400 Bad Request", "application/json", b'{"error": {"message": "too long: \\ud83d"}}')
+    connector = OpenAIConnector(blobs, env={})
+    with pytest.raises(AgentUnreachable, match="too long") as caught:
+        await connector.invoke(card_for(OpenAIEndpoint(base_url=f"{stranger.url}/v1", model="m")), ask("x"), 30)
+    str(caught.value).encode()
+    await connector.close()
+
+
+async def test_a_model_server_that_does_not_stop_talking_is_not_heard_out(stranger, blobs, monkeypatch):
+    monkeypatch.setattr("agents.connectors.replies.MAX_REPLY_BYTES", 100_000)
+    stranger.says("200 OK", "application/json", b" " * 200_000)
+    connector = OpenAIConnector(blobs, env={})
+    with pytest.raises(BadReply, match="at most"):
+        await connector.invoke(card_for(OpenAIEndpoint(base_url=f"{stranger.url}/v1", model="m")), ask("x"), 30)
+    await connector.close()
+
+
+async def test_a_model_server_that_breaks_off_is_worth_another_attempt(stranger, blobs):
+    stranger.says("200 OK", "application/json", b'{"choices": []}')
+    stranger.answer = stranger.answer.replace(b"Content-Length: 15", b"Content-Length: 1500")
+    connector = OpenAIConnector(blobs, env={})
+    with pytest.raises(AgentUnreachable) as caught:
+        await connector.invoke(card_for(OpenAIEndpoint(base_url=f"{stranger.url}/v1", model="m")), ask("x"), 30)
+    assert caught.value.retryable
+    await connector.close()

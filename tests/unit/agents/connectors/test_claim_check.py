@@ -92,3 +92,13 @@ def test_references_get_a_place_to_be_fetched_from() -> None:
 def test_an_invocation_without_references_is_not_copied() -> None:
     invocation = ask(text_part("t"))
     assert with_urls(invocation, lambda ref: "http://gateway/") is invocation
+
+
+async def test_a_request_is_lightened_by_its_bytes_not_by_its_characters(blobs: ObstoreBlobs) -> None:
+    """Each part is small enough to travel inline; together they are too many bytes, though not too many characters."""
+    limit = 500_000
+    for character in ("\u8a9e", "\x01"):  # three bytes of UTF-8, six of JSON
+        inputs = [text_part(character * 80_000, f"{number}.txt") for number in range(5)]
+        lighter = await lightened(ask(*inputs), limit, blobs)
+        assert len(lighter.model_dump_json()) <= len(lighter.model_dump_json().encode()) <= limit + 4_000
+        assert any(part.text is not None for part in lighter.inputs), "only as many as have to go"
