@@ -11,7 +11,7 @@ from typing import Any
 
 import nats.errors
 import orjson
-from nats.aio.client import Client
+from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
@@ -60,6 +60,12 @@ class BusClient(Client):
     def jetstream(self, **options: Any) -> JetStreamContext:  # noqa: ANN401 - the signature is the library's
         """The streams, with as little work for each acknowledgement."""
         return Streams(self, **options)
+
+    async def _send_ping(self, future: asyncio.Future[Any] | None = None) -> None:
+        """Behind what waits to be written, so that ``flush`` means what it says: the library's overtakes it."""
+        self._pongs.append(asyncio.get_running_loop().create_future() if future is None else future)
+        await self._send_command(PING_PROTO)
+        await self._flush_pending()
 
     async def _listen(self) -> None:
         inbox = f"{self.new_inbox()}."

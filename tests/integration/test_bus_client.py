@@ -77,3 +77,23 @@ async def test_a_refusal_and_a_subject_without_a_stream_are_told_apart(js):
         )
     with pytest.raises(NoStreamResponseError):
         await js.publish("aos.nowhere", b"{}")
+
+
+async def test_who_has_flushed_a_subscription_hears_what_others_publish_next(nc, monkeypatch):
+    """The server must have read the subscription when it answers the ping: in the order of writing."""
+    written = bytearray()
+    write, writelines = nc._transport.write, nc._transport.writelines
+
+    def wrote(payload):
+        written.extend(payload)
+        write(payload)
+
+    def wrote_lines(payload):
+        written.extend(b"".join(payload))
+        writelines(payload)
+
+    monkeypatch.setattr(nc._transport, "write", wrote)
+    monkeypatch.setattr(nc._transport, "writelines", wrote_lines)
+    await nc.subscribe("heard.at.once")
+    await nc.flush()
+    assert written.index(b"SUB heard.at.once") < written.index(b"PING")

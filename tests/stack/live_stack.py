@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import nats
 import yaml
 from nats.aio.client import Client
 
@@ -19,6 +18,7 @@ from benchmarks.stack import ROOT, Stack
 from evolution.errors import ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.wiring import StoreSettings, build_store
+from gateway.bus.connection import connect
 from schemas import subjects
 from schemas.experience import ExperienceRecord, Feedback
 from tests.stack.agents import register, until_planned
@@ -85,7 +85,7 @@ class LiveStack(Stack):
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[Client]:
         """A connection of the test's own to the bus."""
-        nc = await nats.connect(self.nats.url)
+        nc = await connect(self.nats.url, "test")
         try:
             yield nc
         finally:
