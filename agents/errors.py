@@ -16,6 +16,7 @@ AgentsError
 ├── BudgetExceeded
 ├── TaskCancelled
 ├── RecordTooLarge          the result has more parts than a record can hold
+├── ServiceAway             what a task needs before its first step does not answer; it waits in the queue
 ├── WorkerStops             the worker ends before the task's next step; another one goes on
 ├── IndexUnavailable        the skill index's server does not answer
 ├── FilterContradiction     a search asks for what no skill can be
@@ -176,6 +177,13 @@ class FilterContradiction(AgentsError):
     """A search's filters exclude each other: no skill could ever meet them."""
 
     code = "filter_contradiction"
+
+
+class ServiceAway(AgentsError):
+    """The object store, the index or the encoders do not answer. No fault of the task: it goes back to the queue."""
+
+    code = "service_away"
+    retryable = True
 
 
 class WorkerStops(AgentsError):

@@ -159,7 +159,9 @@ class TaskRecord(Message):
     worker_id: str | None = None
     deliveries: int = 0
     given_back: int = Field(
-        default=0, description="deliveries that went back because a worker stopped in good order: no failed tries"
+        default=0,
+        description="deliveries that went back because a worker stopped in good order, or what it needs did not "
+        "answer: no failed tries",
     )
     submitted_at: Moment = Field(default_factory=now)
     updated_at: Moment = Field(default_factory=now)

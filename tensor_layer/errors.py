@@ -6,6 +6,7 @@ TensorLayerError
 ├── BlobTooLarge        an upload passed the limit
 ├── BlobStoreUnavailable
 ├── EncoderUnavailable  the encoder's weights are missing or do not fit
+│   ├── NobodyAnswers       the perception service is not there just now
 │   └── VersionMismatch     the perception service has another encoder than the vectors that are here
 ├── DeviceFull          one content alone does not fit into the device's memory
 ├── TensorRefused       an array of a kind that is never stored: objects, pickles, structures, too large
@@ -55,6 +56,10 @@ class EncoderUnavailable(TensorLayerError):
     """An encoder cannot be loaded. The message says what to install or which setting to change."""
 
     code = "encoder_unavailable"
+
+
+class NobodyAnswers(EncoderUnavailable):
+    """No process answers for the encoder on the bus. Another may be about to start."""
 
 
 class VersionMismatch(EncoderUnavailable):

@@ -4,7 +4,8 @@ Every way out of here is one of four: acknowledged (done, or refused for good), 
 later), buried (given up, with its reason), or left alone (it is being worked on here already).
 
 Deliveries are counted to find tasks that kill their workers, so an outage of the bus is waited for with the message in
-hand: sent back and forth it would soon look like one of them.
+hand: sent back and forth it would soon look like one of them. What goes back because the object store, the index or the
+encoders are away is counted as such.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import orjson
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from agents.errors import AgentsError, BusUnavailable, TaskTakenElsewhere, WorkerStops
+from agents.errors import AgentsError, BusUnavailable, ServiceAway, TaskTakenElsewhere, WorkerStops
 from agents.journey.claim import Claim
 from agents.journey.controls import Controls
 from agents.journey.dead import DeadLetters, content_type_of
@@ -114,6 +115,10 @@ class Dispatcher:
             logger.info("task %s goes on at another worker", task.task_id)
             await self._handbacks.add(task)
             await _give_back(message)
+        except ServiceAway as error:
+            logger.warning("task %s waits in the queue: %s", task.task_id, error)
+            await self._handbacks.add(task)
+            await self._try_again(message, deliveries)
         except asyncio.CancelledError:  # its step outlasts the drain; the lane gives the message back
             if self._stopping.wished:
                 await self._handbacks.add(task)
@@ -164,7 +169,7 @@ class Dispatcher:
     async def _give_up(self, message: Msg, task: TaskSubmitted, reason: str) -> None:
         """Bury the message and end the task as failed, in this order: a task is never without a trace.
 
-        It is done all the same when workers that stopped in good order account for the deliveries.
+        It is done all the same when workers that stopped in good order, or services away, account for the deliveries.
         """
         deliveries = message.metadata.num_delivered or 0
         stream_seq = message.metadata.sequence.stream

@@ -1,7 +1,8 @@
-"""Remembers how often a task went back to the queue because its worker stopped in good order. Called by `dispatch`.
+"""Remembers how often a task went back to the queue for no fault of its own. Called by `dispatch`.
 
 The bus counts every delivery, and a task that was delivered too often is taken for one that kills its workers. Those
-that stopped of their own will are no victims, however often a deployment is rolled out while the task waits.
+that stopped of their own will are no victims, however often a deployment is rolled out while the task waits, and nor
+are those that had to wait for the object store, the index or the encoders.
 """
 
 import asyncio

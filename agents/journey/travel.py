@@ -9,6 +9,8 @@ from agents.errors import (
     AgentsError,
     BusUnavailable,
     DeadlineExceeded,
+    IndexUnavailable,
+    ServiceAway,
     StepFailed,
     TaskCancelled,
 )
@@ -35,12 +37,13 @@ from schemas.task import (
     TaskState,
     TaskSubmitted,
 )
-from tensor_layer.errors import BlobNotFound, UnreadablePart
+from tensor_layer.errors import BlobNotFound, BlobStoreUnavailable, NobodyAnswers, UnreadablePart
 from tensor_layer.ports import Perceived, Perceiver
 
 logger = logging.getLogger(__name__)
 
 _CANDIDATES_TOLD = 8
+_AWAY = (BlobStoreUnavailable, IndexUnavailable, NobodyAnswers)
 
 
 @dataclass(slots=True)
@@ -89,7 +92,8 @@ class Traveller:
     async def travel(self, task: TaskSubmitted, stream_seq: int, deliveries: int) -> None:
         """Do what the message asks for. Returning means that the message may be acknowledged.
 
-        Raises TaskTakenElsewhere, then it may not: whoever has the task needs its message, should they die.
+        Raises TaskTakenElsewhere, then it may not: whoever has the task needs its message, should they die. Raises
+        ServiceAway before anything was asked of an agent, and whatever else calls for another try.
         """
         held = await self._records.load(task.tenant, task.task_id)
         decision = claim(held.record if held else None, stream_seq)
@@ -145,8 +149,11 @@ class Traveller:
         awaited_ms = journey.held.record.awaited_ms
         queued_ms = max(0.0, ms_between(record.submitted_at, now()) - awaited_ms)
         journey.times = journey.times.model_copy(update={"queued_ms": queued_ms, "approval_ms": awaited_ms})
-        await self._perceive(journey)
-        plan = journey.held.record.plan or await self._plan(journey)
+        try:
+            await self._perceive(journey)
+            plan = journey.held.record.plan or await self._plan(journey)
+        except _AWAY as error:
+            raise ServiceAway(str(error)) from error
         outcome = await self._run(journey, plan)
         if outcome.waiting_for:
             await self._wait_for_people(journey, outcome)
@@ -167,12 +174,9 @@ class Traveller:
         journey.held = await self._records.change(
             journey.held, lambda record: planned_record(record, journey.held.record, journey.perceived, planned)
         )
-        await self._tell_planned(journey, planned)
-        return journey.held.record.plan or planned.plan
-
-    async def _tell_planned(self, journey: _Journey, planned: Planned) -> None:
         await self._tell(journey, TaskEventKind.MATCHED, candidates=planned.candidates[:_CANDIDATES_TOLD])
         await self._tell(journey, TaskEventKind.PLANNED, plan=planned.plan)
+        return journey.held.record.plan or planned.plan
 
     async def _run(self, journey: _Journey, plan: Plan) -> RunOutcome:
         assert journey.perceived is not None

@@ -20,6 +20,7 @@ from tensor_layer.errors import (
     BlobNotFound,
     DeviceFull,
     EncoderUnavailable,
+    NobodyAnswers,
     TensorLayerError,
     UnreadablePart,
     VersionMismatch,
@@ -158,10 +159,6 @@ def _rows(reply: EncodeReply, version: EncoderVersion) -> Vector:
 
 def _named(version: EncoderVersion | None) -> str:
     return f"{version.name} {version.version} ({version.dimension} numbers)" if version else "no encoder"
-
-
-class NobodyAnswers(EncoderUnavailable):
-    """No process subscribes to the modality's subject."""
 
 
 async def _ask(connection: Client, modality: Modality, parts: Sequence[Part], timeout_s: float) -> EncodeReply:
