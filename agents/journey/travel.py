@@ -20,7 +20,7 @@ from agents.journey.controls import Controls
 from agents.journey.records import Held, TaskRecords
 from agents.journey.settlement import Ending, Settlement
 from agents.journey.telling import Teller
-from agents.ports.planning import Planned, Planner
+from agents.ports.planning import Planner
 from agents.ports.registry import Fleet
 from agents.ports.running import Runner, RunOutcome, RunRequest
 from schemas.base import now
