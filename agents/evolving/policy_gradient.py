@@ -68,12 +68,15 @@ class PolicyGradientSearch:
 class _Draw:
     """Networks as drawn, and for each choice made its surprise: what was chosen less its chance.
 
-    ``agents`` is (batch, offers + 1), the last for stopping; ``links`` (batch, offers, offers).
+    ``agents`` is (batch, offers + 1), the last for stopping. Of links only those that were possible are kept, (links,)
+    each: ``rows`` says in which network, ``pairs`` between which offers, as a place in a flat (offers, offers) matrix.
     """
 
     population: Population
     agents: Floats
     links: Floats
+    rows: Ints
+    pairs: Ints
 
 
 class _Policy:
@@ -83,47 +86,66 @@ class _Policy:
         self._space = space
         self._agents = _Adam(np.zeros(len(space) + 1), settings.rate)
         self._agents.values[-1] = settings.first_stop
-        self._links = _Adam(np.zeros((len(space), len(space))), settings.rate)
+        self._links = _Adam(np.zeros(len(space) ** 2), settings.rate)
         self._allowed = space.links_allowed()
 
     def draw(self, size: int, rng: np.random.Generator) -> _Draw:
         """One batch of networks with the surprise of each choice."""
         slots, surprise = self._agents_drawn(size, rng)
-        chance = expit(self._links.values)[slots[:, :, None], slots[:, None, :]]
-        possible = self._allowed[slots[:, :, None], slots[:, None, :]] & _both_at_work(slots)
+        pairs = slots[:, :, None] * len(self._space) + slots[:, None, :]
+        possible = self._allowed.take(pairs, mode="clip") & _both_at_work(slots)
+        chance = expit(self._links.values.take(pairs, mode="clip"))
         linked = possible & (rng.random(chance.shape) < chance)
-        links = np.zeros((size, *self._allowed.shape))
-        rows, sources, targets = np.nonzero(possible)
-        links[rows, slots[rows, sources], slots[rows, targets]] = (linked - chance)[rows, sources, targets]
-        return _Draw(Population(slots, packed_bits(linked)), surprise, links)
+        rows = np.nonzero(possible)[0]
+        links = (linked - chance)[possible]
+        return _Draw(Population(slots, packed_bits(linked)), surprise, links, rows, pairs[possible])
 
     def learn(self, draw: _Draw, worth: Floats) -> None:
         """Raise the chances of what was worth more than the batch's mean."""
         advantage = (worth - worth.mean()) / (worth.std() + 1e-9) / len(worth)
         self._agents.step(advantage @ draw.agents)
-        self._links.step(np.tensordot(advantage, draw.links, axes=1))
+        raised = advantage[draw.rows] * draw.links
+        self._links.step(np.bincount(draw.pairs, raised, minlength=self._allowed.size))
 
     def _agents_drawn(self, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
         """Offers in an order in which each can be fed, until the draw stops."""
-        space, rows = self._space, np.arange(size)
+        space = self._space
         slots = np.full((size, space.slots), EMPTY, dtype=np.int64)
         surprise = np.zeros((size, len(space) + 1))
-        have, going = np.full(size, space.task), np.ones(size, dtype=np.bool_)
+        have, going = np.full(size, space.task), np.arange(size)
         free = np.ones((size, len(space)), dtype=np.bool_)
         for slot in range(space.slots):
-            ready = free & ((space.inputs & have[:, None]) != 0) & ((space.requires & ~have[:, None]) == 0)
+            given = have[going, None]
+            ready = free[going] & ((space.inputs & given) != 0) & ((space.requires & ~given) == 0)
             # Nobody stops before the first agent is in.
-            odds = np.where(np.column_stack((ready, ~ready.any(axis=1) | (slot > 0))), self._agents.values, -np.inf)
-            chance = np.exp(odds - odds.max(axis=1, keepdims=True))
-            chance /= chance.sum(axis=1, keepdims=True)
-            chosen = (odds + rng.gumbel(size=odds.shape)).argmax(axis=1)
-            surprise[going] -= chance[going]
-            surprise[rows[going], chosen[going]] += 1.0
-            going &= chosen < len(space)
-            slots[going, slot] = chosen[going]
-            free[rows[going], chosen[going]] = False
-            have[going] |= space.outputs[chosen[going]]
+            may_stop = ~ready.any(axis=1) | (slot > 0)
+            chance = _shares(self._agents.values, np.column_stack((ready, may_stop)))
+            chosen = _drawn(chance, rng)
+            surprise[going] -= chance
+            surprise[going, chosen] += 1.0
+            going, chosen = going[chosen < len(space)], chosen[chosen < len(space)]
+            slots[going, slot] = chosen
+            free[going, chosen] = False
+            have[going] |= space.outputs[chosen]
         return slots, surprise
+
+
+def _shares(log_odds: Floats, possible: Bools) -> Floats:
+    """(rows, choices): chances by (choices,) log odds, 0 for what is not possible; rows sum to 1."""
+    odds = np.where(possible, log_odds, -np.inf)
+    odds -= odds.max(axis=1, keepdims=True)
+    np.exp(odds, out=odds)
+    odds /= odds.sum(axis=1, keepdims=True)
+    return odds
+
+
+def _drawn(chance: Floats, rng: np.random.Generator) -> Ints:
+    """(rows,): one choice of each row, with these chances."""
+    reached = chance.cumsum(axis=1)
+    # Above 0 and at most all there is, so that what has no chance is never drawn.
+    wanted = (1.0 - rng.random((len(chance), 1))) * reached[:, -1:]
+    chosen: Ints = (reached >= wanted).argmax(axis=1)
+    return chosen
 
 
 def _both_at_work(slots: Ints) -> Bools:
@@ -140,12 +162,21 @@ class _Adam:
         self.values = values
         self._rate = rate
         self._mean, self._square, self._steps = np.zeros_like(values), np.zeros_like(values), 0
+        self._spare = np.empty_like(values)
 
     def step(self, gradient: Floats) -> None:
         """One step upwards."""
         self._steps += 1
-        self._mean += 0.1 * (gradient - self._mean)
-        self._square += 0.001 * (gradient**2 - self._square)
-        mean = self._mean / (1.0 - 0.9**self._steps)
-        square = self._square / (1.0 - 0.999**self._steps)
-        self.values += self._rate * mean / (np.sqrt(square) + 1e-8)
+        self._mean *= 0.9
+        self._square *= 0.999
+        self._mean += np.multiply(gradient, 0.1, out=self._spare)
+        np.multiply(gradient, gradient, out=self._spare)
+        self._spare *= 0.001
+        self._square += self._spare
+        # The bias of both means is taken out of the whole step at once.
+        unbiased = np.sqrt(1.0 - 0.999**self._steps)
+        np.sqrt(self._square, out=self._spare)
+        self._spare += 1e-8 * unbiased
+        np.divide(self._mean, self._spare, out=self._spare)
+        self._spare *= self._rate * unbiased / (1.0 - 0.9**self._steps)
+        self.values += self._spare

@@ -1,6 +1,7 @@
 """All searches keep the promises of their port; the genetic one finds the optimum and leaves no trace in DEAP."""
 
 import random
+import tracemalloc
 from dataclasses import replace
 
 import deap.creator
@@ -92,6 +93,17 @@ def test_a_search_that_drew_nothing_valid_hands_back_the_shortest_chain(monkeypa
     found = PolicyGradientSearch().search(task, None, 60, 0)
     assert is_valid(task.space, found.best)
     assert found.worth == task.objectives(shortest(task.space)).worth[0]
+
+
+def test_a_batch_of_policy_gradient_takes_no_room_for_links_between_agents_that_were_not_drawn():
+    agents = 300
+    task, _ = made_up(agents, 0)
+    tracemalloc.start()
+    PolicyGradientSearch().search(task, None, 100, 0)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    square_bytes = agents * agents * 8
+    assert peak_bytes < 25 * square_bytes, "a square for each of the 100 networks was kept"
 
 
 @each_search
