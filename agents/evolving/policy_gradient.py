@@ -104,8 +104,9 @@ class _Policy:
         """Raise the chances of what was worth more than the batch's mean."""
         advantage = (worth - worth.mean()) / (worth.std() + 1e-9) / len(worth)
         self._agents.step(advantage @ draw.agents)
-        raised = advantage[draw.rows] * draw.links
-        self._links.step(np.bincount(draw.pairs, raised, minlength=self._allowed.size))
+        raised = np.zeros(self._allowed.size)
+        np.add.at(raised, draw.pairs, advantage[draw.rows] * draw.links)
+        self._links.step(raised)
 
     def _agents_drawn(self, size: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
         """Offers in an order in which each can be fed, until the draw stops."""
