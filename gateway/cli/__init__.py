@@ -10,5 +10,5 @@ lies here; one of several has a room, ``command`` in it. What commands share:
 Exit codes:
 
 0 done · 1 the task failed or the gateway refused · 2 wrong usage or setting · 3 gateway or bus not reachable ·
-4 no such task or agent · 5 still running when the wait was over · 130 interrupted
+4 no such task or agent · 5 still running when the wait was over · 6 waits for a person's approval · 130 interrupted
 """

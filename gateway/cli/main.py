@@ -14,7 +14,7 @@ from gateway.cli.terminal.failure import ExitCode, Failed, report
 
 EPILOG = (
     "Exit codes: 0 done · 1 the task failed or was refused · 2 wrong usage or setting · 3 not reachable · "
-    "4 not found · 5 still running when the wait was over."
+    "4 not found · 5 still running when the wait was over · 6 waits for a person's approval."
 )
 
 

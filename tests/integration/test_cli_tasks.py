@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from schemas import subjects
-from schemas.task import TaskState
+from schemas.task import TaskEvent, TaskEventKind, TaskState
 from tests.integration.http_door import TinyWorker, open_app, served
 
 CARD = """\
@@ -104,15 +104,50 @@ async def test_a_task_may_go_straight_to_the_bus(terminal: Terminal, js: JetStre
     assert (task["task_id"], task["parts"][0]["text"]) == (submitted.out.strip(), "over the bus")
 
 
+async def test_a_task_on_the_bus_is_waited_for_before_a_worker_has_taken_it(terminal: Terminal):
+    waited = await terminal.aos("task", "submit", "over the bus", "--bus", "--wait", "--timeout", "1")
+    assert (waited.code, waited.out) == (5, "")
+    assert "no worker has taken it yet" in waited.err
+
+
+async def test_a_task_that_the_bus_brought_and_nobody_can_read_is_no_success(
+    terminal: Terminal, nc: Client, js: JetStreamContext
+):
+    came = await nc.subscribe(subjects.SUBMIT_ALL)
+    waiting = asyncio.create_task(terminal.aos("task", "submit", "over the bus", "--bus", "--wait"))
+    task_id = json.loads((await came.next_msg(timeout=60)).data)["task_id"]
+    refused = TaskEvent(task_id=task_id, tenant="default", kind=TaskEventKind.REJECTED, data={"reason": "too long"})
+    await js.publish(subjects.event("default", task_id), refused.model_dump_json().encode())
+    answer = await waiting
+    assert (answer.code, answer.out) == (1, f"task {task_id}: rejected\n")
+    assert "too long" in answer.err
+
+
 async def test_a_task_waits_for_a_person_and_goes_on(terminal: Terminal, worker: TinyWorker):
     submitted = await terminal.aos("task", "submit", "careful", "--approval", "--wait")
-    assert submitted.code == 0
+    assert submitted.code == 6
     assert "awaiting approval" in submitted.out
+    assert "aos task approve" in submitted.out
     task_id = submitted.out.split()[1].rstrip(":")
+    assert (await terminal.aos("task", "get", task_id)).code == 0
+    again = await terminal.aos("task", "submit", "careful", "--approval", "--wait", "--json")
+    assert (again.code, json.loads(again.out)["state"]) == (6, "awaiting_approval")
     assert (await terminal.aos("task", "approve", task_id, "--deny", "--reason", "no")).code == 0
     watched = await terminal.aos("task", "watch", task_id)
     assert watched.code == 1
     assert "approval_denied" in watched.out
+
+
+async def test_a_task_that_was_approved_is_watched_to_its_end(terminal: Terminal, nc: Client, js: JetStreamContext):
+    async with TinyWorker(nc, js).working():
+        submitted = await terminal.aos("task", "submit", "careful", "--approval", "--wait", "--json")
+        task_id = json.loads(submitted.out)["task_id"]
+    assert (await terminal.aos("task", "approve", task_id)).code == 0
+    nobody_works = await terminal.aos("task", "watch", task_id, "--timeout", "1")
+    assert (nobody_works.code, nobody_works.out) == (5, "")
+    async with TinyWorker(nc, js).working():
+        watched = await terminal.aos("task", "watch", task_id)
+    assert (watched.code, "careful" in watched.out) == (0, True), watched.err
 
 
 async def test_what_people_think_of_a_result_is_kept_for_learning(

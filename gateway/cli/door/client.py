@@ -3,8 +3,9 @@
 Problem JSON becomes ``Failed`` with its next step; a gateway that does not answer says how to start one.
 """
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -15,12 +16,16 @@ import httpx
 from gateway.cli.door.event_stream import ServerEvent, parse
 from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.cli.terminal.session import settings_from
+from schemas.task import TaskState
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 60.0
 SILENCE_S = 60.0
 """An event stream that stays silent for longer, keep-alives included, is opened again."""
 RESUMES = 20
+RESUME_AFTER_S = 1.0
+"""As the door itself asks for in its streams."""
+OVER = frozenset(state.value for state in TaskState if state.terminal)
 
 Json = dict[str, Any]
 
@@ -98,28 +103,45 @@ class GatewayClient:
             raise self._unreachable(error) from error
         return size
 
-    async def events(self, task_id: str) -> AsyncIterator[ServerEvent]:
-        """The task's events from its first to its last; a broken stream is taken up where it broke."""
-        last_id, broken = "", 0
+    async def events(self, task_id: str) -> AsyncGenerator[ServerEvent, None]:
+        """The task's events from its first to its last; a stream that ends before is taken up where it ended.
+
+        Raises Failed when nobody answers: at once before the first event, later after as many tries as ``RESUMES``.
+        """
+        last_id, kind, broken = "", "", 0
         while True:
             try:
                 async for event in self._events_after(task_id, last_id):
-                    last_id, broken = event.id or last_id, 0
+                    last_id, kind, broken = event.id or last_id, event.event, 0
                     yield event
-            except httpx.TransportError as error:
-                broken += 1
-                if broken > RESUMES:
-                    raise self._unreachable(error) from error
-                continue
-            return
+                if (await self.record(task_id, kind))["state"] in OVER:
+                    return
+            except Failed as failure:
+                if failure.exit_code is not ExitCode.UNREACHABLE or broken >= (RESUMES if last_id else 0):
+                    raise
+            broken += 1
+            await asyncio.sleep(RESUME_AFTER_S)
 
-    async def _events_after(self, task_id: str, last_id: str) -> AsyncIterator[ServerEvent]:
+    async def record(self, task_id: str, told: str = "") -> Json:
+        """The task's record. Where a message was refused on the bus there is only what was ``told``. Raises Failed."""
+        try:
+            return dict(await self.get(f"/v1/tasks/{task_id}"))
+        except Failed as failure:
+            if failure.exit_code is not ExitCode.NOT_FOUND or told not in OVER:
+                raise
+            return {"task_id": task_id, "state": told}
+
+    async def _events_after(self, task_id: str, last_id: str) -> AsyncGenerator[ServerEvent, None]:
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_TIMEOUT_S)
-        async with self._http.stream("GET", f"/v1/tasks/{task_id}/events", headers=headers, timeout=timeout) as answer:
-            await self._refuse(answer)
-            async for event in parse(answer.aiter_lines()):
-                yield event
+        path = f"/v1/tasks/{task_id}/events"
+        try:
+            async with self._http.stream("GET", path, headers=headers, timeout=timeout) as answer:
+                await self._refuse(answer)
+                async for event in parse(answer.aiter_lines()):
+                    yield event
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
 
     async def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         try:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gateway.cli.terminal.failure import ExitCode
-from schemas.task import TaskState
+from schemas.task import ApprovalState, TaskState
 
 Json = dict[str, Any]
 
@@ -25,6 +25,14 @@ def exit_code_of(record: Json) -> ExitCode:
     return ExitCode.FAILED if record["state"] in UNHAPPY else ExitCode.DONE
 
 
+def waits_for_a_person(record: Json) -> bool:
+    """Whether nothing goes on before somebody decides; no longer once all is decided and no worker has it back yet."""
+    decisions = record.get("approvals", {}).values()
+    if record["state"] != TaskState.AWAITING_APPROVAL.value or record.get("cancel_requested"):
+        return False
+    return ApprovalState.DENIED.value not in decisions and (ApprovalState.PENDING.value in decisions or not decisions)
+
+
 def task_row(task: Json) -> tuple[object, ...]:
     """One line of ``aos task list``."""
     return task["task_id"], task["state"], str(task.get("submitted_at", ""))[:19], task.get("title", "")
@@ -35,7 +43,7 @@ def record_lines(record: Json, *, saved: bool = False) -> Iterator[str]:
     yield f"task {record['task_id']}: {record['state'].replace('_', ' ')}"
     if failure := record.get("failure"):
         yield f"  {failure['code']}: {failure['message']}"
-    if record["state"] == TaskState.AWAITING_APPROVAL.value:
+    if waits_for_a_person(record):
         yield f"  → aos task approve {record['task_id']}   (or --deny)"
     result = record.get("result")
     if result:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.settings import Settings
 from schemas.task import TaskEventKind, TaskState
 
-STOPPING = frozenset({kind.value for kind in TaskEventKind if kind.terminal} | {TaskEventKind.AWAITING_APPROVAL.value})
+LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +53,26 @@ async def over_bus(settings: Settings, sent: Sent, how: Following) -> int:
 
     task = await bus_door.publish(settings, sent.draft, sent.attachments, sent.key)
     async with GatewayClient(settings.gateway_url, settings.tenant) as client:
-        return await _after(client, task.task_id, {"task_id": task.task_id, "state": "queued"}, how)
+        return await _after(client, task.task_id, {"task_id": task.task_id, "state": "queued"}, how, unknown=True)
 
 
-async def follow(client: GatewayClient, task_id: str, how: Following) -> int:
-    """Show the task's progress until it ends or needs a person, then its record. Returns the exit code."""
+async def follow(client: GatewayClient, task_id: str, how: Following, *, unknown: bool = False) -> int:
+    """Show the task's progress until it ends or needs a person, then its record. Returns the exit code.
+
+    ``unknown``: it went straight to the bus, so that the door knows nothing of it before a worker has taken it.
+    """
     try:
         async with asyncio.timeout(how.timeout_s):
-            await _show_events(client, task_id, how)
+            if unknown:
+                await _until_known(client, task_id)
+                unknown = False
+            record = await _show_events(client, task_id, how)
     except TimeoutError:
-        raise _still_running(await client.get(f"/v1/tasks/{task_id}"), how.timeout_s) from None
-    record = await client.get(f"/v1/tasks/{task_id}")
+        queued = unknown or (await client.record(task_id))["state"] == TaskState.QUEUED
+        raise _still_running(task_id, how.timeout_s, queued=queued) from None
     if not how.events_as_json:
         await show_record(client, record, as_json=how.as_json, save=how.save)
-    return int(views.exit_code_of(record))
+    return int(ExitCode.AWAITING_APPROVAL if views.waits_for_a_person(record) else views.exit_code_of(record))
 
 
 async def show_record(client: GatewayClient, record: dict[str, Any], *, as_json: bool, save: Path | None) -> None:
@@ -91,9 +98,11 @@ async def _saved(client: GatewayClient, record: dict[str, Any], folder: Path) ->
         ) from error
 
 
-async def _after(client: GatewayClient, task_id: str, accepted: dict[str, Any], how: Following) -> int:
+async def _after(
+    client: GatewayClient, task_id: str, accepted: dict[str, Any], how: Following, *, unknown: bool = False
+) -> int:
     if how.wait:
-        return await follow(client, task_id, how)
+        return await follow(client, task_id, how, unknown=unknown)
     if how.as_json:
         session.print_json(accepted)
     else:
@@ -101,18 +110,36 @@ async def _after(client: GatewayClient, task_id: str, accepted: dict[str, Any], 
     return int(ExitCode.DONE)
 
 
-async def _show_events(client: GatewayClient, task_id: str, how: Following) -> None:
+async def _show_events(client: GatewayClient, task_id: str, how: Following) -> dict[str, Any]:
+    """The task's record when it is over, or asks for a person and nobody has answered yet."""
+    kind = ""
     with Progress(silent=how.as_json) as progress:
         async for event in client.events(task_id):
+            kind = event.event
             if how.events_as_json:
                 session.print_line(event.data)
             progress.show(json.loads(event.data))
-            if event.event in STOPPING:
-                return
+            if kind == TaskEventKind.AWAITING_APPROVAL.value:
+                record = await client.record(task_id)
+                if views.waits_for_a_person(record):
+                    return record
+    return await client.record(task_id, kind)
 
 
-def _still_running(record: dict[str, Any], timeout_s: float) -> Failed:
-    task_id, queued = record["task_id"], record["state"] == TaskState.QUEUED
+async def _until_known(client: GatewayClient, task_id: str) -> None:
+    """Wait until the task's story begins. A message that was refused on the bus has a story, and no record."""
+    while True:
+        try:
+            async with aclosing(client.events(task_id)) as events:
+                async for _ in events:
+                    return
+        except Failed as failure:
+            if failure.exit_code is not ExitCode.NOT_FOUND:
+                raise
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _still_running(task_id: str, timeout_s: float, *, queued: bool) -> Failed:
     return Failed(
         f"task {task_id} still runs after {timeout_s:g} s",
         exit_code=ExitCode.STILL_RUNNING,

@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
     NOT_FOUND = 4
     STILL_RUNNING = 5
+    AWAITING_APPROVAL = 6
     INTERRUPTED = 130
 
 
