@@ -44,7 +44,7 @@ def submit(
     tenant: Tenant = None,
     url: Url = None,
 ) -> None:
-    """Submit a task and print its id; with --wait, follow it and print the result. Exit code 6: a person must approve."""
+    """Submit a task and print its id; with --wait, follow it and print the result (exit code 6: it needs approval)."""
     draft = options.given(
         {
             "text": _words(text),
@@ -117,7 +117,7 @@ def watch(
     tenant: Tenant = None,
     url: Url = None,
 ) -> None:
-    """Follow a task from its first event to its result, or until a person must approve. With --json, one event a line."""
+    """Follow a task from its first event to its result, or until it needs approval. With --json, one event a line."""
 
     async def work() -> int:
         async with client(tenant, url) as gateway:
