@@ -15,6 +15,7 @@ AgentsError
 ├── DeadlineExceeded
 ├── BudgetExceeded
 ├── TaskCancelled
+├── RecordUnreadable        what is stored of a task does not read as its record
 ├── RecordTooLarge          the result has more parts than a record can hold
 ├── ServiceAway             what a task needs before its first step does not answer; it waits in the queue
 ├── WorkerStops             the worker ends before the task's next step; another one goes on
@@ -151,6 +152,12 @@ class TaskCancelled(AgentsError):
     """A person or client cancelled the task."""
 
     code = "cancelled"
+
+
+class RecordUnreadable(AgentsError):
+    """What is stored under a task's key is no record that this release reads."""
+
+    code = "record_unreadable"
 
 
 class RecordTooLarge(AgentsError):

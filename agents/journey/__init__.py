@@ -2,7 +2,8 @@
 
 ``lanes``       pulls messages off the work queue, within bounds, and keeps them from being redelivered
 ``dispatch``    turns a message into a task, or refuses it; acknowledges only after the effect
-``handbacks``   counts how often a task came back because its worker stopped in good order
+``submissions`` reads a message as a task, or says why it is none
+``handbacks``   counts how often a task came back for no fault of its own
 ``claim``       decides what to do with a task that may have been here before
 ``records``     the task's durable record, changed by compare-and-set
 ``changes``     what a record becomes, as pure functions

@@ -13,29 +13,33 @@ import itertools
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import nats.errors
-import orjson
 from nats.aio.msg import Msg
 from pydantic import ValidationError
 
-from agents.errors import AgentsError, BusUnavailable, ServiceAway, TaskTakenElsewhere, WorkerStops
+from agents.errors import (
+    AgentsError,
+    BusUnavailable,
+    RecordUnreadable,
+    ServiceAway,
+    TaskTakenElsewhere,
+    WorkerStops,
+)
 from agents.journey.claim import Claim
 from agents.journey.controls import Controls
-from agents.journey.dead import DeadLetters, content_type_of
+from agents.journey.dead import DeadLetters
 from agents.journey.handbacks import Handbacks
+from agents.journey.submissions import claimed_id, in_words, task_in
 from agents.journey.telling import Teller
 from agents.journey.travel import Traveller
 from agents.stopping import Stopping
 from schemas import subjects
-from schemas.base import is_token
-from schemas.task import TaskEventKind, TaskSubmitted
-from schemas.wire import decode
+from schemas.task import TaskEventKind, TaskFailure, TaskSubmitted
 from tensor_layer.errors import TensorLayerError
 
 logger = logging.getLogger(__name__)
-
-_PROBLEM_CHARACTERS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Dispatcher:
     async def dispatch(self, message: Msg) -> None:
         """Do what the message asks for, then say so to the bus."""
         try:
-            task = _task_in(message)
+            task = task_in(message)
         except (ValidationError, ValueError) as error:
             await self._refuse(message, error)
             return
@@ -183,6 +187,12 @@ class Dispatcher:
                 return
             await self._dead.bury(message, task.task_id, task.tenant, "too_many_deliveries", reason)
             await self._traveller.give_up(task, stream_seq, deliveries, reason)
+        except RecordUnreadable as error:
+            failure = TaskFailure(code=error.code, message=str(error))
+            await self._set_aside(
+                message, task.tenant, task.task_id, TaskEventKind.FAILED, failure, {"failure": failure}
+            )
+            return
         except (AgentsError, TensorLayerError) as error:
             logger.warning("task %s cannot be buried yet: %s", task.task_id, error)
             await self._try_again(message, deliveries)
@@ -192,28 +202,24 @@ class Dispatcher:
     async def _refuse(self, message: Msg, error: ValueError) -> None:
         """A message that is no task: told on the event subject of the id it claims, and buried with its reason."""
         tenant = subjects.tenant_of(message.subject)
-        task_id = _claimed_id(message.data) or f"invalid-{message.metadata.sequence.stream}"
-        problem = _in_words(error)
+        task_id = claimed_id(message.data) or f"invalid-{message.metadata.sequence.stream}"
+        failure = TaskFailure(code="invalid_task", message=in_words(error))
+        next_step = "see schemas/json/TaskSubmitted.schema.json"
+        data = {"code": failure.code, "problem": failure.message, "next_step": next_step}
+        await self._set_aside(message, tenant, task_id, TaskEventKind.REJECTED, failure, data)
+
+    async def _set_aside(
+        self, message: Msg, tenant: str, task_id: str, kind: TaskEventKind, why: TaskFailure, data: dict[str, Any]
+    ) -> None:
+        """Nobody can do anything with the message: it is buried, and told, without a record."""
         try:
-            await self._dead.bury(message, task_id, tenant, "invalid_task", problem)
+            await self._dead.bury(message, task_id, tenant, why.code, why.message)
         except AgentsError as unavailable:
-            logger.warning("an invalid message cannot be buried yet: %s", unavailable)
+            logger.warning("the message of task %s cannot be buried yet: %s", task_id, unavailable)
             await self._try_again(message, message.metadata.num_delivered or 1)
             return
-        data = {"code": "invalid_task", "problem": problem, "next_step": "see schemas/json/TaskSubmitted.schema.json"}
-        await self._teller.tell(tenant, task_id, TaskEventKind.REJECTED, data)
+        await self._teller.tell(tenant, task_id, kind, data)
         await _acknowledge(message)
-
-
-def _task_in(message: Msg) -> TaskSubmitted:
-    """Raises ValueError, ValidationError among them."""
-    size = len(message.data)
-    if size > subjects.TASK_MESSAGE_BYTES:
-        raise ValueError(
-            f"the message has {size} bytes and a task at most {subjects.TASK_MESSAGE_BYTES}: content past 256 KiB "
-            "travels by reference, see POST /v1/blobs"
-        )
-    return decode(TaskSubmitted, message.data, content_type_of(message))
 
 
 async def _acknowledge(message: Msg) -> None:
@@ -224,18 +230,3 @@ async def _acknowledge(message: Msg) -> None:
 async def _give_back(message: Msg) -> None:
     with suppress(nats.errors.Error, OSError):
         await message.nak()
-
-
-def _claimed_id(payload: bytes) -> str | None:
-    try:
-        claimed = orjson.loads(payload).get("task_id")
-    except (orjson.JSONDecodeError, AttributeError):
-        return None
-    return claimed if isinstance(claimed, str) and is_token(claimed) else None
-
-
-def _in_words(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)[:_PROBLEM_CHARACTERS]
-    lines = [f"{'.'.join(map(str, item['loc'])) or 'message'}: {item['msg']}" for item in error.errors()]
-    return "; ".join(lines)[:_PROBLEM_CHARACTERS]

@@ -11,8 +11,9 @@ import nats.errors
 import nats.js.errors
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
+from pydantic import ValidationError
 
-from agents.errors import BusUnavailable, RecordTooLarge
+from agents.errors import BusUnavailable, RecordTooLarge, RecordUnreadable
 from schemas.base import now
 from schemas.subjects import record_key
 from schemas.task import TaskRecord
@@ -39,28 +40,36 @@ class TaskRecords:
         self._bucket = bucket
 
     async def load(self, tenant: str, task_id: str) -> Held | None:
-        """The record as it stands, or None when there is none yet."""
-        try:
-            entry = await self._bucket.get(record_key(tenant, task_id), validate_keys=False)
-        except KeyNotFoundError:
-            return None
-        except (nats.errors.Error, OSError) as error:
-            raise BusUnavailable(f"the record of task {task_id} cannot be read: {error!r}") from error
-        return Held(TaskRecord.from_peer(entry.value or b""), entry.revision or 0)
+        """The record as it stands, or None when there is none yet. Raises RecordUnreadable."""
+        found, revision = await self._find(tenant, task_id)
+        return None if found is None else Held(found, revision)
 
     async def change(self, held: Held, change: Change) -> Held:
         """Apply ``change`` and store the outcome, again on top of what others stored meanwhile.
 
-        Raises BusUnavailable, and RecordTooLarge when the outcome is larger than a message may be.
+        Raises BusUnavailable, RecordUnreadable, and RecordTooLarge when the outcome is larger than a message may be.
         """
         for _ in range(_MAX_TRIES):
             changed = change(held.record).model_copy(update={"updated_at": now()})
             revision = await self._store(changed, held.revision)
             if revision is not None:
                 return Held(changed, revision)
-            found = await self.load(changed.tenant, changed.task_id)
-            held = found or Held(changed, 0)
+            found, revision = await self._find(changed.tenant, changed.task_id)
+            held = Held(found or changed, revision)
         raise BusUnavailable(f"the record of task {held.record.task_id} changes too fast to be stored")
+
+    async def _find(self, tenant: str, task_id: str) -> tuple[TaskRecord | None, int]:
+        """The record, if any, and the revision that a change must meet: of its removal, where it was removed."""
+        try:
+            entry = await self._bucket.get(record_key(tenant, task_id), validate_keys=False)
+        except KeyNotFoundError as missing:
+            return None, (missing.entry.revision or 0) if missing.entry else 0
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"the record of task {task_id} cannot be read: {error!r}") from error
+        try:
+            return TaskRecord.from_peer(entry.value or b""), entry.revision or 0
+        except ValidationError as error:
+            raise RecordUnreadable(f"the record of task {task_id} does not read as one: {error}") from error
 
     async def _store(self, record: TaskRecord, revision: int) -> int | None:
         key = record_key(record.tenant, record.task_id)

@@ -10,7 +10,10 @@ class Connector(Protocol):
     """Reaches agents of one endpoint kind. One attempt; retries and breakers wrap it."""
 
     async def invoke(self, card: AgentCard, invocation: Invocation, timeout_s: float) -> InvocationReply:
-        """Raises StepTimedOut, AgentUnreachable, BadReply. A reply that carries an error is returned, not raised."""
+        """Raises StepTimedOut, AgentUnreachable, BadReply, and BusUnavailable where the agent is reached over the bus.
+
+        A reply that carries an error is returned, not raised.
+        """
         ...
 
     async def probe(self, card: AgentCard) -> bool | None:
