@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from typer._click.exceptions import UsageError  # typer brings its own click and does not export this
 
 from gateway.cli.terminal.failure import ExitCode, Failed, report
 
@@ -81,14 +80,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(build(words)(args=words, prog_name="aos", standalone_mode=not as_json))
     except Failed as failure:
         sys.exit(report(failure, as_json=as_json))
-    except UsageError as error:
+    except typer.TyperException as error:
         sys.exit(report(_wrong_usage(error), as_json=as_json))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
 
 
-def _wrong_usage(error: UsageError) -> Failed:
-    called = error.ctx.command_path if error.ctx is not None else "aos"
+def _wrong_usage(error: typer.TyperException) -> Failed:
+    # Most know which command was called; the class that says so is not exported by typer.
+    context: typer.Context | None = getattr(error, "ctx", None)
+    called = context.command_path if context is not None else "aos"
     return Failed(error.format_message(), exit_code=ExitCode.USAGE, code="usage", next_step=f"see `{called} --help`")
 
 
