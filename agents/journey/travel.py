@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 from agents.errors import (
     AgentsError,
@@ -92,8 +93,8 @@ class Traveller:
     async def travel(self, task: TaskSubmitted, stream_seq: int, deliveries: int) -> None:
         """Do what the message asks for. Returning means that the message may be acknowledged.
 
-        Raises TaskTakenElsewhere, then it may not: whoever has the task needs its message, should they die. Raises
-        ServiceAway before anything was asked of an agent, and whatever else calls for another try.
+        Raises what calls for another try, and TaskTakenElsewhere: whoever has the task needs its message, should they
+        die.
         """
         held = await self._records.load(task.tenant, task.task_id)
         decision = claim(held.record if held else None, stream_seq)
@@ -182,9 +183,7 @@ class Traveller:
         assert journey.perceived is not None
         task, record = journey.task, journey.held.record
         started = time.perf_counter()
-
-        async def tell(kind: TaskEventKind, data: dict[str, object]) -> None:
-            await self._teller.tell(task.tenant, task.task_id, kind, data)
+        tell = partial(self._teller.tell, task.tenant, task.task_id)
 
         def did(steps: tuple[StepOutcome, ...]) -> None:
             journey.steps, journey.cost = steps, sum(step.cost for step in steps)
@@ -221,7 +220,7 @@ class Traveller:
         result = TaskResult(outputs=outcome.outputs, steps=outcome.steps, times=journey.times, cost=outcome.cost)
         ending = Ending(TaskState.SUCCEEDED, result)
         await self._settlement.settle(journey.held, journey.task, journey.perceived, ending)
-        await self._forget(journey)
+        await self._forget(journey.held.record)
 
     async def _end(self, journey: _Journey, failure: TaskFailure, state: TaskState = TaskState.FAILED) -> None:
         """An ending that is no success, with all that was learned on the way."""
@@ -229,12 +228,12 @@ class Traveller:
             state = TaskState.CANCELLED
         result = TaskResult(steps=journey.steps, times=journey.times, cost=journey.cost)
         await self._settlement.settle(journey.held, journey.task, journey.perceived, Ending(state, result, failure))
-        await self._forget(journey)
+        await self._forget(journey.held.record)
 
-    async def _forget(self, journey: _Journey) -> None:
-        plan = journey.held.record.plan
+    async def _forget(self, record: TaskRecord) -> None:
+        plan = record.plan
         if plan is not None and (len(plan.network.nodes) > 1 or plan.approvals):
-            await self._runner.forget(journey.task.tenant, journey.task.task_id)
+            await self._runner.forget(record.tenant, record.task_id)
 
     async def _settle_again(self, record: TaskRecord, task: TaskSubmitted) -> None:
         try:
@@ -242,6 +241,7 @@ class Traveller:
         except (UnreadablePart, BlobNotFound):
             perceived = None
         await self._settlement.settle_again(record, task, perceived)
+        await self._forget(record)
 
     async def _tell(self, journey: _Journey, kind: TaskEventKind, **data: object) -> None:
         await self._teller.tell(journey.task.tenant, journey.task.task_id, kind, data)

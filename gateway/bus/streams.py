@@ -94,6 +94,9 @@ def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[Stream
             name=subjects.STREAM_CHECKPOINTS,
             subjects=[checkpoint_subjects.ALL],
             discard=DiscardPolicy.NEW,
+            # Who ends a task deletes its checkpoints, but a worker that was away may write one more, and a task that
+            # waits for a person may be forgotten: a stream that only grows would be full one day, and hold up all.
+            max_age=90 * DAY_S,
             max_bytes=quotas.checkpoints_bytes,
             max_msgs_per_subject=1,
             allow_rollup_hdrs=True,

@@ -118,3 +118,20 @@ async def test_an_ending_that_nobody_was_told_is_told_by_whoever_finds_it(queue,
     await second.dispatcher.dispatch(await queue.redelivered(again))
     assert [kind for kind in await second.told(task) if kind in ("failed", "succeeded")] == ["succeeded"]
     await queue.until_empty()
+
+
+async def test_a_worker_that_dies_before_it_tidied_up_leaves_no_checkpoints_for_ever(queue, first, second, js):
+    async def dies(*_) -> None:
+        raise asyncio.CancelledError
+
+    task = a_task()
+    first.arrows = second.arrows = ["task>a", "a>b"]
+    first.runner.forget = dies
+    await queue.put(task)
+    message = await queue.next()
+    with pytest.raises(asyncio.CancelledError):
+        await first.dispatcher.dispatch(message)
+    assert (await js.stream_info(subjects.STREAM_CHECKPOINTS)).state.messages > 0
+    await second.dispatcher.dispatch(await queue.redelivered(message))
+    assert (await js.stream_info(subjects.STREAM_CHECKPOINTS)).state.messages == 0
+    assert second.asked == []
