@@ -13,6 +13,8 @@ from pathlib import Path
 from evolution.store import sqlite_schema
 from evolution.tiers.embedded_file import query
 
+# A cross join is done in the order in which it is written: the other way round, all that was chosen is read again for
+# each task, for the key of chosen_agent begins with the agent.
 _BY_DAY = """WITH hours AS (
     SELECT hour_us AS at_us, agent_id, tasks, successes, latency_ms, cost FROM hourly
         WHERE tenant = :tenant AND hour_us >= :since AND hour_us < :until
@@ -20,9 +22,9 @@ _BY_DAY = """WITH hours AS (
     SELECT at_us, '', 1, success, latency_ms, cost FROM experience
         WHERE tenant = :tenant AND at_us >= :since AND at_us < :until
     UNION ALL
-    SELECT e.at_us, c.agent_id, 1, e.success, e.latency_ms, e.cost
-        FROM experience e JOIN chosen_agent c ON (c.tenant, c.at_us, c.seq) = (e.tenant, e.at_us, e.seq)
-        WHERE e.tenant = :tenant AND e.at_us >= :since AND e.at_us < :until
+    SELECT c.at_us, c.agent_id, 1, e.success, e.latency_ms, e.cost
+        FROM chosen_agent c CROSS JOIN experience e USING (seq)
+        WHERE c.tenant = :tenant AND c.at_us >= :since AND c.at_us < :until
 ) SELECT date(at_us / 1000000, 'unixepoch') AS day, agent_id, sum(tasks), sum(successes), sum(latency_ms), sum(cost)
     FROM hours WHERE agent_id = :agent OR (:agent IS NULL) GROUP BY day, agent_id ORDER BY day, agent_id"""
 
