@@ -25,6 +25,7 @@ def serve(
     """Run one role until SIGTERM or Ctrl-C, which drain it; a second signal ends it at once."""
     options = {"data_dir": data, "bus.url": nats_url, "http.host": host, "http.port": port}
     settings = session.settings_from(options).settings
+    session.warn_of_misspelt_variables()
     try:
         run_role(role, settings)
     except (nats.errors.Error, ConnectionError, TimeoutError) as error:

@@ -44,6 +44,7 @@ def up(
         "tenant": tenant,
     }
     settings = session.settings_from(options).settings
+    session.warn_of_misspelt_variables()
     try:
         session.run(run_up(settings))
     except GatewayError as error:

@@ -2,6 +2,7 @@
 
 ``sections``  what can be set, with defaults and descriptions; those of ``stores`` and ``experience`` apart
 ``loading``   reads ``aos.toml`` and the environment; the environment wins
+``misspelt``  variables that look like a setting and are none
 ``listing``   the rows of ``aos config show``
 """
 

@@ -17,13 +17,14 @@ async def test_a_role_that_waits_for_its_bus_ends_when_it_is_told_to(role, tmp_p
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway.cli.main", "serve", "--role", role),
         *("--nats", f"nats://somebody:s3cret@127.0.0.1:{port}", "--data", str(tmp_path), "--port", "0"),
-        env=clean,
+        env=clean | {"AOS_NATS_ULR": "nats://elsewhere"},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(90):
+            assert b"AOS_NATS_ULR is no setting" in await process.stdout.readline()
             while b"refused" not in (line := await process.stdout.readline()):
                 assert line, "the role ended by itself"
             assert f"bus at 127.0.0.1:{port}: ".encode() in line

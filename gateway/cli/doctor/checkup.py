@@ -6,7 +6,7 @@ import importlib.util
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -57,6 +57,12 @@ async def examine(settings: Settings) -> list[Finding]:
 async def _let_in(reached: Finding, door: Door | None) -> Finding:
     """Whoever takes connections may still not let us in."""
     return await admitted(door) if door is not None and reached.verdict is Verdict.OK else reached
+
+
+def misspelt(variables: Mapping[str, str]) -> Iterator[Finding]:
+    """Variables that are no settings, each with the one that was probably meant."""
+    for name, meant in variables.items():
+        yield Finding(name, Verdict.WARNING, "is no setting and changes nothing", f"did you mean {meant}?")
 
 
 def python(version: tuple[int, int, int]) -> Finding:

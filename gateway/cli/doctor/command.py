@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 import typer
 
-from gateway.cli.doctor.checkup import examine
+from gateway.cli.doctor.checkup import examine, misspelt
 from gateway.cli.doctor.findings import Verdict
 from gateway.cli.terminal import session
 from gateway.cli.terminal.failure import ExitCode
@@ -18,7 +18,8 @@ MARKS = {Verdict.OK: "✓", Verdict.OPTIONAL: "·", Verdict.WARNING: "!", Verdic
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Check Python, nats-server, packages, weights, disk, ports and services. Exit code 1 when something is missing."""
-    findings = session.run(examine(session.settings_from().settings))
+    settings = session.settings_from().settings
+    findings = [*misspelt(session.misspelt_variables()), *session.run(examine(settings))]
     if as_json:
         session.print_json([asdict(finding) for finding in findings])
     else:

@@ -118,6 +118,9 @@ def forget(
         experience_desk.must_exist(settings)
         gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject)
     quoting, answers = session.run(_forget_on_the_bus(settings, gone.tasks))
+    if quoting is not None:
+        with _reported():
+            experience_desk.finish_forgetting(settings, settings.tenant, gone.tasks)
     if as_json:
         session.print_json(
             {
@@ -133,7 +136,7 @@ def forget(
     else:
         on_the_bus = f"{quoting} patterns, {answers} auditioned answers"
         if quoting is None:
-            on_the_bus = "patterns and auditions not looked at: the bus does not answer"
+            on_the_bus = "patterns and auditions not looked at: the bus does not answer; repeat when it does"
         session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {on_the_bus}")
         for key in gone.unread:
             session.print_line(f"could not be looked into, being damaged: {key}")

@@ -14,6 +14,7 @@ import typer
 from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.errors import SettingsInvalid
 from gateway.settings import Loaded, load
+from gateway.settings.misspelt import misspelt
 
 T = TypeVar("T")
 
@@ -33,6 +34,17 @@ def settings_from(overrides: Mapping[str, Any] | None = None) -> Loaded:
         return load(os.environ, overrides)
     except SettingsInvalid as error:
         raise Failed(str(error), exit_code=ExitCode.USAGE, code=error.code) from error
+
+
+def misspelt_variables() -> dict[str, str]:
+    """Variables of the environment that are no settings, each with the one that was probably meant."""
+    return misspelt(os.environ)
+
+
+def warn_of_misspelt_variables() -> None:
+    """One line each on standard error. Called once by what runs for long: nobody would look for the mistake there."""
+    for name, meant in misspelt_variables().items():
+        sys.stderr.write(f"! {name} is no setting and changes nothing; did you mean {meant}?\n")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -119,3 +119,13 @@ def test_a_folder_for_results_that_cannot_be_made_is_said_before_anything_starts
     answer = run("demo", "--results", "/dev/null/results")
     assert (answer.returncode, answer.stdout) == (2, "")
     assert "/dev/null/results cannot be made: not a directory" in answer.stderr
+
+
+def test_a_misspelt_variable_is_told_by_doctor_and_before_anything_starts():
+    findings = json.loads(run("doctor", "--json", AOS_NATS_ULR="nats://127.0.0.1:9").stdout)
+    assert (findings[0]["name"], findings[0]["verdict"]) == ("AOS_NATS_ULR", "warning")
+    assert "AOS_NATS_URL" in findings[0]["remedy"]
+    answer = run("up", "--agents", "/dev/null/cards", AOS_NATS_ULR="nats://127.0.0.1:9", MY_NATS_ULR="mine")
+    told = "! AOS_NATS_ULR is no setting and changes nothing; did you mean AOS_NATS_URL?"
+    assert [line for line in answer.stderr.splitlines() if "NATS_U" in line] == [told]
+    assert answer.returncode == 1
