@@ -1,6 +1,7 @@
 """The HTTP door: a thin skin over the use cases of `gateway`.
 
 ``server``        serves until told to stop, then drains
+``connections``   bound what one client can hold
 ``app``           puts the door together
 ``doors``         the use cases that the routes call
 ``tasks``, ``agents``, ``dead``, ``blobs``, ``embeddings``, ``service``   the routes, by noun

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from gateway.http.connections import BoundedConnection, drop_stalled
+
 DRAIN_S = 20
 _BACKLOG = 4096
 
@@ -42,6 +44,9 @@ async def serve_http(
     server = _Server(_config(app), started or asyncio.Event())
     serving = asyncio.create_task(server.serve(sockets=[_listen(host, port)]))
     stopping = asyncio.create_task(stop.wait())
+    looking = asyncio.create_task(
+        drop_stalled(server.server_state.connections, app.state.doors.limits.stalled_s), name="stalled connections"
+    )
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -49,6 +54,7 @@ async def serve_http(
         app.state.doors.following.close()
         server.should_exit = True
         await serving
+        looking.cancel()
 
 
 def tune_garbage_collection() -> None:
@@ -61,7 +67,7 @@ def tune_garbage_collection() -> None:
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedConnection,
         ws="none",
         lifespan="off",
         access_log=False,
