@@ -58,6 +58,7 @@ class ChildProcess:
         self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         self._calls: dict[int, asyncio.Future[bytes]] = {}
         self._number = 0
+        self._awaited = 0
         self._stderr = bytearray()
         self._stopped_because = ""
         self.users = 0
@@ -95,15 +96,22 @@ class ChildProcess:
     async def call(self, body: bytes, timeout_s: float) -> bytes:
         """One call. Raises ChildNotReady, ChildTimedOut, ChildExited, ChildNotLoaded, AnswerTooLarge.
 
-        A call that is cancelled takes the child with it when nothing else runs in it.
+        A call that is cancelled takes the child with it when nobody waits for anything else that runs in it. Otherwise
+        its thread cannot be stopped, so it keeps its slot: a call begun in its place would only wait in the child.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
+        deadline = asyncio.get_running_loop().time() + timeout_s
         await self._slot(deadline)
+        exchange = asyncio.ensure_future(self._exchange(body, deadline))
+        exchange.add_done_callback(self._free_slot)
+        self._awaited += 1
         try:
-            return await self._exchange(body, deadline)
+            return await asyncio.shield(exchange)
+        except asyncio.CancelledError:
+            if self._awaited == 1:
+                self.kill("all its steps were cancelled")
+            raise
         finally:
-            self._slots.release()
+            self._awaited -= 1
 
     def kill(self, because: str) -> None:
         """SIGKILL for the child and everything it started."""
@@ -154,12 +162,13 @@ class ChildProcess:
         except TimeoutError as error:
             self.kill("a step in it ran out of time")
             raise ChildTimedOut(self._tail()) from error
-        except asyncio.CancelledError:
-            if len(self._calls) == 1:
-                self.kill("its only step was cancelled")
-            raise
         finally:
             del self._calls[number]
+
+    def _free_slot(self, exchange: asyncio.Future[bytes]) -> None:
+        self._slots.release()
+        if not exchange.cancelled():
+            exchange.exception()  # of a call that was cancelled nobody else asks
 
     async def _send(self, number: int, body: bytes) -> None:
         stdin = self._process.stdin

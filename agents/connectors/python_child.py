@@ -143,7 +143,7 @@ def answer(agent: Agent, invocation: dict[str, Any]) -> dict[str, Any]:
         return reply_of(result, step_id)
     except SystemExit as leaving:
         os._exit(leaving.code if isinstance(leaving.code, int) else 70)
-    except Exception as error:  # noqa: BLE001 - an agent's failure is its answer, and the child lives on
+    except BaseException as error:  # noqa: BLE001 - whatever it is (asyncio's cancellation, too), a thread lives on
         traceback.print_exc()
         failure = {
             "code": str(getattr(error, "code", None) or "failed"),
@@ -192,7 +192,7 @@ class Channel:
             body = json.dumps(message, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
             problem = f"its answer has {len(body)} bytes; at most {MAX_BODY_BYTES} travel inline"
             code = "output_too_large"
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             body, problem, code = b"", f"its answer is not JSON: {error}", "bad_output"
         if body and len(body) <= MAX_BODY_BYTES:
             return body

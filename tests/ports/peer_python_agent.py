@@ -36,6 +36,24 @@ def late(invocation, rest):
     return "too late"
 
 
+def until(invocation, path):
+    while not Path(path).exists():
+        time.sleep(0.01)
+    return "at last"
+
+
+def deep(invocation, _rest):
+    answer = nested = []
+    for _ in range(100_000):
+        nested.append([])
+        nested = nested[0]
+    return {"outputs": ["x"], "usage": {"deep": answer}}
+
+
+async def give_up(invocation, _rest):
+    raise asyncio.CancelledError
+
+
 def chatter(invocation, _rest):
     sys.stdout.write("this must not reach the protocol\n" * 1000)
     os.write(1, b"\x00\x00\x00\x05raw bytes on fd 1")
@@ -64,6 +82,9 @@ VERBS = {
     "late": late,
     "never": lambda invocation, _: time.sleep(3600),
     "chatter": chatter,
+    "deep": deep,
+    "give_up": give_up,
+    "until": until,
     "think": think,
     "look": look,
     "pid": lambda invocation, _: str(os.getpid()),
