@@ -103,6 +103,7 @@ async def test_the_next_run_removes_what_a_killed_one_left(js, settings):
     assert (set(gone["tasks"]), gone["records"], gone["auditions"]) == (ANNS, 0, 1)
     assert not ANNS & mined(settings)
     assert not ANNS & await named(js)
+    assert not unfinished(settings)
 
 
 async def test_mining_removes_what_a_killed_run_left(js, settings):
@@ -121,6 +122,7 @@ async def test_a_bus_that_does_not_answer_is_looked_into_by_the_next_run(js, set
     monkeypatch.setenv("AOS_NATS_URL", nats_server.url)
     assert forgets_ann(settings)["auditions"] == 1
     assert not ANNS & await named(js)
+    assert not unfinished(settings)
 
 
 async def test_while_somebody_mines_nothing_is_half_forgotten(settings, monkeypatch):
