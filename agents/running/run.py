@@ -159,6 +159,11 @@ class Run:
             raise BudgetExceeded(f"{problem}: raise max_cost to go on")
         self._reserved += price
 
+    def affords_again(self, step: Step, used: float) -> bool:
+        """Whether the budget allows another try of a step that has its price set aside and ``used`` up some money."""
+        budget = self.request.task.max_cost
+        return budget is None or self.cost + self._reserved + used <= budget
+
     def release(self, step: Step) -> None:
         """The step is over: its true cost counts instead of its price."""
         self._reserved -= step.card.cost.per_call

@@ -142,6 +142,8 @@ class Steps:
                 left_s = run.time_left_s()
                 if tally.attempts >= step.card.timeouts.attempts or not is_retryable(problem):
                     raise
+                if not run.affords_again(step, tally.cost):
+                    raise  # not told as the budget's end: somebody cheaper may stand in
             pause_s = self._backoff.pause_s(tally.attempts, self._dice)
             if pause_s >= left_s:
                 raise DeadlineExceeded(f"no time is left to try {step.step_id} again: {problem}")

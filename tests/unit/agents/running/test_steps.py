@@ -225,3 +225,25 @@ async def test_an_agent_that_left_fails_its_step_with_clear_words():
     with pytest.raises(AgentUnreachable, match="not registered any more") as caught:
         await steps.perform(gone, "a")
     assert caught.value.agent_id == "a"
+
+
+@pytest.mark.parametrize(("max_cost", "asked"), [(1.0, 1), (2.5, 2), (None, 3)])
+async def test_another_try_is_paid_from_the_same_budget(max_cost, asked):
+    async def refuse(invocation):
+        return refusal(invocation, retryable=True)
+
+    agents = Agents(a=refuse)
+    steps, time = steps_with(agents)
+    run = run_of(time, cards=(card("a", attempts=3, cost=Cost(per_call=1.0)),), max_cost=max_cost)
+    with pytest.raises(StepFailed, match="it does not work"):
+        await steps.perform(run, "a")
+    assert len(agents.asked) == asked
+    assert run.cost == asked
+
+
+async def test_tries_that_nobody_answered_cost_nothing():
+    agents = Agents(a=failing(StepTimedOut("late"), StepTimedOut("late")))
+    steps, time = steps_with(agents)
+    run = run_of(time, cards=(card("a", attempts=3, cost=Cost(per_call=1.0)),), max_cost=1.0)
+    await steps.perform(run, "a")
+    assert run.cost == 1.0
