@@ -92,8 +92,8 @@ class GreedyPlanner:
         """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
         started = time.perf_counter()
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
-        threshold = self._quality_threshold(task.tenant)
-        key = (self._fleet.version, task.tenant, threshold, self._matcher.lot(task), *_asked(task, perceived))
+        learned = self.learned(task.tenant)
+        key = (self._fleet.version, task.tenant, learned, self._matcher.lot(task), *_asked(task, perceived))
         known = self._known.get(key)
         if known is not None:
             return replace(known, match_ms=0.0, plan_ms=_since_ms(started))
@@ -208,10 +208,10 @@ def _commission(matched: _Matched, offers: Mapping[tuple[str, str], Offer], near
 
 
 def _asked(task: TaskSubmitted, perceived: Perceived) -> tuple[Hashable, ...]:
-    """What a plan depends on: the head of the words, as the analysis reads them, the parts' kinds, and the hints."""
+    """What a plan depends on: the head of the words, as the analysis reads them, the parts' kinds, hints and budget."""
     words = request_words(perceived.parts)[:HEAD_CHARS]
     shape = tuple((part.modality, part.name is None, part.text is None) for part in perceived.parts)
-    return (words, shape, task.routing, task.requires_approval)
+    return (words, shape, task.routing, task.requires_approval, task.max_cost)
 
 
 def _fits_at_once(matched: _Matched, offers: Mapping[tuple[str, str], Offer]) -> bool:

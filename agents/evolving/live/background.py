@@ -28,6 +28,7 @@ from agents.planning.typecheck import check
 from agents.ports.registry import Fleet
 from schemas import subjects
 from schemas.base import now
+from schemas.card import AgentCard
 from schemas.network import Network
 from schemas.refinement import Errand, Forecast, PlanTemplate, RefineReply, RefineRequest
 from tensor_layer.ports import Vector
@@ -140,8 +141,8 @@ class Background:
         """False when nobody was there to ask."""
         template, woven = wish.template, wish.woven
         past, cards = self._pasts.of(template.tenant).steps, self._fleet.cards(template.tenant)
-        if any(offer.agent_id not in cards for offer in woven.offers.values()):
-            return True
+        if template.fleet != self._digests.fleet(template.tenant, cards):
+            return True  # another fleet than it was made for: its next task is looked at anew, and wishes again
         self._round += 1
         seeds = self._book.alike(template.tenant, wish.vector)
         preference = self._preference(template.tenant)
@@ -156,9 +157,16 @@ class Background:
         present = self._book.template(template.tenant, template.kind)
         if better is None or present is None or present.at != template.at:
             return True
+        if self._changed(template.tenant, reply.network, cards):
+            return True
         await self._book.keep(self._refined(present, woven, reply, better))
         logger.info("kind %s has a better network: worth %.3f, was %.3f", template.kind, better.worth, present.worth)
         return True
+
+    def _changed(self, tenant: str, network: Network, cards: Mapping[str, AgentCard]) -> bool:
+        """Whether an agent of it left, or has another card than when the search began: then nobody judged this one."""
+        present = self._fleet.cards(tenant)
+        return any(present.get(node.agent_id) != cards.get(node.agent_id) for node in network.nodes)
 
     def _refined(self, present: PlanTemplate, woven: Woven, reply: RefineReply, better: Forecast) -> PlanTemplate:
         assert reply.network is not None

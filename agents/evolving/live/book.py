@@ -37,7 +37,8 @@ class PlanBook:
         self._pasts = pasts
         self._templates: dict[str, dict[str, PlanTemplate]] = {}
         self._kinds: dict[str, Kinds] = {}
-        self._archives: dict[str, Archive] = {}
+        self._archives: dict[tuple[str, int], Archive] = {}
+        """By tenant and the vectors' dimension: another encoder's are not compared."""
         self._doubted: set[tuple[str, str]] = set()
         self._following: asyncio.Task[None] | None = None
 
@@ -91,7 +92,7 @@ class PlanBook:
 
     def alike(self, tenant: str, vector: Vector | None) -> list[Network]:
         """Networks that won for tasks like this one, most alike first."""
-        archive = self._archives.get(tenant)
+        archive = self._archives.get((tenant, len(vector))) if vector is not None else None
         return archive.alike(vector) if archive is not None and vector is not None else []
 
     async def keep(self, template: PlanTemplate) -> None:
@@ -143,8 +144,9 @@ class PlanBook:
             evicted = kinds.found(template.kind, template.shape, goals, vector) or evicted
         if evicted is not None:
             templates.pop(evicted, None)
+            self._doubted.discard((tenant, evicted))
         if template.refined and vector is not None:
-            archive = self._archives.setdefault(tenant, Archive(len(vector), ARCHIVED))
+            archive = self._archives.setdefault((tenant, len(vector)), Archive(len(vector), ARCHIVED))
             archive.keep(Winner(vector, template.network, template.worth))
         return evicted
 

@@ -37,22 +37,28 @@ class Kinds:
         self._limit = limit
         self._members: OrderedDict[str, tuple[str, Vector | None]] = OrderedDict()
         self._of_shape: dict[str, list[str]] = {}
-        self._middles: dict[str, Vector] = {}
+        self._middles: dict[str, dict[int, Vector]] = {}
+        """By shape, then by the vectors' dimension."""
         self._wordings: OrderedDict[tuple[str, Goals], str] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._members)
 
     def meet(self, shape: str, goals: Goals, vector: Vector | None) -> Met | None:
-        """The kind of such a task; None when it is of none that is known. ``vector`` is (dimension,) unit-norm."""
+        """The kind of such a task; None when it is of none that is known. ``vector`` is (dimension,) unit-norm.
+
+        Kinds whose vectors another encoder made, of another dimension, are only recognised word for word.
+        """
         said = self._wordings.get((shape, goals))
         if said is not None and said in self._members:
             self._members.move_to_end(said)
             return Met(said, 1.0, word_for_word=True)
-        kinds = [kind for kind in self._of_shape.get(shape, ()) if self._members[kind][1] is not None]
-        if vector is None or not kinds:
+        if vector is None:
             return None
-        cosines = self._middle_of(shape, kinds) @ vector
+        kinds = [kind for kind in self._of_shape.get(shape, ()) if _dimension(self._members[kind][1]) == len(vector)]
+        if not kinds:
+            return None
+        cosines = self._middle_of(shape, len(vector), kinds) @ vector
         best = int(np.argmax(cosines))
         if cosines[best] < (SAME_KIND if len(goals) == 1 else SAME_KIND_OF_SEVERAL):
             return None
@@ -85,10 +91,13 @@ class Kinds:
             if not self._of_shape[shape]:
                 del self._of_shape[shape]
 
-    def _middle_of(self, shape: str, kinds: list[str]) -> Vector:
+    def _middle_of(self, shape: str, dimension: int, kinds: list[str]) -> Vector:
         """(kinds, dimension)."""
-        if shape not in self._middles:
-            self._middles[shape] = np.stack(
-                [vector for kind in kinds if (vector := self._members[kind][1]) is not None]
-            )
-        return self._middles[shape]
+        middles = self._middles.setdefault(shape, {})
+        if dimension not in middles:
+            middles[dimension] = np.stack([vector for kind in kinds if (vector := self._members[kind][1]) is not None])
+        return middles[dimension]
+
+
+def _dimension(vector: Vector | None) -> int | None:
+    return None if vector is None else len(vector)

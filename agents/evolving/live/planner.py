@@ -99,7 +99,7 @@ class KindPlanner:
             found is not None and not self._is_fresh(task) and not self._book.was_doubted(task.tenant, found[1].kind)
         )
         planned = self._as_known(asked, found[0]) if found and known and found[1].word_for_word else None
-        return planned or await self._anew(asked, perceived, found)
+        return planned or await self._anew(asked, perceived)
 
     def _is_fresh(self, task: TaskSubmitted) -> bool:
         return (
@@ -153,7 +153,7 @@ class KindPlanner:
         if uses[0] & (uses[0] - 1) == 0:
             self._background.wish(template, woven, asked.vector)
 
-    async def _anew(self, asked: _Question, perceived: Perceived, found: tuple[PlanTemplate, Met] | None) -> Planned:
+    async def _anew(self, asked: _Question, perceived: Perceived) -> Planned:
         """Weave the task's own network, and make or renew its kind."""
         version = self._fleet.version  # read before anything it covers: a change meanwhile only wastes this entry
         woven = await self._greedy.weave(asked.task, perceived)
@@ -163,6 +163,8 @@ class KindPlanner:
             return woven.planned  # another policy came into force meanwhile: whose network this is cannot be told
         if asked.task.max_cost is not None:
             return woven.planned  # what its budget forced on it is no model for others
+        # Others like it may have founded the kind meanwhile, or a search may have bettered it.
+        found = self._book.meet(asked.task.tenant, asked.shape, asked.goals, asked.vector)
         template = await self._renewed(asked, woven, found)
         if template is None:
             return woven.planned

@@ -33,6 +33,19 @@ async def test_a_cheaper_network_is_woven_when_the_best_costs_more_than_the_task
     assert cheaper.plan.estimated_cost <= 1.0
 
 
+async def test_a_plan_said_before_is_not_handed_to_a_task_that_may_pay_less_or_after_experience() -> None:
+    fleet, pasts = StandingFleet(DEAR, SUMMARY), Pasts()
+    planner = GreedyPlanner(WordMatcher(fleet), fleet, encode, pasts=pasts)
+    words = text_part("Summarise a text well")
+    perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of("Summarise a text well"), (words,))
+    first = await planner.plan(TaskSubmitted(parts=(words,)), perceived)
+    cheaper = await planner.plan(TaskSubmitted(parts=(words,), max_cost=1.0), perceived)
+    assert [one.plan.network.nodes[0].agent_id for one in (first, cheaper)] == ["dear", "summary"]
+    pasts.learn(seen([("dear", "extract", 10.0, False)]))
+    later = await planner.plan(TaskSubmitted(parts=(words,)), perceived)
+    assert later.plan.estimate.quality.middle < first.plan.estimate.quality.middle
+
+
 async def test_a_budget_that_nothing_meets_is_refused_with_what_was_tried() -> None:
     with pytest.raises(BudgetExceeded, match=r"max_cost 1.*Tried: dear at about 5"):
         await plan("Summarise a text well", DEAR, max_cost=1.0)
