@@ -4,11 +4,12 @@ Called by the roles, by the desks that they keep going, and by `aos up`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from pydantic import SecretStr
@@ -19,6 +20,10 @@ from gateway.settings import Settings
 from tensor_layer.storage.blobs import ObstoreBlobs
 
 JETSTREAM_TIMEOUT_S = 10.0
+
+
+class BusRefuses(nats.errors.Error):
+    """The bus has closed the connection for good, as it does when credentials expire or change."""
 
 
 class StoppedWaiting(Exception):
@@ -41,16 +46,42 @@ async def open_bus(
 
     A server that does not answer yet is waited for, until ``stop`` is set. ``echo``: as `connect` has it.
 
-    Raises StoppedWaiting, and nats.errors.Error when the server has no JetStream or refuses the credentials.
+    Raises StoppedWaiting, and nats.errors.Error when the server has no JetStream or refuses the credentials. When it
+    refuses them later, ``stop`` is set: a process that no longer hears anything drains, and BusRefuses ends it, so that
+    whoever supervises it starts one with today's credentials.
     """
-    connecting = connect(settings.nats_url, name, credentials=settings.nats_credentials, echo=echo)
+    connecting = connect(
+        settings.nats_url,
+        name,
+        credentials=settings.nats_credentials,
+        echo=echo,
+        on_closed=stop.set if stop else _nothing,
+    )
     nc = await (connecting if stop is None else _until(stop, connecting))
     try:
         js = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
         await ensure(js, quotas_of(settings), nc.max_payload)
-        yield Bus(nc, js)
+        with _refusals_told(nc):
+            yield Bus(nc, js)
     finally:
         await nc.close()
+
+
+@contextmanager
+def _refusals_told(nc: Client) -> Iterator[None]:
+    told = "the bus closed the connection and does not take it back: were its credentials changed?"
+    try:
+        yield
+    except nats.errors.Error as error:
+        if nc.is_closed:
+            raise BusRefuses(told) from error
+        raise
+    if nc.is_closed:
+        raise BusRefuses(told)
+
+
+def _nothing() -> None:
+    """Of a connection whose end nobody waits for."""
 
 
 async def _until(stop: asyncio.Event, connecting: Coroutine[Any, Any, Client]) -> Client:

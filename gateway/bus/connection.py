@@ -13,12 +13,25 @@ logger = logging.getLogger(__name__)
 RECONNECT_WAIT_S = 0.25
 
 
-async def connect(url: str, name: str, *, credentials: str | None = None, echo: bool = True) -> Client:
+async def connect(
+    url: str,
+    name: str,
+    *,
+    credentials: str | None = None,
+    echo: bool = True,
+    on_closed: Callable[[], None] = lambda: None,
+) -> Client:
     """Connect and reconnect for ever; nothing is buffered while the server is away, so that every loss is an error.
 
     Without ``echo`` its subscriptions hear nothing that it published itself. A server that does
-    not answer is waited for, the first time as well. Raises nats.errors.Error when it refuses the credentials.
+    not answer is waited for, the first time as well. Raises nats.errors.Error when it refuses the credentials. When it
+    refuses them later (they expired, or were changed), the client closes for good: then ``on_closed`` is called, as it
+    is after ``close``.
     """
+
+    async def closed() -> None:
+        on_closed()
+
     client = BusClient()
     await client.connect(
         servers=url.split(","),
@@ -35,6 +48,7 @@ async def connect(url: str, name: str, *, credentials: str | None = None, echo: 
         error_cb=_log_error(url),
         disconnected_cb=_log("disconnected from the bus"),
         reconnected_cb=_log("reconnected to the bus"),
+        closed_cb=closed,
     )
     return client
 
