@@ -115,9 +115,10 @@ class _Run:
     def generation(self) -> None:
         """Children compete with their parents for a place."""
         size = min(self._size, self._budget - self.evaluations)
-        mothers, fathers = self._parents(size - self._newcomers), self._parents(size - self._newcomers)
+        newcomers = min(self._newcomers, size)
+        mothers, fathers = self._parents(size - newcomers), self._parents(size - newcomers)
         children = self._toolbox.mutate(self._toolbox.mate(mothers, fathers), self._chances())
-        children = self._toolbox.admit(children.joined(self._immigrants()))
+        children = self._toolbox.admit(children.joined(self._immigrants(newcomers)))
         everyone = self._population.joined(children)
         objectives = self._objectives.joined(self._toolbox.evaluate(children))
         rows = self._toolbox.select(objectives)
@@ -165,12 +166,12 @@ class _Run:
         chances: Floats = share * seen / seen.sum() + (1.0 - share) / offers
         return chances
 
-    def _immigrants(self) -> Population:
+    def _immigrants(self, many: int) -> Population:
         """A few random networks, so that the search never ends in one corner; drawn for many generations at once."""
         if len(self._pool) < self._newcomers:
             self._pool = drawn(self._problem.space, POOLED * self._newcomers, self._rng)
-        few: Population = self._pool.take(slice(self._newcomers))
-        self._pool = self._pool.take(slice(self._newcomers, None))
+        few: Population = self._pool.take(slice(many))
+        self._pool = self._pool.take(slice(many, None))
         return few
 
     def _parents(self, size: int) -> Population:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
-from agents.errors import NoAgentFits, NoNetworkGoodEnough
+from agents.errors import NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
 from agents.matching.remembered import Remembered
 from agents.planning.bridge import Nearness, converters
 from agents.planning.complexity import Goal, TaskAnalysis, analyse, request_words
@@ -18,7 +18,7 @@ from agents.planning.offers import Kinds, Offer, offers_of
 from agents.planning.pasts import Pasts
 from agents.planning.pinning import as_pinned, pinned_reports
 from agents.planning.promise import promise_of
-from agents.planning.refusals import nobody, too_poor
+from agents.planning.refusals import left, nobody, too_poor
 from agents.planning.substitutes import substitutes_of
 from agents.planning.thrift import CHEAPER_TRIES, weave_within
 from agents.planning.wording import about_its_text
@@ -123,13 +123,16 @@ class GreedyPlanner:
         return self._pasts.of(tenant).steps.tasks, self._quality_threshold(tenant)
 
     def plan_for(self, task: TaskSubmitted, network: Network, fits: Mapping[str, float]) -> Plan:
-        """The plan that runs this network, with what it promises. Raises NoNetworkGoodEnough."""
+        """The plan that runs this network, with what it promises. Raises NoNetworkFits and NoNetworkGoodEnough."""
+        cards = self._fleet.cards(task.tenant)
+        gone = [node.agent_id for node in network.nodes if node.agent_id not in cards]
+        if gone:
+            raise NoNetworkFits(left(gone))
         past = self._pasts.of(task.tenant)
         promise = promise_of(network, fits, past.steps, past.calibration)
         threshold = self._quality_threshold(task.tenant)
         if promise.quality.middle < threshold and not task.routing.pin:
             raise NoNetworkGoodEnough(too_poor(network, promise, threshold))
-        cards = self._fleet.cards(task.tenant)
         return plan_of(network, cards, task_needs_approval=task.requires_approval, past=past.steps, promise=promise)
 
     async def _matched(self, task: TaskSubmitted, perceived: Perceived) -> _Matched:

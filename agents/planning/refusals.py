@@ -1,5 +1,7 @@
 """Why a task cannot be planned, in words its sender can act on. Called by ``planner``."""
 
+from collections.abc import Sequence
+
 from agents.planning.promise import Promise
 from schemas.candidate import MatchReport
 from schemas.network import Network
@@ -16,6 +18,12 @@ def nobody(report: MatchReport) -> str:
         f"No agent fits {report.goal[:200]!r}.{near}{barred} "
         "Say more about what is wanted, or register an agent whose skill describes it."
     )
+
+
+def left(agents: Sequence[str]) -> str:
+    """Agents that were chosen are there no more."""
+    gone = " and ".join(dict.fromkeys(agents))
+    return f"{gone} left the fleet while the task was planned. Submit the task again: it is planned without."
 
 
 def too_dear(max_cost: float, tried: list[str]) -> str:

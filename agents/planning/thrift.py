@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agents.errors import BudgetExceeded, NoNetworkFits
 from agents.planning.bridge import converters
-from agents.planning.estimate import cost_of
+from agents.planning.estimate import cost_of, step_cost
 from agents.planning.greedy import Commission, weave
 from agents.planning.past import StepPast
 from agents.planning.refusals import too_dear
@@ -44,10 +44,12 @@ def weave_within(
         tried.append(f"{', '.join(node.agent_id for node in network.nodes)} at about {cost:g}")
         if len(tried) == tries:
             raise BudgetExceeded(too_dear(max_cost, tried))
-        commission = _without_dearest(commission, network, cards)
+        commission = _without_dearest(commission, network, cards, past)
 
 
-def _without_dearest(commission: Commission, network: Network, cards: Mapping[str, AgentCard]) -> Commission:
-    dearest = max(network.nodes, key=lambda node: cards[node.agent_id].cost.per_call)
+def _without_dearest(
+    commission: Commission, network: Network, cards: Mapping[str, AgentCard], past: StepPast
+) -> Commission:
+    dearest = max(network.nodes, key=lambda node: step_cost(cards[node.agent_id], node.skill_id, past))
     left = {key: offer for key, offer in commission.offers.items() if key != (dearest.agent_id, dearest.skill_id)}
     return replace(commission, offers=left, converters=converters(left.values()))

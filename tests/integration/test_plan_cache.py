@@ -1,6 +1,7 @@
 """Plans of kinds of task on a real bus: another process betters them, all workers share them, a restart keeps them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -20,10 +21,10 @@ from schemas.card import AgentCard
 from schemas.parts import Modality, text_part
 from schemas.percept import Percept
 from schemas.policy_state import PolicyState
-from schemas.refinement import PlanningPast, PlanTemplate, RefineReply
+from schemas.refinement import PlanningPast, PlanTemplate, RefineReply, RefineRequest
 from schemas.task import TaskSubmitted
 from tensor_layer.ports import Perceived
-from tests.unit.agents.evolving.live.kind_office import DEAR, Fleet, Matcher, card, encode, outcome, vector_of
+from tests.unit.agents.evolving.live.kind_office import DEAR, Fleet, Matcher, Office, card, encode, outcome, vector_of
 
 WORDS = "Summarise a text briefly"
 COSTLY, CHEAP = card("a-costly", WORDS, cost=DEAR), card("b-cheap", WORDS)
@@ -142,6 +143,22 @@ async def test_a_template_of_another_release_is_left_out(nc, js):
 async def test_a_request_that_does_not_read_as_one_is_answered_with_the_reason(nc, refiner):
     answer = await nc.request(subjects.REFINE, b'{"tenant": "t"}', timeout=PATIENCE_S)
     assert "does not read as one" in RefineReply.model_validate_json(answer.data).problem
+
+
+async def test_a_request_of_a_newer_worker_is_searched(nc, refiner):
+    asked = list[RefineRequest]()
+
+    async def ask(request: RefineRequest) -> RefineReply | None:
+        asked.append(request)
+        return None
+
+    office = Office(COSTLY, CHEAP)
+    office.background._ask = ask
+    await office.plan(WORDS)
+    await office.refine()
+    newer = json.dumps(asked[0].model_dump(mode="json") | {"patience": "said by a newer release"}).encode()
+    answer = await nc.request(subjects.REFINE, newer, timeout=PATIENCE_S)
+    assert RefineReply.model_validate_json(answer.data).evaluations > 0
 
 
 async def test_what_tasks_came_to_is_heard_and_written_down_for_workers_that_start(nc, js):

@@ -48,7 +48,7 @@ class RefinementService:
 
     async def _reply(self, body: bytes) -> RefineReply:
         try:
-            request = RefineRequest.model_validate_json(body)
+            request = RefineRequest.from_peer(body)
         except ValidationError as error:
             logger.warning("a request for a better network does not read as one: %s", error)
             return RefineReply(kind="unread", problem=f"the request does not read as one: {error}"[:2000])

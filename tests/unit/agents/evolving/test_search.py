@@ -14,7 +14,7 @@ from agents.evolving import exhaustive, policy_gradient
 from agents.evolving.decoding import is_valid
 from agents.evolving.evaluation import networks
 from agents.evolving.evaluation.synthetic import made_up
-from agents.evolving.genetic import GeneticSearch
+from agents.evolving.genetic import GeneticSearch, GeneticSettings
 from agents.evolving.genome import drawn, repaired
 from agents.evolving.greedy_search import GreedySearch, shortest
 from agents.evolving.neighbourhood import climbed
@@ -93,6 +93,13 @@ def test_a_search_that_drew_nothing_valid_hands_back_the_shortest_chain(monkeypa
     found = PolicyGradientSearch().search(task, None, 60, 0)
     assert is_valid(task.space, found.best)
     assert found.worth == task.objectives(shortest(task.space)).worth[0]
+
+
+@pytest.mark.parametrize("evaluations", [151, 160, 299, 305])
+def test_a_genetic_search_that_never_climbs_uses_its_budget_to_the_last(evaluations):
+    task, _ = made_up(8, 1)
+    found = GeneticSearch(GeneticSettings(climbing=0.0)).search(task, None, evaluations, 0)
+    assert found.evaluations == evaluations
 
 
 def test_a_batch_of_policy_gradient_takes_no_room_for_links_between_agents_that_were_not_drawn():

@@ -1,27 +1,37 @@
 """What keeps a plan within the task's budget and the tenant's wishes, and who stands in when an agent fails."""
 
+from collections.abc import Sequence
+
 import pytest
-from planning_fleet import EVERYONE, PDF, SUMMARY, StandingFleet, WordMatcher, card, encode, seen, vector_of
+from planning_fleet import EVERYONE, OCR, PDF, SUMMARY, StandingFleet, WordMatcher, card, encode, seen, vector_of
 
 from agents.errors import BudgetExceeded, NoNetworkFits, NoNetworkGoodEnough
 from agents.planning.pasts import Pasts
+from agents.planning.patience import PatientPlanner
 from agents.planning.planner import GreedyPlanner
 from agents.ports.planning import Planned
 from schemas.card import AgentCard, Cost
-from schemas.parts import Modality, text_part
+from schemas.parts import Modality, Part, data_part, text_part
 from schemas.percept import Percept
 from schemas.task import RoutingHints, TaskSubmitted
-from tensor_layer.ports import Perceived
+from tensor_layer.ports import Perceived, Vector
 
 DEAR = card("dear", "extract", "Summarise a text well", "text", "text", "text", cost=Cost(per_call=5.0))
 
 
 async def plan(
-    words: str, *cards: AgentCard, pasts: Pasts | None = None, least: float = 0.0, **task: object
+    words: str,
+    *cards: AgentCard,
+    pasts: Pasts | None = None,
+    least: float = 0.0,
+    attached: tuple[Part, ...] = (),
+    **task: object,
 ) -> Planned:
     fleet = StandingFleet(*cards)
     planner = GreedyPlanner(WordMatcher(fleet), fleet, encode, pasts=pasts, quality_threshold=lambda _tenant: least)
-    perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of(words), (text_part(words),))
+    parts = (text_part(words), *attached)
+    kinds = tuple(part.modality or Modality.FILE for part in parts)
+    perceived = Perceived(Percept(parts=(), modalities=kinds), vector_of(words), parts)
     return await planner.plan(TaskSubmitted(parts=perceived.parts, **task), perceived)
 
 
@@ -44,6 +54,40 @@ async def test_a_plan_said_before_is_not_handed_to_a_task_that_may_pay_less_or_a
     pasts.learn(seen([("dear", "extract", 10.0, False)]))
     later = await planner.plan(TaskSubmitted(parts=(words,)), perceived)
     assert later.plan.estimate.quality.middle < first.plan.estimate.quality.middle
+
+
+async def test_the_agent_that_is_measured_dearest_makes_room_not_the_one_whose_card_says_most() -> None:
+    pasts = Pasts()
+    for _ in range(5):
+        pasts.learn(seen([("free", "extract", 10.0, True)], cost=5.0))
+    free = card("free", "extract", "Summarise a text well", "text", "text", "text")
+    picture = data_part(b"\x89PNG", Modality.IMAGE, "image/png", "scan.png")
+    planned = await plan("Summarise a text well", OCR, free, SUMMARY, pasts=pasts, attached=(picture,), max_cost=1.0)
+    assert {node.agent_id for node in planned.plan.network.nodes} == {"ocr", "summary"}
+
+
+async def test_an_agent_that_leaves_while_a_task_is_planned_is_planned_without() -> None:
+    fleet = StandingFleet(*EVERYONE)
+    fleet.catch_up = nothing_new
+
+    async def while_it_leaves(texts: Sequence[str]) -> Vector:
+        if len(texts) > 2:  # not the goals: the skills, to see which are near to conversions
+            fleet.by_id = {key: one for key, one in fleet.by_id.items() if key != "summary"}
+        return await encode(texts)
+
+    words = "Summarise a text and judge the sentiment of a text"
+    perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of(words), (text_part(words),))
+    task, planner = TaskSubmitted(parts=perceived.parts), GreedyPlanner(WordMatcher(fleet), fleet, while_it_leaves)
+    with pytest.raises(NoNetworkFits, match="summary left the fleet while"):
+        await planner.plan(task, perceived)
+    fleet.by_id = {one.id: one for one in EVERYONE}
+    planner = GreedyPlanner(WordMatcher(fleet), fleet, while_it_leaves)
+    planned = await PatientPlanner(planner, fleet).plan(task, perceived)
+    assert "summary" not in [node.agent_id for node in planned.plan.network.nodes]
+
+
+async def nothing_new() -> None:
+    """What was registered until now is known."""
 
 
 async def test_a_budget_that_nothing_meets_is_refused_with_what_was_tried() -> None:
