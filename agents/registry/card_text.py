@@ -18,6 +18,9 @@ Path = tuple[str | int, ...]
 
 _PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "null")}
 _TAGS = _PLAIN | {None, "!", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
+_NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
+LONGEST_NUMBER = 100
+"""In characters."""
 _SCALARS = yaml.constructor.SafeConstructor()
 
 
@@ -161,8 +164,8 @@ def _mapping(node: yaml.MappingNode, path: Path, lines: dict[Path, int]) -> dict
 
 
 def _scalar(node: yaml.Node) -> object:
-    if node.tag not in _PLAIN:
-        # Dates and the like are texts to a card.
+    if node.tag not in _PLAIN or (node.tag in _NUMBERS and len(node.value) > LONGEST_NUMBER):
+        # Dates and the like are texts to a card. So are numbers of thousands of digits: building one takes seconds.
         return node.value
     try:
         return _SCALARS.construct_object(node)

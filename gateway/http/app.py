@@ -12,6 +12,7 @@ from gateway.http.agents import Words
 from gateway.http.doors import Doors
 from gateway.http.embeddings import EmbeddingRequest
 from gateway.http.known_parameters import KnownParameters
+from gateway.http.methods import HeadRequests
 from gateway.http.metrics import RequestMeter
 from gateway.http.openapi import describe
 from gateway.http.task_words import Decision, Word
@@ -45,7 +46,9 @@ def create_app(doors: Doors) -> FastAPI:
     for routes in _ROUTES:
         app.include_router(routes.router)
     problems.install(app)
-    app.add_middleware(KnownParameters, routes=[route for each in _ROUTES for route in each.router.routes])
+    app.state.routes = [route for each in _ROUTES for route in each.router.routes]
+    app.add_middleware(KnownParameters, routes=app.state.routes)
+    app.add_middleware(HeadRequests)
     app.add_middleware(RequestMeter, metrics=doors.metrics)
 
     def openapi() -> dict[str, Any]:

@@ -20,7 +20,7 @@ Sequence = Annotated[int, Path(ge=1, le=2**63 - 1)]
 async def list_dead(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[int | None, Query(ge=1, description="from the page before")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="from the page before")] = None,
 ) -> Response:
     """A page of dead letters without their payloads."""
     page = await doors_of(request).dead.page(tenant_of(request), limit=limit, before_seq=cursor)

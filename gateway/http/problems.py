@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from agents.errors import AgentNotFound, AgentsError, BusUnavailable, CardInvalid
 from gateway.errors import GatewayError
+from gateway.http.methods import allowed
 from schemas.field_problems import field_problems, told
 from schemas.problem import FieldProblem, Problem
 from tensor_layer.errors import (
@@ -135,6 +136,9 @@ async def _http(request: Request, error: Exception) -> Response:
     )
     response = respond(problem)
     response.headers.update(error.headers or {})
+    methods = allowed(request.app.state.routes, request.scope) if status == HTTPStatus.METHOD_NOT_ALLOWED else ""
+    if methods:  # the framework names those of one route only
+        response.headers["Allow"] = methods
     return response
 
 

@@ -36,6 +36,7 @@ async def read_task_form(request: Request, claim_check: ClaimCheck, limits: Door
             room = limits.json_body_bytes - sum(len(present.text or "") for present in parts)
             parts.append(text_part(await part.text(room)))
         else:
+            _check_new(part.name, values)
             values[part.name] = _value(part.name, await part.text(limits.inline_bytes))
         if len(values) > len(TaskDraft.model_fields):
             break
@@ -71,6 +72,12 @@ def _value(name: str, text: str) -> object:
             code="invalid_json",
             next_step=f'write it like {name}={{"key":"value"}}',
         ) from error
+
+
+def _check_new(name: str, values: dict[str, object]) -> None:
+    if name in values:
+        field = FieldProblem(field=name[:100], problem="came twice", expected="one value")
+        raise SchemaInvalid(f"the form field {name!r:.100} came twice", fields=(field,))
 
 
 def _check_room(parts: list[Part]) -> None:

@@ -35,6 +35,7 @@ from gateway.http.openapi import (
 )
 from gateway.http.task_answers import json_answer, record_answer, told
 from gateway.http.task_forms import read_task_form
+from gateway.http.waiting import while_there
 from gateway.task_draft import EXAMPLES, TaskDraft
 from gateway.task_ledger import TaskPage
 from schemas.task import TaskRecord, TaskState
@@ -63,7 +64,7 @@ async def submit(request: Request) -> Response:
         return _accepted(doors, accepted, None)
     async with doors.following.watch(tenant, task_id) as watch:
         accepted = await doors.admission.admit(tenant, draft, task_id=task_id, idempotency_key=key)
-        ended = accepted.record if accepted.record.state.terminal else await watch.ended(wait_s)
+        ended = accepted.record if accepted.record.state.terminal else await while_there(request, watch.ended(wait_s))
     return _accepted(doors, accepted, ended)
 
 
@@ -100,7 +101,7 @@ async def list_tasks(
     request: Request,
     state: TaskState | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    cursor: Annotated[int | None, Query(ge=1, description="from the page before")] = None,
+    cursor: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="from the page before")] = None,
 ) -> Response:
     """A page of tasks. A cursor may come with few tasks, or none, when a filter matches rarely: go on with it."""
     page = await doors_of(request).ledger.page(tenant_of(request), state=state, limit=limit, before_seq=cursor)
@@ -121,7 +122,7 @@ async def get_task(request: Request) -> Response:
         return record_answer((await doors.ledger.get(tenant, task_id)).record)
     async with doors.following.watch(tenant, task_id) as watch:
         held = await doors.ledger.get(tenant, task_id)
-        ended = held.record if held.record.state.terminal else await watch.ended(wait_s)
+        ended = held.record if held.record.state.terminal else await while_there(request, watch.ended(wait_s))
     return record_answer(ended or (await doors.ledger.get(tenant, task_id)).record)
 
 

@@ -87,6 +87,14 @@ endpoint: {kind: nats}
     assert AgentCard.model_validate(response.json()["card"]).skill("echo") == Skill.model_validate(CARD["skills"][0])
 
 
+@pytest.mark.parametrize("number", ["1:" * 30_000 + "1", "0x" + "f" * 9000, "9" * 9000, "1" * 9000 + ".5"])
+async def test_a_number_of_thousands_of_digits_is_a_wrong_text(client, number):
+    """YAML reads "1:1:1" as a number to the base of 60, which takes minutes to build."""
+    response = await client.post("/v1/agents", content=f"id: {number}\nversion: 1.0.0\n")
+    assert (response.status_code, response.json()["code"]) == (422, "card_invalid")
+    assert "id" in {field["field"] for field in response.json()["fields"]}
+
+
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/history"), ("DELETE", "")])
 async def test_an_unknown_agent_is_not_found(client, method, path):
     for agent_id in ("nobody", "a.b"):

@@ -60,9 +60,30 @@ async def test_a_range_is_read(client, range_, status, part):
     assert (response.status_code, response.content) == (status, part)
 
 
-async def test_a_range_past_the_end_is_refused(client):
+@pytest.mark.parametrize("range_", ["bytes=100-", "bytes=10-", "bytes=0-1,100-"])
+async def test_a_range_past_the_end_is_refused(client, range_):
     here = (await client.post("/v1/blobs", content=b"0123456789")).headers["location"]
-    assert (await client.get(here, headers={"Range": "bytes=100-"})).status_code == 416
+    response = await client.get(here, headers={"Range": range_})
+    assert (response.status_code, response.json()["code"]) == (416, "range_not_satisfiable")
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["content-range"] == "bytes */10"
+
+
+@pytest.mark.parametrize(
+    "range_",
+    ["", "bytes", "bytes=", "bytes=-", "bytes=5-2", "bytes=a-b", "items=0-1", "bytes=0-1;2", f"bytes=0-{'9' * 5000}"],
+)
+async def test_a_range_that_makes_no_sense_is_ignored(client, range_):
+    here = (await client.post("/v1/blobs", content=b"0123456789")).headers["location"]
+    response = await client.get(here, headers={"Range": range_})
+    assert (response.status_code, response.content) == (200, b"0123456789")
+
+
+async def test_a_range_of_other_content_is_not_taken(client):
+    here = (await client.post("/v1/blobs", content=b"0123456789")).headers["location"]
+    for range_ in ("bytes=2-4", "bytes=100-"):
+        response = await client.get(here, headers={"Range": range_, "If-Range": '"another"'})
+        assert (response.status_code, response.content) == (200, b"0123456789")
 
 
 @pytest.mark.parametrize("digest", ["sha256:" + "0" * 64, "sha256:x", "..%2f..%2fetc%2fpasswd", "md5:1"])

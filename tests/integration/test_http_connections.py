@@ -16,9 +16,13 @@ JSON = b"Content-Type: application/json\r\n"
 
 
 @pytest.fixture
-async def door(nc, js, tmp_path):
-    """A served door that loses patience soon and has one place for uploads."""
-    app = await open_app(nc, js, tmp_path, DoorLimits(stalled_s=PATIENCE_S, uploads=1))
+async def app(nc, js, tmp_path):
+    """A door that loses patience soon and has one place for uploads."""
+    return await open_app(nc, js, tmp_path, DoorLimits(stalled_s=PATIENCE_S, uploads=1))
+
+
+@pytest.fixture
+async def door(app):
     async with served(app) as client:
         yield client
 
@@ -146,6 +150,23 @@ async def test_who_waits_for_an_answer_or_for_events_is_not_stalled(door):
         waited = await door.get(f"/v1/tasks/{task}?wait={wait_s}")
         assert (waited.status_code, waited.json()["state"]) == (200, "queued")
         assert not reader.at_eof()
+
+
+@pytest.mark.parametrize("how", ["submit", "read"])
+async def test_who_hangs_up_while_waiting_is_waited_for_no_longer(app, door, how):
+    """With a wait of minutes: the place is free at once all the same."""
+    body = b'{"text": "nobody does it"}'
+    task = (await door.post("/v1/tasks", content=body)).json()["task_id"]
+    submit = b"POST /v1/tasks?wait=300 HTTP/1.1\r\n" + JSON + f"Content-Length: {len(body)}\r\n\r\n".encode() + body
+    read = f"GET /v1/tasks/{task}?wait=300 HTTP/1.1\r\n\r\n".encode()
+    following = app.state.doors.following
+    async with asyncio.timeout(WITHIN_S):
+        async with connected(door) as (_, writer):
+            writer.write(submit if how == "submit" else read)
+            while following.open_count == 0:
+                await asyncio.sleep(0.01)
+        while following.open_count:
+            await asyncio.sleep(0.01)
 
 
 async def _send_head_for_ever(writer):

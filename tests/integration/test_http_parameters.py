@@ -103,6 +103,13 @@ async def test_a_task_with_a_misspelt_wait_is_not_accepted(client):
     assert (await client.get("/v1/tasks")).json()["tasks"] == []
 
 
+@pytest.mark.parametrize("path", ["/v1/tasks", "/v1/dead"])
+async def test_a_cursor_that_no_page_gave_is_refused(client, path):
+    for cursor in ("0", "-1", "x", str(2**63), "9" * 30, "9" * 5000):
+        response = await client.get(f"{path}?cursor={cursor}")
+        assert (response.status_code, response.json()["fields"][0]["field"]) == (422, "query.cursor")
+
+
 async def test_a_flood_of_unknown_parameters_is_told_in_few_words(client):
     response = await client.get("/v1/tasks?" + "&".join(f"{'x' * 200}{number}=1" for number in range(200)))
     assert (response.status_code, len(response.json()["fields"])) == (422, 3)

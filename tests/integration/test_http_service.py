@@ -1,5 +1,6 @@
 """The door about itself: alive, ready, counted, described; and what it says to wrong paths and defects."""
 
+import asyncio
 import re
 
 import pytest
@@ -121,6 +122,49 @@ async def test_wrong_paths_and_methods_are_problems(client, method, path, status
     assert (response.status_code, problem["status"], problem["instance"]) == (status, status, path)
     assert response.headers["content-type"] == "application/problem+json"
     assert (status == 405) == ("allow" in response.headers)
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/tasks", "GET, HEAD, POST"),
+        ("/v1/agents/echo", "DELETE, GET, HEAD"),
+        ("/v1/tasks/x/cancel", "POST"),
+        ("/healthz", "GET, HEAD"),
+    ],
+)
+async def test_an_address_says_every_method_that_it_takes(client, path, methods):
+    assert (await client.put(path)).headers["allow"] == methods
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/tasks", "/v1/agents"]
+)
+async def test_what_can_be_read_can_be_asked_for_its_head(app, path):
+    async with served(app) as client:
+        whole, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-type"] == whole.headers["content-type"]
+        if path != "/metrics":  # it counts the requests for itself
+            assert head.headers["content-length"] == whole.headers["content-length"]
+        assert (await client.head("/v1/tasks/nobody")).status_code == 404
+        assert (await client.head("/v1/explain")).headers["allow"] == "POST"
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_end(app):
+    async with served(app) as client:
+        task = (await client.post("/v1/tasks", json={"text": "nobody does it"})).json()["task_id"]
+        blob = (await client.post("/v1/blobs", content=b"x" * 5_000_000)).headers["location"]
+        events = await client.head(f"/v1/tasks/{task}/events")
+        assert (events.status_code, events.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+        assert "etag" in (await client.head(blob)).headers
+        part = await client.head(blob, headers={"Range": "bytes=0-9"})
+        assert (part.status_code, part.headers["content-length"]) == (206, "10")
+        while app.state.doors.following.open_count:
+            await asyncio.sleep(0.01)
+        assert (await client.get("/healthz")).json() == {"alive": True}
+        numbers = (await client.get("/metrics")).text
+        assert 'aos_http_requests_total{method="HEAD",route="/v1/tasks/{task_id}/events",status="200"} 1.0' in numbers
 
 
 async def test_a_defect_is_told_without_its_insides(app, client, monkeypatch):

@@ -335,6 +335,15 @@ async def test_too_many_parts_are_refused(client):
     assert (response.status_code, response.json()["fields"][0]["field"]) == (422, "parts")
 
 
+async def test_a_field_of_a_form_comes_once(client):
+    """Of two values one would be left out, and so many could come that their reading never ends."""
+    field = b'--b\r\nContent-Disposition: form-data; name="priority"\r\n\r\nhigh\r\n'
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    response = await client.post("/v1/tasks", content=field * 3, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (422, "schema_invalid")
+    assert [(each["field"], each["problem"]) for each in response.json()["fields"]] == [("priority", "came twice")]
+
+
 async def test_a_bus_that_is_away_is_503_with_a_time_to_come_back(nc, js, nats_server, tmp_path):
     app = await open_app(nc, js, tmp_path, DoorLimits(publish_timeout_s=0.5))
     nats_server.kill()
