@@ -8,6 +8,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
+from agents.background_tasks import ended
 from agents.journey.controls import Controls
 from agents.journey.lanes import Lane
 from agents.stopping import Stopping
@@ -55,7 +56,7 @@ class Worker:
                 logger.info("the worker takes tasks")
                 await _first_of(stop, pulling)
         finally:
-            await _cancelled(starting)
+            await ended(starting)
             await self._drain(pulling)
 
     async def _start(self) -> None:
@@ -84,8 +85,3 @@ async def _first_of(stop: asyncio.Event, doing: Sequence[asyncio.Task[None]]) ->
     for task in doing:
         if task in done:
             task.result()
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait({task})
