@@ -14,6 +14,9 @@ from schemas.invocation import Invocation, InvocationReply
 from schemas.parts import INLINE_LIMIT_BYTES, BlobRef, Part
 from tensor_layer.ports import Blobs
 
+REFERENCE_BYTES = 512
+"""What a reference with its digest and URL takes in a message, or somewhat more."""
+
 BlobUrl = Callable[[BlobRef], str]
 """Where a remote agent can GET a blob: ``<gateway>/v1/blobs/<digest>``."""
 
@@ -27,14 +30,18 @@ async def checked_in(reply: InvocationReply, invocation: Invocation, blobs: Blob
 
 
 async def lightened(invocation: Invocation, limit_bytes: int, blobs: Blobs) -> Invocation:
-    """The invocation with its largest inline inputs by reference, until all of them together fit ``limit_bytes``."""
+    """The invocation with its largest inline inputs by reference, until all of them together fit ``limit_bytes``.
+
+    Those that are hardly larger than a reference stay: however many they are, it would make them no lighter.
+    """
     inputs = list(invocation.inputs)
     sizes = {place: _json_bytes(part) for place, part in enumerate(inputs)}
+    total = sum(sizes.values())
     for place in sorted(sizes, key=lambda place: -sizes[place]):
-        if sum(sizes.values()) <= limit_bytes:
+        if total <= limit_bytes or sizes[place] <= REFERENCE_BYTES:
             break
         inputs[place] = await _by_reference(inputs[place], blobs)
-        sizes[place] = 0
+        total -= sizes[place]
     return invocation.model_copy(update={"inputs": tuple(inputs)})
 
 

@@ -110,12 +110,8 @@ def _ending(part: Part) -> str:
 
 
 def _distinct(parts: Sequence[Part]) -> list[Part]:
-    """Each part once: the same attachment may come along several edges."""
-    kept: list[Part] = []
-    for part in parts:
-        if part not in kept:
-            kept.append(part)
-    return kept
+    """Each part once: the same attachment may come along several edges. By hash, for an agent may answer thousands."""
+    return list(dict.fromkeys(parts))
 
 
 def _check_usable(edges: Sequence[Edge], skill: Skill, given: Sequence[Part], from_steps: Sequence[Part]) -> None:

@@ -102,3 +102,11 @@ async def test_a_request_is_lightened_by_its_bytes_not_by_its_characters(blobs: 
         lighter = await lightened(ask(*inputs), limit, blobs)
         assert len(lighter.model_dump_json()) <= len(lighter.model_dump_json().encode()) <= limit + 4_000
         assert any(part.text is not None for part in lighter.inputs), "only as many as have to go"
+
+
+@pytest.mark.timeout(60)
+async def test_many_small_inputs_are_not_made_heavier_one_by_one(blobs: ObstoreBlobs) -> None:
+    inputs = [text_part(f"line {number}", f"{number}.txt") for number in range(30_000)]
+    large = text_part("x" * 200_000, "large.txt")
+    lighter = await lightened(ask(large, *inputs), 100_000, blobs)
+    assert [part.ref is not None for part in lighter.inputs] == [True] + [False] * 30_000

@@ -29,3 +29,10 @@ def test_the_highest_costs_add_up_to_one_that_can_be_read_again() -> None:
 def test_a_price_that_is_no_amount_is_refused_with_its_card(price: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match="less than or equal"):
         Cost(**price)
+
+
+def test_what_is_told_of_a_bad_reply_fits_a_record_whatever_the_agent_wrote() -> None:
+    """The name of an unknown field is the agent's to choose, and stands in the error."""
+    with pytest.raises(BadReply, match="not a reply") as caught:
+        read_reply(b'{"step_id": "t.n", "outputs": [{"text": "x"}], "%s": 1}' % (b"k" * 2_000_000), ask())
+    assert len(str(caught.value)) < 10_000

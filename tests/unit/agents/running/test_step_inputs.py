@@ -76,6 +76,14 @@ def test_the_same_attachment_along_two_edges_comes_once():
     assert given == (WORDS, NOTES)
 
 
+@pytest.mark.timeout(60)
+def test_an_agent_that_answers_line_by_line_does_not_stop_the_worker():
+    """All other tasks of the worker wait while this is computed: comparing each with each took minutes."""
+    lines = tuple(text_part(f"line {number}") for number in range(20_000))
+    given = inputs_of(one_node(Modality.TEXT, source="a"), "b", skill(), (WORDS,), {"a": lines})
+    assert len(given) == 1 + len(lines)
+
+
 @pytest.mark.parametrize(
     ("part", "modality"),
     [
