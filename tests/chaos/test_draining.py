@@ -20,13 +20,13 @@ async def test_a_worker_told_to_stop_finishes_its_slow_step_and_acknowledges_it(
     await until_planned(door, body)
     task_id = (await door.post("/v1/tasks", json=body)).json()["task_id"]
     began = await heard.until(task_id, TaskEventKind.STEP_STARTED)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (tmp_path / "effects").exists():
             await asyncio.sleep(0.02)
 
     worker = stack.processes[stack.worker_named(began.worker_id)]
     worker.send_signal(signal.SIGTERM)
-    assert await asyncio.to_thread(worker.wait, 20) == 0
+    assert await asyncio.to_thread(worker.wait, 60) == 0
 
     record = (await door.get(f"/v1/tasks/{task_id}?wait=40")).json()
     assert (record["state"], record["worker_id"], record["deliveries"]) == ("succeeded", began.worker_id, 1)
@@ -52,7 +52,7 @@ async def test_a_step_that_outlasts_the_drain_goes_back_at_once_and_another_work
         worker.send_signal(signal.SIGTERM)
         await given_back.next_msg(timeout=stack.drain_s + 30)
         again = await heard.until(task_id, TaskEventKind.STEP_STARTED, lambda event: event.worker_id != began.worker_id)
-        record = (await door.get(f"/v1/tasks/{task_id}?wait=20")).json()
-        assert await asyncio.to_thread(worker.wait, 20) == 0
+        record = (await door.get(f"/v1/tasks/{task_id}?wait=60")).json()
+        assert await asyncio.to_thread(worker.wait, 60) == 0
     assert (record["state"], record["worker_id"]) == ("succeeded", again.worker_id)
     assert asked == [asked[0]] * 2, "the same step id, by which the agent can tell"

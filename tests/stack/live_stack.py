@@ -31,8 +31,9 @@ SAMPLE_AGENTS = ("calculator", "chart", "language_id", "ocr", "sentiment", "tabl
 WORDY_AGENTS = ("calculator", "language_id", "sentiment", "summary")
 """Those that read plain words, in the order of registration."""
 MAX_DELIVERIES = 3
-ACK_WAIT_S = 2.0
-DRAIN_S = 6.0
+ACK_WAIT_S = 4.0
+"""A worker that got no core for as long loses its tasks to another one."""
+DRAIN_S = 10.0
 INSPECTED_BYTES = 64 * 1024
 ATTACHMENT_BYTES = 4 * 1024 * 1024
 
