@@ -141,7 +141,7 @@ def rotate_keys(
     keys = KeyRing(settings.experience.key_file)
     keys.add(tenant)
     renewed = 0
-    if settings.experience_file.exists():
+    if sqlite_schema.is_there(settings.experience_file):
         cold = ColdFiles(*object_store(settings))
         renewed = forgetting.renew(settings.experience_file, cold, keys, tenant, progress)
         # What the recorder sealed by the old key meanwhile.

@@ -8,7 +8,7 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "its disk or its quota is full. Free space or raise the quota; records wait in the stream",
     sqlite3.SQLITE_CORRUPT: "the file is damaged. Move it away (a new one is made) and keep it for `sqlite3 .recover`",
     sqlite3.SQLITE_NOTADB: "the file is no SQLite database. Move it away; a new one is made",
-    sqlite3.SQLITE_READONLY: "the file cannot be written. Check its owner and mode",
+    sqlite3.SQLITE_READONLY: "the file or its folder cannot be written, which even reading needs. Check owner and mode",
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened. Check its folder's owner and mode",
     sqlite3.SQLITE_IOERR: "the disk answers with an error",
 }

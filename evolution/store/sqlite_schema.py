@@ -111,11 +111,23 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def must_exist(path: Path) -> None:
-    """Raises StoreMissing when there is no store yet."""
-    if not path.exists() or path.stat().st_size == 0:
+    """Raises StoreMissing when there is no store yet, ExperienceStoreUnavailable where nobody may look."""
+    if not is_there(path):
         raise StoreMissing(
             f"there is no experience store at {path} yet. It appears when the evolution role has started"
         )
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file that is not empty. Raises ExperienceStoreUnavailable where nobody may look."""
+    try:
+        return path.stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ExperienceStoreUnavailable(
+            f"experience store {path} cannot be looked at: {error}. Check its folder's owner and mode"
+        ) from error
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:

@@ -7,7 +7,7 @@ One that is cut off or changed is set aside under ``experience/quarantine`` at t
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,12 +86,16 @@ class ColdFiles:
         )
 
     def delete(self, key: str) -> None:
-        """Remove a file; one that is not there is fine. Raises ColdTierUnavailable."""
+        """Remove a file, and what a killed process wrote of it; one that is not there is fine.
+
+        Raises ColdTierUnavailable.
+        """
         with _reported(self._url):
-            try:
+            with suppress(FileNotFoundError):
                 obstore.delete(self._store, key)
-            except FileNotFoundError:
-                return
+            if (folder := self._opened[1]) is not None:
+                for begun in (folder / key).parent.glob(f"{Path(key).name}#*"):
+                    begun.unlink(missing_ok=True)
 
 
 def _settle(folder: Path, key: str) -> None:
@@ -109,4 +113,5 @@ def _reported(url: str, file: ColdFile | None = None) -> Iterator[None]:
         where = file.key if file else url
         raise ColdFileDamaged(f"cold file {where} is gone from {url}, or was set aside as damaged") from error
     except (BaseError, BlobStoreUnavailable, OSError, ValueError) as error:
-        raise ColdTierUnavailable(f"the cold tier at {url} does not answer: {error}") from error
+        what = str(error).partition("\n")[0]  # the rest is obstore's own words for those who mend it
+        raise ColdTierUnavailable(f"the cold tier at {url} does not answer: {what}") from error

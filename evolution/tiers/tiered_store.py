@@ -147,7 +147,7 @@ class TieredStore:
 
     async def _files(self, query: ExperienceQuery) -> list[ColdFile]:
         """Those that may hold what is asked for, oldest first."""
-        if not self._path.exists():
+        if not await asyncio.to_thread(sqlite_schema.is_there, self._path):
             return []
         found = await asyncio.to_thread(self._listed, query.tenant)
         since_us = None if query.since is None else microseconds(query.since)

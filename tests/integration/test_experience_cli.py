@@ -174,6 +174,16 @@ def test_a_folder_or_an_empty_file_in_the_stores_place_is_said_by_every_command(
     assert store.stat().st_size == 0
 
 
+def test_a_folder_that_nobody_may_look_into_is_said_by_every_command(data, capsys, monkeypatch):
+    """A name too long for the file system stands for a folder of another user, for tests may be run by root."""
+    data.mkdir()
+    monkeypatch.setenv("AOS_DATA_DIR", str(data / ("long" * 100)))
+    for command in (("export",), ("compact",), ("summary",), ("tail",), ("forget", "--task", "t1")):
+        code, problem = aos(capsys, "experience", *command)
+        assert (code, problem["code"]) == (3, "experience_store_unavailable"), command
+        assert "cannot be looked at" in problem["title"], command
+
+
 def test_more_records_than_any_store_can_count_are_not_asked_for(history, capsys):
     assert exit_code_of(["experience", "tail", "--limit", "99999999999999999999"]) == 2
     assert "--limit" in capsys.readouterr().err

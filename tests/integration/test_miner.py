@@ -153,6 +153,15 @@ async def test_a_damaged_digest_is_said_or_thrown_away(store, miner, tmp_path):
     assert miner().mine(ALL).read == 100
 
 
+async def test_of_a_digest_that_does_not_read_everything_is_forgotten(store, miner, tmp_path):
+    await store.record(list(history(100)))
+    miner().mine(ALL)
+    (tmp_path / "mining" / "state.json").write_text("{")
+    DigestFolder(tmp_path / "mining").forget(["t00001"])
+    assert [path.name for path in (tmp_path / "mining").iterdir() if path.suffix in (".arrow", ".npz")] == []
+    assert miner().mine(ALL).read == 100
+
+
 def test_without_a_store_the_error_says_so(miner):
     with pytest.raises(ExperienceStoreUnavailable, match="no experience store"):
         miner().mine(ALL)

@@ -112,8 +112,9 @@ async def test_following_from_the_past_begins_in_the_cold_tier(store, path, cold
 async def test_a_run_that_cannot_write_its_file_moves_nothing(store, path, tmp_path):
     await store.record([days_ago(10, "r")])
     (tmp_path / "objects").write_text("a file where the folder should be")
-    with pytest.raises(ColdTierUnavailable):
+    with pytest.raises(ColdTierUnavailable) as said:
         compact(path, ColdFiles((tmp_path / "objects").as_uri()), hot_until_us=hot_until(7), cold_until_us=0)
+    assert len(str(said.value).splitlines()) == 1
     assert [record.record_id for record in await SqliteExperienceStore(path).find(QUERY)] == ["r"]
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from nats.js import JetStreamContext
 
+from evolution.errors import ExperienceStoreUnavailable
+from evolution.store.sqlite_schema import is_there
 from gateway.cli.bus.which import our_bus, without_password
 from gateway.experience_origin import recorded_from
 from gateway.settings import Settings
@@ -23,8 +25,11 @@ async def doubt(settings: Settings, js: JetStreamContext) -> Doubt | None:
     """None where it is the right one, or nobody can tell: InfluxDB may be shared by any number of processes."""
     if settings.influx.url is not None:
         return None
-    if not settings.experience_file.exists():
-        return Doubt(f"no experience is kept in {kept_in(settings)}", other=False)
+    try:
+        if not is_there(settings.experience_file):
+            return Doubt(f"no experience is kept in {kept_in(settings)}", other=False)
+    except ExperienceStoreUnavailable as error:
+        return Doubt(str(error), other=False)
     theirs, ours = recorded_from(settings), await our_bus(js)
     if not theirs or not ours or theirs == ours:
         return None
