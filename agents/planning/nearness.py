@@ -3,6 +3,7 @@
 Vectors of skills are kept, so that a fleet is encoded once; the kept are bounded.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
@@ -26,6 +27,7 @@ class Proximity:
         self._encode = encode_texts
         self._capacity = capacity
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._encoding = asyncio.Lock()
 
     async def measure(self, offers: Iterable[Offer], goals: Vector) -> Mapping[tuple[tuple[str, str], str], float]:
         """Nearness by (skill, words) for every conversion the skills can do. ``goals``: (count, dimension)."""
@@ -43,20 +45,24 @@ class Proximity:
         return measured
 
     async def _vectors_of(self, texts: Sequence[str]) -> dict[str, Vector]:
-        missing = [text for text in dict.fromkeys(texts) if text not in self._vectors]
-        found = {text: self._vectors[text] for text in texts if text in self._vectors}
-        if missing:
-            rows = await self._encode(missing)
-            found.update(zip(missing, rows, strict=True))
-        self._keep(found)
-        return found
+        if all(text in self._vectors for text in texts):
+            return self._kept({text: self._vectors[text] for text in texts})
+        # One at a time: tasks that come together ask for the same fleet.
+        async with self._encoding:
+            found = {text: self._vectors[text] for text in texts if text in self._vectors}
+            missing = [text for text in dict.fromkeys(texts) if text not in found]
+            if missing:
+                found.update(zip(missing, await self._encode(missing), strict=True))
+            return self._kept(found)
 
-    def _keep(self, vectors: Mapping[str, Vector]) -> None:
+    def _kept(self, vectors: dict[str, Vector]) -> dict[str, Vector]:
+        """The same, remembered; of a fleet larger than the capacity all that was asked for last."""
         for text, vector in vectors.items():
             self._vectors[text] = vector
             self._vectors.move_to_end(text)
-        while len(self._vectors) > self._capacity:
+        while len(self._vectors) > max(self._capacity, len(vectors)):
             self._vectors.popitem(last=False)
+        return vectors
 
 
 def _is_of_use(offer: Offer) -> bool:

@@ -106,8 +106,8 @@ class StepPast:
             past.add(ok=step.ok)
             self._usual = [self._usual[0] * USUAL_FADE + step.ok, self._usual[1] * USUAL_FADE + (not step.ok)]
             if step.ok:
-                past.latencies_ms.append(max(step.latency_ms, 0.01))
-                past.costs.append(step.cost)
+                past.latencies_ms.append(_short(max(step.latency_ms, 0.01)))
+                past.costs.append(_short(step.cost))
         for edge in record.network.edges if record.network else ():
             source, target = outcomes.get(edge.source), outcomes.get(edge.target)
             if edge.source != TASK and source and target:
@@ -197,6 +197,11 @@ def log_odds(chance: float) -> float:
     """Of a chance, which is kept a little away from 0 and 1."""
     chance = min(max(chance, 1e-4), 1.0 - 1e-4)
     return math.log(chance / (1.0 - chance))
+
+
+def _short(value: float) -> float:
+    """Four digits of it: more is noise, and would not fit into a message for a large fleet."""
+    return float(f"{value:.4g}")
 
 
 def _cost(costs: "deque[float]") -> Spread | None:

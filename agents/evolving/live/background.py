@@ -15,7 +15,7 @@ import nats.errors
 from nats.aio.client import Client
 from pydantic import ValidationError
 
-from agents.background_tasks import ended
+from agents.background_tasks import begun, ended
 from agents.evolving.live.binding import CardDigests
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.brief import brief_of
@@ -88,16 +88,16 @@ class Background:
         self._preference = preference
         self._wishes: OrderedDict[tuple[str, str], _Wish] = OrderedDict()
         self._wished = asyncio.Event()
-        self._working: asyncio.Task[None] | None = None
+        self._working: list[asyncio.Task[None]] = []
         self._round = 0
 
     async def start(self) -> None:
         """Wishes are worked off from now on."""
-        self._working = asyncio.create_task(self._work(), name="better the networks of kinds")
+        self._working = begun((self._work,), "bettering the networks of kinds")
 
     async def stop(self) -> None:
         """What waits is forgotten: the next task of the kind wishes again."""
-        await ended(self._working)
+        await ended(*self._working)
 
     def wish(self, template: PlanTemplate, woven: Woven, vector: Vector | None) -> None:
         """Better this kind's network when there is time. Returns at once."""

@@ -11,7 +11,7 @@ from nats.js import JetStreamContext
 from nats.js.kv import KV_DEL, KV_OP
 from pydantic import ValidationError
 
-from agents.background_tasks import ended
+from agents.background_tasks import begun, ended
 from agents.errors import BusUnavailable
 from agents.evolving.archive import Archive, Winner
 from agents.evolving.live.binding import unpacked
@@ -40,7 +40,7 @@ class PlanBook:
         self._archives: dict[tuple[str, int], Archive] = {}
         """By tenant and the vectors' dimension: another encoder's are not compared."""
         self._doubted: set[tuple[str, str]] = set()
-        self._following: asyncio.Task[None] | None = None
+        self._following: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Read all that is there, then follow. A bus that does not answer only means that tasks are planned anew."""
@@ -51,11 +51,11 @@ class PlanBook:
                 self._read(entry)
         except BusUnavailable as error:
             logger.warning("the plans of kinds of task cannot be read yet: %s", error)
-        self._following = asyncio.create_task(self._follow(self._js), name="follow the plans of kinds")
+        self._following = begun((self._follow,), "the plans of kinds")
 
     async def stop(self) -> None:
         """Stop following."""
-        await ended(self._following)
+        await ended(*self._following)
 
     def meet(self, tenant: str, shape: str, goals: Goals, vector: Vector | None) -> tuple[PlanTemplate, Met] | None:
         """The template for such a task, with how its kind was recognised."""
@@ -155,9 +155,10 @@ class PlanBook:
             self._kinds[tenant].forget(kind)
             self._doubted.discard((tenant, kind))
 
-    async def _follow(self, js: JetStreamContext) -> None:
+    async def _follow(self) -> None:
+        assert self._js is not None
         try:
-            async for entry in follow(js, BUCKET_PLANS):
+            async for entry in follow(self._js, BUCKET_PLANS):
                 self._read(entry)
         except BusUnavailable as error:
             logger.info("the plans of kinds of task are followed no more: %s", error)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from planning_fleet import seen
 
-from agents.planning.past import LAST_STEPS, SKILLS_MAX, UNMEASURED_MS, StepPast
+from agents.planning.past import LAST_STEPS, PAIRS_MAX, SKILLS_MAX, UNMEASURED_MS, StepPast
 from agents.planning.pasts import Pasts
 from schemas.network import Interval, PlanEstimate
 
@@ -103,3 +103,18 @@ def test_however_long_nothing_changes_the_next_step_is_not_certain(ok: bool) -> 
     for step in (past.step("a", "s"), past.step("newcomer", "s")):
         assert 0.0 < step.reliability < 1.0
         assert np.isfinite(step.doubt)
+
+
+def test_all_that_is_remembered_fits_into_one_message_of_a_bus_as_it_is_installed() -> None:
+    """NATS takes 1 MiB unless it is told otherwise."""
+    pasts, rng = Pasts(), np.random.default_rng(0)
+    skills = [(f"agent-number-{place}", "does_some_work") for place in range(SKILLS_MAX)]
+    for step in range(LAST_STEPS + 1):
+        order = rng.permutation(SKILLS_MAX).reshape(-1, 10)
+        for row in order.tolist():
+            steps = [(*skills[place], float(np.exp(rng.normal(5.0, 2.0))), step % 3 > 0) for place in row]
+            record = seen(steps, cost=float(np.exp(rng.normal(-5.0, 2.0))))
+            pasts.learn(record.model_copy(update={"estimate": ESTIMATE}))
+    past = pasts.snapshot("default")
+    assert (len(past.skills), len(past.pairs)) == (SKILLS_MAX, PAIRS_MAX)
+    assert len(past.model_dump_json().encode()) < 900 * 1024
