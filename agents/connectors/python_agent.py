@@ -82,16 +82,19 @@ class PythonConnector:
         self._broken: dict[tuple[str, str], tuple[Target, float, str]] = {}
         self._targets: dict[str, Target] = {}
         self._starting = asyncio.Lock()
+        self._idle = asyncio.Event()
         self._reaping: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def invoke(self, card: AgentCard, invocation: Invocation, timeout_s: float) -> InvocationReply:
         """Run the step in the agent's child. Raises StepTimedOut, AgentUnreachable, BadReply."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
         request = await self._request(invocation)
-        child = await self._child(card, invocation)
+        child = await self._child(card, invocation, timeout_s)
         child.users += 1
         try:
-            body = await child.call(request, timeout_s)
+            body = await child.call(request, deadline - loop.time())
         except (ChildTimedOut, ChildNotReady) as error:
             raise timed_out(invocation, timeout_s, str(error)) from error
         except ChildExited as error:
@@ -103,6 +106,8 @@ class PythonConnector:
             raise too_large(invocation, error.size_bytes) from error
         finally:
             child.users -= 1
+            if not child.users:
+                self._idle.set()
         return await checked_in(await read_reply_aside(body, invocation), invocation, self._blobs)
 
     async def probe(self, card: AgentCard) -> bool | None:
@@ -127,7 +132,7 @@ class PythonConnector:
         message = _INVOCATION.dump_json(with_urls(invocation, self._blob_url))
         return b'{"paths":' + orjson.dumps(paths) + b',"invocation":' + message + b"}"
 
-    async def _child(self, card: AgentCard, invocation: Invocation) -> ChildProcess:
+    async def _child(self, card: AgentCard, invocation: Invocation, timeout_s: float) -> ChildProcess:
         try:
             target = self._locate(card)
         except TargetMissing as error:
@@ -138,8 +143,12 @@ class PythonConnector:
         key = (card.tenant, card.id)
         seat = self._seated(key, target)
         if seat is None:
-            async with self._starting:
-                seat = self._seated(key, target) or await self._start(key, card, target, invocation)
+            try:
+                async with asyncio.timeout(timeout_s), self._starting:
+                    seat = self._seated(key, target) or await self._start(key, card, target)
+            except TimeoutError as error:
+                why = f"all {self._max_children} child processes of this worker are at work"
+                raise timed_out(invocation, timeout_s, why) from error
         seat.used_at_s = time.monotonic()
         self._seats.move_to_end(key)
         return seat.child
@@ -152,8 +161,8 @@ class PythonConnector:
             return None
         return seat
 
-    async def _start(self, key: tuple[str, str], card: AgentCard, target: Target, invocation: Invocation) -> _Seat:
-        self._make_room(invocation)
+    async def _start(self, key: tuple[str, str], card: AgentCard, target: Target) -> _Seat:
+        await self._make_room()
         threads = min(card.concurrency, MAX_THREADS)
         command = (sys.executable, "-P", str(CHILD), target.text, str(os.getpid()), str(threads))
         child = await ChildProcess.start(command, target.folder, self._env, threads, MAX_REPLY_BYTES)
@@ -162,14 +171,15 @@ class PythonConnector:
             self._reaping = asyncio.create_task(self._reap())
         return seat
 
-    def _make_room(self, invocation: Invocation) -> None:
-        """Let the child go that was unused for longest. Raises AgentUnreachable when all are at work."""
+    async def _make_room(self) -> None:
+        """Let the child go that was unused for longest; while all are at work, wait for one."""
         while len(self._seats) >= self._max_children:
-            idle = next((key for key, seat in self._seats.items() if not seat.child.users), None)
-            if idle is None:
-                problem = f"all {self._max_children} child processes are at work; try again or allow more"
-                raise unreachable(invocation, problem)
-            self._let_go(idle)
+            unused = next((key for key, seat in self._seats.items() if not seat.child.users), None)
+            if unused is not None:
+                self._let_go(unused)
+                continue
+            self._idle.clear()
+            await self._idle.wait()
 
     async def _reap(self) -> None:
         while True:

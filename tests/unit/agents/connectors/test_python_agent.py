@@ -285,15 +285,17 @@ async def test_the_child_unused_for_longest_makes_room_for_another_agent(make: M
     assert await say(connector, "pid", card=card_for(agent="b")) == second
 
 
-async def test_when_every_child_is_at_work_another_agent_is_asked_to_wait(make: Maker) -> None:
+async def test_when_every_child_is_at_work_another_agent_waits_for_its_turn(make: Maker, tmp_path: Path) -> None:
     connector = make(max_children=1)
     await say(connector, "pid", card=card_for(agent="a"))
-    busy = asyncio.create_task(say(connector, "late 0.4", card=card_for(agent="a")))
-    await asyncio.sleep(0.05)
-    with pytest.raises(AgentUnreachable, match="child processes are at work") as caught:
-        await say(connector, "answer", card=card_for(agent="b"))
-    assert caught.value.retryable is True
-    assert await busy == "too late"
+    busy = asyncio.create_task(say(connector, f"until {tmp_path / 'go'}", card=card_for(agent="a")))
+    await asyncio.sleep(0)
+    with pytest.raises(StepTimedOut, match="child processes of this worker are at work"):
+        await say(connector, "answer", timeout_s=0.1, card=card_for(agent="b"))
+    waiting = asyncio.create_task(say(connector, "answer back", card=card_for(agent="b")))
+    await asyncio.sleep(0)
+    (tmp_path / "go").touch()
+    assert (await busy, await waiting) == ("at last", "echo back")
 
 
 async def test_idle_children_end_by_themselves(make: Maker) -> None:
