@@ -100,7 +100,7 @@ async def build_worker(
     planner = PatientPlanner(RuledPlanner(planning.planner, rules), fleet)
     outcomes = OutcomeFeed(nc, (policies.learn, planning.learn))
     records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
-    teller, controls, stopping = Teller(nc, worker_id), Controls(nc), Stopping()
+    teller, controls, stopping = Teller(nc, worker_id), Controls(nc, records), Stopping()
     traveller = Traveller(
         perceiver=perceiver,
         planner=HeedfulPlanner(planner, stopping),

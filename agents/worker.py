@@ -73,6 +73,7 @@ class Worker:
         logger.info("the worker drains %d tasks", in_flight)
         await asyncio.gather(*(lane.drain(self._drain_s) for lane in self._lanes))
         await asyncio.gather(*pulling, return_exceptions=True)
+        await self._controls.stop()
         for service in reversed(self._services):
             await service.stop()
 

@@ -50,7 +50,7 @@ class Bench:
         self.on_perceive: Callable[[], Awaitable[None]] = _nothing
         self.on_plan: Callable[[], Awaitable[None]] = _nothing
         self.records = TaskRecords(bucket)
-        self.controls, self.stopping, self.teller = Controls(nc), Stopping(), Teller(nc, name)
+        self.controls, self.stopping, self.teller = Controls(nc, self.records), Stopping(), Teller(nc, name)
         self.runner = jetstream_runner(nc, self, stopping=self.stopping, patience_s=1.0)
         blobs = ObstoreBlobs.from_url(folder.as_uri())
         self.settlement = Settlement(js, self.records, self.teller, blobs)

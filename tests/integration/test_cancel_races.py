@@ -20,7 +20,8 @@ async def queue(nc, js):
 async def bench(nc, js, tmp_path):
     worker = Bench(nc, js, await js.key_value(subjects.BUCKET_TASKS), tmp_path)
     await worker.controls.start()
-    return worker
+    yield worker
+    await worker.controls.stop()
 
 
 async def store_wish(bench, task) -> None:
@@ -99,3 +100,16 @@ async def test_who_cancels_twice_gets_it_once_and_not_later(queue, bench):
     assert (await bench.record(task)).state == "cancelled"
     assert [kind for kind in await bench.told(task) if kind == "cancelled"] == ["cancelled"]
     await queue.until_empty()
+
+
+async def test_a_wish_that_went_past_a_worker_without_connection_is_found_in_the_record(queue, bench, nats_server):
+    task = a_task()
+    bench.answer = Held()
+    await queue.put(task)
+    working = asyncio.create_task(bench.dispatcher.dispatch(await queue.next()))
+    await bench.answer.asked.wait()
+    await store_wish(bench, task)  # and its word is told while this worker looks for a server
+    nats_server.kill()
+    await nats_server.start()
+    await working
+    assert (await bench.record(task)).state == "cancelled"

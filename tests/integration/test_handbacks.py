@@ -60,7 +60,7 @@ def stopping() -> Stopping:
 async def deliver(nc, js, records, road, stopping):
     """Takes the next delivery of the queue and dispatches it."""
     teller = Teller(nc, "w")
-    dispatcher = Dispatcher(road, Controls(nc), DeadLetters(js), teller, LIMITS, stopping, Handbacks(records))
+    dispatcher = Dispatcher(road, Controls(nc, records), DeadLetters(js), teller, LIMITS, stopping, Handbacks(records))
     queue = await js.pull_subscribe(subjects.submit_lane(Priority.NORMAL), durable="w")
 
     async def next_one() -> None:

@@ -14,6 +14,9 @@ class Silent:
     async def start(self) -> None:
         return None
 
+    async def stop(self) -> None:
+        return None
+
 
 class HardOfHearing:
     """A service that waits for something that never comes, and whose library loses the first cancellation."""
