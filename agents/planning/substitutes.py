@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from agents.planning.errands import is_poor_beside
 from agents.planning.offers import Kinds, Offer
 from schemas.candidate import MatchReport
 from schemas.card import AgentCard
@@ -18,7 +19,10 @@ def substitutes_of(
     offers: Mapping[tuple[str, str], Offer],
     cards: Mapping[str, AgentCard],
 ) -> dict[str, tuple[Substitute, ...]]:
-    """By node, best first. Agents that need a person's approval, or are at work in the network, substitute nobody."""
+    """By node, best first. Agents that need a person's approval, or are at work in the network, substitute nobody.
+
+    Nor do those far beside the one that was chosen: a failure that is told is better than an answer to something else.
+    """
     at_work = {node.agent_id for node in network.nodes}
     found: dict[str, tuple[Substitute, ...]] = {}
     for node in network.nodes:
@@ -45,8 +49,14 @@ def fits_edges(node: Node, network: Network, offer: Offer, present: Offer) -> bo
 
 
 def _able(node: Node, network: Network, report: MatchReport, offers: Mapping[tuple[str, str], Offer]) -> list[Offer]:
-    present = offers.get((node.agent_id, node.skill_id))
-    near = (one for one in report.candidates if one.score >= report.threshold)
+    key = (node.agent_id, node.skill_id)
+    present, named = offers.get(key), {(one.agent_id, one.skill_id): one for one in report.candidates}
+    chosen = named.get(key)
+    near = (
+        one
+        for one in report.candidates
+        if one.score >= report.threshold and not (chosen and is_poor_beside(one, chosen, report))
+    )
     others = (offers.get((one.agent_id, one.skill_id)) for one in near)
     if present is None:
         return []

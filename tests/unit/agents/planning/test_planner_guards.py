@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 
 import pytest
-from planning_fleet import EVERYONE, OCR, PDF, SUMMARY, StandingFleet, WordMatcher, card, encode, seen, vector_of
+from planning_fleet import (
+    EVERYONE,
+    KEYWORDS,
+    OCR,
+    PDF,
+    SENTIMENT,
+    SUMMARY,
+    StandingFleet,
+    WordMatcher,
+    card,
+    encode,
+    seen,
+    vector_of,
+)
 
 from agents.errors import BudgetExceeded, NoNetworkFits, NoNetworkGoodEnough
 from agents.planning.pasts import Pasts
@@ -101,10 +114,17 @@ async def test_a_pinned_agent_is_not_replaced_by_a_cheaper_one() -> None:
 
 
 async def test_other_candidates_that_fit_the_edges_stand_in() -> None:
-    planned = await plan("Summarise a text", DEAR, *EVERYONE)
+    planned = await plan("Summarise a text of some length", DEAR, *EVERYONE)
     assert planned.plan.network.nodes[0].agent_id == "summary"
     assert "dear" in [one.agent_id for one in planned.plan.substitutes["summary"]]
     assert PDF.id not in [one.agent_id for one in planned.plan.substitutes["summary"]], "it reads no text alone"
+
+
+async def test_an_agent_of_another_trade_stands_in_for_nobody() -> None:
+    planned = await plan("Judge the sentiment of a text", SENTIMENT, KEYWORDS, SUMMARY)
+    candidates = {one.agent_id: one.score for one in planned.matches[0].candidates}
+    assert candidates["sentiment"] - candidates["keywords"] > 0.15, "it is near enough to be one, and far beside"
+    assert not planned.plan.substitutes, "a failure is told sooner than keywords are answered instead"
 
 
 async def test_nobody_stands_in_for_a_pinned_agent_or_needs_approval_to() -> None:
