@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from agents.errors import AgentsError, FilterContradiction
 from schemas import subjects
 from schemas.field_problems import field_problems, told
+from schemas.json_bodies import VALUES_MAX
 from schemas.problem import Problem
 from tensor_layer.errors import (
     BlobStoreUnavailable,
@@ -31,6 +32,12 @@ _NEXT_STEPS: dict[type[Exception], tuple[int, str]] = {
     EncoderUnavailable: (503, "start an encoder with `aos serve --role perception`, or see its log"),
     DeviceFull: (503, "send smaller content, or ask again later"),
 }
+
+
+def too_many_values(model: type[BaseModel]) -> Problem:
+    """Nobody reads a request of that many values."""
+    said = f"the request holds more than {VALUES_MAX} values"
+    return _problem(400, "too_many_values", said, f"send a {model.__name__} with less in it")
 
 
 def problem_of(error: Exception, model: type[BaseModel]) -> Problem:

@@ -8,10 +8,11 @@ import nats.errors
 from faststream.nats import NatsBroker, NatsMessage, NatsResponse
 
 from agents.answers import Answers
-from agents.service_problems import problem_of, reply_of
+from agents.service_problems import problem_of, reply_of, too_many_values
 from schemas import subjects
 from schemas.base import Message
 from schemas.explain import ExplainRequest, Explanation, SearchRequest
+from schemas.json_bodies import has_too_many_values
 
 GOODBYE_S = 2.0
 """How long questions under way hold up a worker that stops; doors ask another one."""
@@ -54,6 +55,8 @@ class BusServices:
 
     def _serve(self, subject: str, model: type[Question], answer: Callable[[Question], Awaitable[Message]]) -> None:
         async def reply(message: NatsMessage) -> NatsResponse:
+            if has_too_many_values(message.body):
+                return reply_of(too_many_values(model))
             try:
                 said = await answer(model.model_validate_json(message.body))
             except Exception as error:  # noqa: BLE001 - told to whoever asked, and logged where it is a defect

@@ -16,5 +16,6 @@ This package imports nothing else of the project. Read it in the order of one ta
 ``policy_state`` which of a tenant's policies is in force
 ``tensor``      tensors on the bus: frames or references, never JSON numbers
 ``problem``     RFC 9457 errors; ``field_problems`` tells pydantic's in their words
+``json_bodies``  what is looked at before a request is read
 ``subjects``    the one map of the bus: subject -> model -> producer -> consumers; ``checkpoint_subjects`` beside it
 """

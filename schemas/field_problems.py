@@ -7,10 +7,14 @@ from pydantic import BaseModel
 
 from schemas.problem import FieldProblem
 
+FIELDS_MAX = 50
+"""More than so many are not told: whoever sent them all made the same mistake many times."""
+_NAME_CHARACTERS = 200
+
 
 def field_problems(errors: Sequence[Any], model: type[BaseModel] | None = None) -> tuple[FieldProblem, ...]:
-    """Which field, what is wrong, what was expected, an example: of each of pydantic's ``errors``."""
-    return tuple(_field(error, model) for error in errors)
+    """Which field, what is wrong, what was expected, an example: of each of pydantic's first ``errors``."""
+    return tuple(_field(error, model) for error in errors[:FIELDS_MAX])
 
 
 def told(fields: tuple[FieldProblem, ...]) -> str:
@@ -36,7 +40,7 @@ def _path(location: Sequence[str | int]) -> str:
     path = ""
     for step in location:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
-    return path
+    return path if len(path) <= _NAME_CHARACTERS else f"{path[:_NAME_CHARACTERS]}…"
 
 
 def _expected(error: Mapping[str, Any], message: str, model: type[BaseModel] | None) -> str:

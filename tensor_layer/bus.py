@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from pydantic import ValidationError
 
 from schemas import subjects
+from schemas.json_bodies import VALUES_MAX, has_too_many_values
 from schemas.parts import Modality, Part
 from schemas.tensor import EncodeReply, EncodeRequest
 from tensor_layer.encoding.versions import space_of, space_of_card
@@ -114,17 +115,22 @@ class PerceptionService:
             logger.error("a request for vectors was not answered: %r", error)
 
     async def _answer(self, body: bytes, reply_to: str) -> None:
-        try:
-            reply = await self._encoded(EncodeRequest.model_validate_json(body))
-        except ValidationError as error:
-            reply = EncodeReply(error=f"invalid_request: {error}"[:REFUSAL_CHARACTERS_MAX])
-        except TensorLayerError as error:
-            reply = EncodeReply(error=f"{error.code}: {error}")
-        except Exception:
-            logger.exception("a request for vectors met a defect")
-            reply = EncodeReply(error="internal_error: the encoder met a defect; see the log of the perception service")
+        reply = await self._reply(body)
         if reply_to:
             await self._broker.publish(reply.model_dump_json().encode(), reply_to)
+
+    async def _reply(self, body: bytes) -> EncodeReply:
+        if has_too_many_values(body):
+            return EncodeReply(error=f"invalid_request: it holds more than {VALUES_MAX} values")
+        try:
+            return await self._encoded(EncodeRequest.model_validate_json(body))
+        except ValidationError as error:
+            return EncodeReply(error=f"invalid_request: {error}"[:REFUSAL_CHARACTERS_MAX])
+        except TensorLayerError as error:
+            return EncodeReply(error=f"{error.code}: {error}")
+        except Exception:
+            logger.exception("a request for vectors met a defect")
+            return EncodeReply(error="internal_error: the encoder met a defect; see the log of the perception service")
 
     async def _encoded(self, request: EncodeRequest) -> EncodeReply:
         if request.modality is Modality.TEXT:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from gateway.errors import MediaTypeUnsupported, RequestInvalid, SchemaInvalid, TaskNotFound, TooLarge
 from schemas.base import is_token
 from schemas.field_problems import field_problems, told
+from schemas.json_bodies import VALUES_MAX, has_too_many_values
 from schemas.problem import FieldProblem
 
 HEADER_TENANT = "X-AOS-Tenant"
@@ -78,8 +79,14 @@ def check_announced(request: Request, limit_bytes: int) -> None:
         raise _too_large(limit_bytes)
 
 
-def parse(model: type[Model], body: bytes | str) -> Model:
+def parse(model: type[Model], body: bytes) -> Model:
     """JSON as a model, parsed and validated in one go."""
+    if has_too_many_values(body):
+        raise RequestInvalid(
+            f"the body holds more than {VALUES_MAX} values",
+            code="too_many_values",
+            next_step="send less at a time, and large content as text, base64 or by reference",
+        )
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

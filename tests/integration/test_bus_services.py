@@ -11,6 +11,8 @@ from agents.services import BusServices
 from schemas import subjects
 from schemas.candidate import MatchReport
 from schemas.explain import Explanation, SearchReply
+from schemas.field_problems import FIELDS_MAX
+from schemas.json_bodies import VALUES_MAX
 from schemas.parts import Modality
 from schemas.percept import EncoderVersion
 from schemas.problem import Problem
@@ -44,6 +46,13 @@ NO_REQUEST = (
     b'{"text": "a", "limit": 1e99, "task": {"parts": []}}',
     b'{"text": ' + b"[" * 100 + b"]" * 100 + b"}",
     json.dumps({"text": "a" * 500_000, "task": {"parts": [{"text": 1}] * 1000}}).encode(),
+)
+MANY = (
+    b'{"parts": [' + b",".join([b"{}"] * 1_000_000) + b"]}",
+    b"{" + b",".join(b'"a%d":1' % number for number in range(200_000)) + b"}",
+    b"{" + b",".join(b'"a%d":1' % number for number in range(VALUES_MAX - 1)) + b"}",
+    b'{"' + b"a" * 1_000_000 + b'": 1}',
+    b'{"text": "' + rb"\"" * 1_000_000,
 )
 TENSORS = subjects.encode(Modality.TEXT)
 
@@ -112,6 +121,20 @@ async def test_whatever_is_wrong_is_answered_with_a_code_words_and_a_next_step(n
             assert reply.headers["content-type"] == "application/problem+json"
             assert reply.headers["Nats-Service-Error"] == code
             assert reply.headers["Nats-Service-Error-Code"] == str(status)
+
+
+@pytest.mark.parametrize("body", MANY)
+async def test_a_request_of_a_million_mistakes_is_answered_in_few_words(nc, start, body):
+    await start(Broken())
+    perception = PerceptionService(nc, BatchingEncoder(Measure()))
+    await perception.start()
+    for subject in (subjects.EXPLAIN, subjects.SEARCH):
+        reply = await ask(nc, subject, body)
+        problem = Problem.model_validate_json(reply.data)
+        assert (problem.status in (400, 422), len(problem.fields) <= FIELDS_MAX) == (True, True)
+        assert len(reply.data) < 20_000
+    assert len((await ask(nc, TENSORS, body)).data) < 20_000
+    await perception.stop()
 
 
 async def test_what_is_wrong_is_named_by_its_field(nc, start):

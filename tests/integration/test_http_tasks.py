@@ -335,6 +335,29 @@ async def test_too_many_parts_are_refused(client):
     assert (response.status_code, response.json()["fields"][0]["field"]) == (422, "parts")
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"parts": [' + b",".join([b"{}"] * 1_000_000) + b"]}", "too_many_values"),
+        (b'{"labels": {' + b",".join(b'"a%d":1' % number for number in range(400_000)) + b"}}", "too_many_values"),
+        (b"{" + b",".join(b'"a%d":1' % number for number in range(9_000)) + b"}", "schema_invalid"),
+        (b'{"' + b"a" * 1_000_000 + b'": 1}', "schema_invalid"),
+    ],
+)
+async def test_a_body_of_countless_mistakes_is_answered_in_few_words(client, body, code):
+    """Telling each of them would cost seconds, in which nobody else is served, and be longer than the body."""
+    for path in ("/v1/tasks", "/v1/explain", "/v1/agents/search", "/v1/embeddings"):
+        if path != "/v1/agents/search" or len(body) < 256 * 1024:
+            response = await client.post(path, content=body)
+            assert response.json()["code"] == code, path
+            assert len(response.content) < 20_000
+
+
+async def test_long_content_with_many_commas_is_taken(client):
+    text = 'a, "b", {c}, [d], \\ ' * 10_000
+    assert (await client.post("/v1/tasks", json={"parts": [{"text": text}]})).status_code == 202
+
+
 async def test_a_field_of_a_form_comes_once(client):
     """Of two values one would be left out, and so many could come that their reading never ends."""
     field = b'--b\r\nContent-Disposition: form-data; name="priority"\r\n\r\nhigh\r\n'
