@@ -20,6 +20,7 @@ _SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "a
 """What a browser may show in place. Everything else is saved: markup from an agent must not run as this site's."""
 
 _PAST_THE_END = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+_MEDIA_TYPE = re.compile(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+( *;[ -~]*)?", re.ASCII)
 _RANGE = re.compile(r"([0-9]{0,18})-([0-9]{0,18})")
 
 _GUARDS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
@@ -27,11 +28,17 @@ _GUARDS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "defa
 
 async def part_response(request: Request, part: Part, blobs: Blobs, fallback_name: str) -> Response:
     """A part's content with its media type and file name. Raises BlobNotFound, BlobStoreUnavailable."""
-    media_type = part.media_type or ("text/plain" if part.text is not None else "application/octet-stream")
+    media_type = _media_type(part)
     headers = _GUARDS | {"Content-Disposition": _disposition(part.name or fallback_name, media_type)}
     if part.ref is not None:
         return await blob_response(request, part.ref, blobs, media_type, headers)
     return Response(part.inline_bytes(), media_type=media_type, headers=headers)
+
+
+def _media_type(part: Part) -> str:
+    """What the agent said, where it can stand in a header."""
+    said = part.media_type or ("text/plain" if part.text is not None else "")
+    return said if _MEDIA_TYPE.fullmatch(said) else "application/octet-stream"
 
 
 async def blob_response(

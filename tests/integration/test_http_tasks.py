@@ -157,6 +157,17 @@ async def test_outputs_are_served_with_their_type_and_name(client, worker):
     assert (missing.status_code, missing.json()["code"]) == (404, "output_not_found")
 
 
+@pytest.mark.parametrize("said", ["a/b\r\nX-Evil: 1", "a/b\0", "text/€", "nonsense", "/", "text/plain\n", "x" * 255])
+async def test_an_output_of_no_media_type_is_bytes(nc, js, tmp_path, worker, said):
+    async with served(await open_app(nc, js, tmp_path)) as client:
+        task = (await client.post("/v1/tasks?wait=40", json={"parts": [{"text": "x", "media_type": said}]})).json()
+        output = await client.get(f"/v1/tasks/{task['task_id']}/outputs/0")
+    assert (output.status_code, output.content) == (200, b"x")
+    assert output.headers["content-type"] == "application/octet-stream"
+    assert output.headers["content-disposition"].startswith("attachment")
+    assert "x-evil" not in output.headers
+
+
 async def test_a_range_of_an_output_can_be_read(client, worker):
     content = bytes(range(256)) * 4000
     task = (await client.post("/v1/tasks?wait=40", files={"file": ("a.bin", content)})).json()
