@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 WAITING_MAX = 64
 REPLY_TIMEOUT_S = 60.0
 SAME_QUALITY = 0.02
+SAME_SUM = 1.0 + 1e-9
+"""Times what two sums may differ that were added up in another order."""
 REST = 4.0
 """After a search so many times its length of rest: one worker keeps a refiner busy for a fifth of the time at most."""
 RETRY_S, RETRY_MOST_S = 2.0, 60.0
@@ -205,9 +207,9 @@ def accepted(request: RefineRequest, reply: RefineReply, woven: Woven, preferenc
 def no_worse(present: Forecast, better: Forecast, preference: Preference) -> bool:
     """In what the tenant puts first; of qualities, differences within ``SAME_QUALITY`` are noise of the estimates."""
     if preference is Preference.COST:
-        return better.cost <= present.cost
+        return better.cost <= present.cost * SAME_SUM
     if preference is Preference.LATENCY:
-        return better.latency_ms <= present.latency_ms
+        return better.latency_ms <= present.latency_ms * SAME_SUM
     return better.quality >= present.quality - SAME_QUALITY
 
 

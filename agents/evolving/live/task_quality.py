@@ -47,8 +47,9 @@ class TaskQuality:
         return quality
 
     def solvers(self, population: Population) -> Ints:
-        """(size, goals): the slot that solves each goal best."""
-        solvers: Ints = self._solved(population).argmax(axis=1)
+        """(size, goals): the slot that solves each goal best; one at work where nobody has any chance."""
+        solved = np.where((population.slots >= 0)[:, :, None], self._solved(population), -1.0)
+        solvers: Ints = solved.argmax(axis=1)
         return solvers
 
     def _solved(self, population: Population) -> Floats:

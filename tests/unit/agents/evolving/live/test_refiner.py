@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from kind_office import DEAR, Office, card
 
+from agents.evolving.genome import EMPTY, Population
 from agents.evolving.live.background import accepted, no_worse
 from agents.evolving.live.refiner import bench_of, refine
 from agents.evolving.objectives import Preference
@@ -146,3 +147,27 @@ def test_judging_does_not_depend_on_the_order_of_offers():
     turned = request(WHOLE, offers=(REPORT, KEY, SUM, OCR))
     assert bench_of(turned).judged((WHOLE,))[1][0].quality == pytest.approx(quality(WHOLE)[0])
     assert np.isfinite(quality(WHOLE)[0])
+
+
+def test_a_goal_that_nobody_can_solve_is_still_given_to_somebody_at_work():
+    never = (-1e300, -1e300)
+    sinking = SUM.model_copy(update={"skill": never, "cost": 9.0})
+    cheap = KEY.model_copy(update={"skill": never, "cost": 0.1})
+    goals = (RefineGoal(content=TEXT), RefineGoal(content=TEXT))
+    asked = request(network("task>sum"), offers=(sinking, cheap), goals=goals, wanted=TEXT, cost_weight=0.5)
+    reply = refine(asked)
+    assert [node.agent_id for node in reply.network.nodes] == ["key"]
+    assert reply.goals == {"key": (0, 1)}
+    for first in (EMPTY, 0):
+        slots = np.array([[first, 1, EMPTY]])
+        at_work = bench_of(asked).quality.solvers(Population(slots, np.zeros_like(slots)))
+        assert (slots[0, at_work[0]] >= 0).all()
+
+
+@pytest.mark.parametrize("preference", list(Preference))
+def test_costs_and_times_added_up_in_another_order_are_the_same(preference):
+    one = Forecast(quality=0.5, cost=0.1 + 0.2 + 0.3, latency_ms=0.1 + 0.2 + 0.3, worth=0.1)
+    other = Forecast(quality=0.5, cost=0.3 + 0.2 + 0.1, latency_ms=0.3 + 0.2 + 0.1, worth=0.2)
+    assert one.cost != other.cost
+    assert no_worse(one, other, preference)
+    assert no_worse(other, one, preference)
