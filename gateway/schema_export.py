@@ -17,8 +17,12 @@ from schemas.subjects import (
     BUS,
     CONTENT_JSON,
     CONTENT_PROTOBUF,
+    EXPLAIN,
     HEADER_CONTENT_TYPE,
     HEADER_MESSAGE_ID,
+    HEADER_SERVICE_ERROR,
+    HEADER_SERVICE_ERROR_CODE,
+    SEARCH,
     TASK_MESSAGE_BYTES,
 )
 from schemas.tensor import EncodeReply, TensorMessage
@@ -117,6 +121,8 @@ _TAIL = f"""\
 - `{HEADER_MESSAGE_ID}`: the id under which the bus recognises a second copy. For a task it is the task id.
 - `{HEADER_CONTENT_TYPE}`: `{CONTENT_JSON}` when absent. {", ".join(f"`{m.__name__}`" for m in protobuf_models())} may
   also travel as `{CONTENT_PROTOBUF}`, described in [aos.proto](../schemas/proto/aos.proto).
+- `{HEADER_SERVICE_ERROR_CODE}`, `{HEADER_SERVICE_ERROR}`: a worker that cannot answer `{EXPLAIN}` or `{SEARCH}` says so
+  in these; its reply is a [Problem](../{SCHEMAS_FOLDER}/{file_name(Problem)}) with a code, words and a next step.
 
 ## Sizes
 
