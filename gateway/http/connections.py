@@ -81,6 +81,11 @@ class BoundedConnection(HttpToolsProtocol):
         self._only_head = False
         super().on_message_complete()
 
+    def resume_writing(self) -> None:
+        """The client took most of what was written."""
+        self._moved_at = self.loop.time()
+        super().resume_writing()
+
     def on_response_complete(self) -> None:
         """From now on the client is waited for."""
         self._moved_at = self.loop.time()

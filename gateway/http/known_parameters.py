@@ -32,7 +32,8 @@ class KnownParameters:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as the app does, unless there is an unknown parameter."""
-        problem = self._problem(scope) if scope["type"] == "http" and scope["query_string"] else None
+        asked = scope["type"] == "http" and scope["query_string"] and scope["path"].startswith(_OURS)
+        problem = self._problem(scope) if asked else None
         if problem is None:
             await self._app(scope, receive, send)
         else:
