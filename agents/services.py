@@ -26,11 +26,13 @@ class BusServices:
     Every request is answered: as it should be, or with a `Problem` that says what is wrong with it or with the worker.
     """
 
-    def __init__(self, nats_url: str, answers: Answers) -> None:
+    def __init__(self, nats_url: str, answers: Answers, credentials: str | None = None) -> None:
+        """``credentials``: a NATS credentials file, where the bus wants one."""
         # No type casting: FastStream drops a body that does not fit, and whoever asked waits for nothing.
         self._broker = NatsBroker(
             nats_url.split(","),
             max_reconnect_attempts=-1,
+            user_credentials=credentials,
             logger=None,
             graceful_timeout=GOODBYE_S,
             apply_types=False,

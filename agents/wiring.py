@@ -78,6 +78,7 @@ async def build_worker(
     js: JetStreamContext,
     *,
     nats_url: str,
+    nats_credentials: str | None = None,
     perceiver: Perceiver,
     blobs: Blobs,
     index: SkillIndex,
@@ -131,7 +132,7 @@ async def build_worker(
         policies,
         planning,
         outcomes,
-        BusServices(nats_url, Answers(perceiver, planner, matcher, fleet, policies.problem)),
+        BusServices(nats_url, Answers(perceiver, planner, matcher, fleet, policies.problem), nats_credentials),
     )
     return Worker(lanes, controls, services, stopping, options.drain_s)
 

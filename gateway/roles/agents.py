@@ -26,6 +26,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             bus.nc,
             bus.js,
             nats_url=settings.nats_url,
+            nats_credentials=settings.nats_credentials,
             perceiver=perceiving,
             blobs=blobs,
             index=await open_index(settings.index.url, api_key, settings.index_dir, perceiving.text_version),
