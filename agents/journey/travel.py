@@ -231,8 +231,7 @@ class Traveller:
         await self._forget(journey.held.record)
 
     async def _forget(self, record: TaskRecord) -> None:
-        plan = record.plan
-        if plan is not None and (len(plan.network.nodes) > 1 or plan.approvals):
+        if (plan := record.plan) is not None and (len(plan.network.nodes) > 1 or plan.approvals):
             await self._runner.forget(record.tenant, record.task_id)
 
     async def _settle_again(self, record: TaskRecord, task: TaskSubmitted) -> None:
