@@ -35,6 +35,17 @@ class Spoken:
     task_ids: frozenset[str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A tenant's records stored since a cursor, in that order. None: the store cannot tell, look for yourself.
+
+    ``cursor`` as in Spoken.
+    """
+
+    cursor: str
+    records: Sequence[ExperienceRecord] | None
+
+
 class ExperienceStore(Protocol):
     """What happened, once. Writing the same record twice leaves the first; a returned write survives power loss.
 
@@ -67,6 +78,14 @@ class ExperienceStore(Protocol):
 
         Whoever asks what was said of the tasks only afterwards misses nothing, and may hear of a task again. Where
         feedback was removed since, or the cursor is another store's, ``task_ids`` is None, as it is at the beginning.
+        """
+        ...
+
+    async def recorded_since(self, tenant: str, cursor: str | None) -> Recorded:
+        """What was stored since ``cursor`` was given, whatever moment it names; none is missed. None: begin here.
+
+        Whoever reads the store only after asking misses nothing, and may find a record again. Where records were
+        removed or moved since, or the cursor is another store's, ``records`` is None, as it is at the beginning.
         """
         ...
 

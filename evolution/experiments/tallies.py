@@ -1,6 +1,7 @@
 """What is remembered of an experiment's arms: sums that can be added to and merged. Read by ``deciding``."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -33,12 +34,9 @@ class Moments:
         """Of these values."""
         if not len(values):
             return cls()
-        mean = float(values.mean())
+        # From the first value on: the mean of equal values is that value to its last digit: no arm is dearer by 1e-17.
+        mean = float(values[0] + (values - values[0]).mean())
         return cls(len(values), mean, float(((values - mean) ** 2).sum()))
-
-    def plus(self, value: float) -> "Moments":
-        """With one more value."""
-        return self.merged(Moments(1, value, 0.0))
 
     def merged(self, other: "Moments") -> "Moments":
         """Of both together."""
@@ -97,11 +95,26 @@ class Stage:
         }
         return replace(self, arms=arms, evidence=self.evidence.merged(other.evidence))
 
-    def plus(self, arm: str, values: Mapping[str, float]) -> "Stage":
-        """With one more task of that arm."""
-        before = self.arms.get(arm, {})
-        after = {**before, **{name: before.get(name, Moments()).plus(value) for name, value in values.items()}}
-        return replace(self, arms={**self.arms, arm: after})
+
+class Ended(NamedTuple):
+    """What is counted of a record; ``routed``: there were candidates."""
+
+    at: datetime
+    task_id: str
+    policy: str
+    success: bool
+    latency_ms: float
+    cost: float
+    routed: bool
+
+    @classmethod
+    def of(cls, record: ExperienceRecord) -> "Ended":
+        """Of that record."""
+        values = record.at, record.task_id, record.policy, record.success, record.latency_ms, record.cost
+        return cls(*values, routed=bool(record.candidates))
+
+
+Measured = ExperienceRecord | Ended
 
 
 class Outcome(NamedTuple):
@@ -112,7 +125,7 @@ class Outcome(NamedTuple):
     success: bool
 
 
-def measures(record: ExperienceRecord) -> dict[str, float]:
+def measures(record: Measured) -> dict[str, float]:
     """A task's metrics beside success. By its logarithm, latency: a few very slow tasks must not drown all others."""
     return {LATENCY: math.log1p(record.latency_ms), COST: record.cost}
 
@@ -125,7 +138,7 @@ class Arms:
     control: str
     treatment: str
 
-    def of(self, record: ExperienceRecord, treatment_share: float) -> str:
+    def of(self, record: Measured, treatment_share: float) -> str:
         """The arm that the task belongs to, whoever routed it."""
         return arm_of(self.key, record.task_id, treatment_share)
 
@@ -135,22 +148,25 @@ class Arms:
 
 
 def tallied(
-    stage: Stage, records: Iterable[ExperienceRecord], arms: Arms, in_force_by: datetime
+    stage: Stage, records: Iterable[Measured], arms: Arms, in_force_by: datetime
 ) -> tuple[Stage, list[Outcome]]:
     """The stage with these records but for their success, and their outcomes, which ``concluded`` adds.
 
     What another policy routed than that of its arm says nothing of either policy: it is only counted, as early where it
     came before ``in_force_by``, when workers may not have had the policy yet.
     """
-    outcomes = []
+    outcomes: list[Outcome] = []
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         arm = arms.of(record, stage.treatment_share)
         if record.policy == arms.policy(arm):
-            stage = stage.plus(arm, measures(record))
+            for name, value in measures(record).items():
+                values[arm][name].append(value)
             outcomes.append(Outcome(record.task_id, arm == TREATMENT, record.success))
         else:
-            stage = stage.plus(arm, {EARLY if came_at(record) < in_force_by else STRAYED: 1.0})
-    return stage, outcomes
+            values[arm][EARLY if came_at(record) < in_force_by else STRAYED].append(1.0)
+    found = {arm: {name: Moments.of(np.array(some)) for name, some in of_arm.items()} for arm, of_arm in values.items()}
+    return stage.merged(Stage(stage.treatment_share, found)), outcomes
 
 
 def concluded(stage: Stage, outcomes: Sequence[Outcome], judged: Mapping[str, float]) -> Stage:
@@ -166,6 +182,6 @@ def concluded(stage: Stage, outcomes: Sequence[Outcome], judged: Mapping[str, fl
     return replace(stage.merged(Stage(stage.treatment_share, found)), evidence=evidence)
 
 
-def came_at(record: ExperienceRecord) -> datetime:
+def came_at(record: Measured) -> datetime:
     """When the task was submitted; the record says when it ended."""
     return record.at - timedelta(milliseconds=record.latency_ms)

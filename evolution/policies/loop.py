@@ -18,6 +18,7 @@ from evolution.policies.prior import PriorWatch
 from evolution.policies.registry import PolicyRegistry
 from evolution.policies.trial import Progress, progress
 from evolution.policies.trial_memory import TrialMemory
+from evolution.policies.trial_recent import Recent
 from evolution.ports import ExperienceStore
 from schemas.policy_state import PolicyState
 
@@ -52,6 +53,7 @@ class PolicyLoop:
         self._design = design
         self._times = times or LoopTimes()
         self._memory = memory
+        self._recent = Recent()
         self._prior = PriorWatch(registry, store, self._times.prior_every)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -96,7 +98,7 @@ class PolicyLoop:
         """How the tenant's experiment stands now; None without one. Raises ExperienceStoreUnavailable."""
         changes = await self._registry.bucket.changes(state.tenant)
         # Size is judged by the guards of the promotion itself, on recent decisions: here it stays out of the test.
-        return await progress(self._store, state, changes, self._design, memory=self._memory)
+        return await progress(self._store, state, changes, self._design, memory=self._memory, recent=self._recent)
 
     async def _carry_out(self, state: PolicyState, found: Progress) -> None:
         tenant, verdict = state.tenant, found.verdict

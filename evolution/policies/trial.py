@@ -13,6 +13,7 @@ from evolution.experiments.tallies import Arms, Stage
 from evolution.policies.changes import active_name
 from evolution.policies.trial_count import Count
 from evolution.policies.trial_memory import TrialMemory
+from evolution.policies.trial_recent import Recent
 from evolution.policies.trial_spans import spans_of
 from evolution.ports import ExperienceStore
 from schemas.assignment import CONTROL, TREATMENT
@@ -53,11 +54,13 @@ async def progress(
     design: Design,
     changed: float = 0.0,
     memory: TrialMemory | None = None,
+    recent: Recent | None = None,
 ) -> Progress | None:
     """How the tenant's experiment stands now; None when there is none. ``changed`` is the share of changed choices.
 
-    With ``memory`` a look reads only what ended since the one before, and the hour before that: it may come late. What
-    came later still is found when everything is counted again: once a day, and whenever the verdict is another one.
+    With ``memory`` a look counts only what ended since the one before, and the hour before that: it may come late. With
+    the ``recent`` of the looks before it reads only what was stored since. What came later still is found when all is
+    counted again: once a day, and whenever the verdict is another one.
     What people said of the latest tasks counts at each look.
     Raises ExperienceStoreUnavailable.
     """
@@ -67,6 +70,6 @@ async def progress(
     spans = spans_of(experiment, changes)
     own = design_of(design, state, experiment)
     arms = Arms(experiment.salt or experiment.name, own.control, own.treatment)
-    count = Count(store, state.tenant, spans, arms, memory)
+    count = Count(store, state.tenant, spans, arms, memory, recent or Recent())
     stages, verdict = await count.look(lambda stages: decide(own, stages, changed=changed))
     return Progress(experiment, own.control, stages, verdict)

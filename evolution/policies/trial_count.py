@@ -10,18 +10,18 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from evolution.experiments.deciding import Verdict
-from evolution.experiments.tallies import Arms, Outcome, Stage, concluded, tallied
+from evolution.experiments.tallies import Arms, Ended, Outcome, Stage, concluded, tallied
 from evolution.policies.trial_judged import Judged
 from evolution.policies.trial_memory import Counted, TrialMemory, counted_of, question_of
+from evolution.policies.trial_recent import Recent
 from evolution.policies.trial_spans import Span
-from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.ports import ExperienceStore
 from schemas.base import now
-from schemas.experience import ExperienceRecord
 
 IN_FORCE = timedelta(minutes=1)
 """Until then a worker may not have read a candidate with a long past: tasks that it sends elsewhere tell nothing."""
 LATE = timedelta(hours=1)
-"""Records of so long ago are still read again at each look: the recorder may be behind."""
+"""Records of so long ago are still counted again at each look: the recorder may be behind."""
 WHOLE_EVERY = timedelta(days=1)
 MOST_OPEN = 50_000
 """Outcomes that are kept one by one: as many as an experiment that ends by itself has, and 2 MB."""
@@ -41,10 +41,10 @@ class Account:
         """Nothing counted yet."""
         return cls([Stage(span.share) for span in spans], [[] for _ in spans])
 
-    def add(self, records: Sequence[ExperienceRecord], spans: Sequence[Span], arms: Arms) -> None:
+    def add(self, records: Sequence[Ended], spans: Sequence[Span], arms: Arms) -> None:
         """Records, oldest first. Tasks that no policy routed (refused unread, failed before) count for none."""
         for index, span in enumerate(spans):
-            mine = [record for record in records if record.candidates and span.holds(record)]
+            mine = [record for record in records if record.routed and span.holds(record)]
             self.stages[index], found = tallied(self.stages[index], mine, arms, spans[0].since + IN_FORCE)
             self.open[index] += found
 
@@ -65,16 +65,26 @@ class Account:
 
 
 class Count:
-    """One look at one experiment. With ``memory`` it reads only what ended since the look before, and the last hour."""
+    """One look at one experiment. With ``memory`` it counts only what ended since the look before, and the last hour,
+
+    and with a ``recent`` that lasts from look to look it reads only what was stored since.
+    """
 
     def __init__(
-        self, store: ExperienceStore, tenant: str, spans: Sequence[Span], arms: Arms, memory: TrialMemory | None
+        self,
+        store: ExperienceStore,
+        tenant: str,
+        spans: Sequence[Span],
+        arms: Arms,
+        memory: TrialMemory | None,
+        recent: Recent,
     ) -> None:
         self._store = store
         self._tenant = tenant
         self._spans = spans
         self._arms = arms
         self._memory = memory
+        self._recent = recent
         self._question = question_of(arms, *spans)
 
     async def look(self, decide: Callable[[Sequence[Stage]], Verdict]) -> tuple[tuple[Stage, ...], Verdict]:
@@ -110,12 +120,12 @@ class Count:
         """Adds what ended before ``settled`` to ``before``; what came after it by itself."""
         after = Account.empty(self._spans)
 
-        def add(batch: Sequence[ExperienceRecord]) -> None:
+        def add(batch: Sequence[Ended]) -> None:
             old = [record for record in batch if record.at < settled]
             before.add(old, self._spans, self._arms)
             after.add(batch[len(old) :], self._spans, self._arms)
 
-        async for batch in self._store.scan(ExperienceQuery(tenant=self._tenant, since=since)):
+        async for batch in self._recent.since(self._store, self._tenant, since, settled):
             await asyncio.to_thread(add, batch)
             if sum(map(len, before.open)) > 2 * MOST_OPEN:
                 await _conclude(before, MOST_OPEN, judged)

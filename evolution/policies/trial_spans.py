@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from evolution.experiments.tallies import came_at
-from schemas.experience import ExperienceRecord
+from evolution.experiments.tallies import Measured, came_at
 from schemas.policy_state import PolicyExperiment, PolicyState
 
 WASHOUT = timedelta(seconds=5)
@@ -20,7 +19,7 @@ class Span:
     since: datetime
     until: datetime | None = None
 
-    def holds(self, record: ExperienceRecord) -> bool:
+    def holds(self, record: Measured) -> bool:
         """Whether the task was routed at that share. What counts is when it came, not when it ended."""
         came = came_at(record)
         return self.since + WASHOUT <= came and (self.until is None or came < self.until)

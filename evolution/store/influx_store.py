@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from evolution.ports import ExperienceQuery, Spoken
+from evolution.ports import ExperienceQuery, Recorded, Spoken
 from evolution.privacy.guard import OPEN, Guard
 from evolution.store import influx_flux, influx_points, influx_spoken, said
 from evolution.store.group_commit import GroupCommit
@@ -25,7 +25,6 @@ from schemas.base import now
 from schemas.experience import ExperienceRecord, Feedback
 
 logger = logging.getLogger(__name__)
-
 RETENTION_DAYS = 90
 TAIL_ROWS = 5000
 TAIL_IDLE_S = 0.5
@@ -101,6 +100,10 @@ class InfluxExperienceStore:
     async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
         """By the moments at which it was stored, overlapping by five minutes."""
         return await influx_spoken.spoken_of(self._query, bucket_name(tenant), cursor)
+
+    async def recorded_since(self, tenant: str, cursor: str | None) -> Recorded:
+        """Never told: a write may show late, and nothing numbers it."""
+        return Recorded("", None)
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls every 500 ms for what was stored since, in each bucket, overlapping by 2 s; remembers the ids seen."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 
 from evolution.errors import ExperienceStoreUnavailable
-from evolution.ports import ExperienceQuery, Spoken
+from evolution.ports import ExperienceQuery, Recorded, Spoken
 from evolution.validity import check_feedback, check_record
 from schemas.base import new_id
 from schemas.experience import ExperienceRecord, Feedback
@@ -75,6 +75,15 @@ class MemoryExperienceStore:
             return Spoken(here, None)
         came = islice(self._feedback.values(), int(count), None)
         return Spoken(here, frozenset(feedback.task_id for feedback in came if feedback.tenant == tenant))
+
+    async def recorded_since(self, tenant: str, cursor: str | None) -> Recorded:
+        """Counts records as they came."""
+        here = f"memory.{self._name}.{len(self._records)}"
+        store, _, count = (cursor or "").rpartition(".")
+        if store != f"memory.{self._name}" or not count.isdecimal():
+            return Recorded(here, None)
+        came = islice(self._records.values(), int(count), None)
+        return Recorded(here, [record for record in came if record.tenant == tenant])
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """In order of storing."""

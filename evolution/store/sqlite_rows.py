@@ -147,6 +147,16 @@ def stored_after(query: ExperienceQuery, seq: int, limit: int, columns: str = CO
     return _select(replace(query, until=None), ("e.seq > ?",), (seq,), "e.seq", limit, columns)
 
 
+def stored_between(tenant: str, after: int, last: int) -> Select:
+    """The tenant's records with a number above the one and up to the other, in order of storing."""
+    # The plus keeps SQLite from walking all of the tenant's records for its few new ones.
+    return f"SELECT {COLUMNS} FROM experience e WHERE e.seq > ? AND e.seq <= ? AND +e.tenant = ? ORDER BY e.seq", (  # noqa: S608
+        after,
+        last,
+        tenant,
+    )
+
+
 def _key(query: ExperienceQuery) -> str:
     # A query for one agent walks the agent's own index, so that it reads no row of others; one for a task, the task's.
     return "e" if query.agent_id is None or query.task_id is not None else "c"

@@ -27,18 +27,18 @@ class Cursor:
 
     rows: int
     last: int
-    feedback_id: str
+    last_id: str
 
     @classmethod
     def read(cls, text: str | None) -> "Cursor | None":
         """None for what this store never gave."""
         match (text or "").split(".", 3):
-            case [kind, rows, last, feedback_id] if kind == _KIND and rows.isdecimal() and last.isdecimal():
-                return cls(int(rows), min(int(last), _LAST), feedback_id)
+            case [kind, rows, last, last_id] if kind == _KIND and rows.isdecimal() and last.isdecimal():
+                return cls(int(rows), min(int(last), _LAST), last_id)
         return None
 
     def __str__(self) -> str:
-        return f"{_KIND}.{self.rows}.{self.last}.{self.feedback_id}"
+        return f"{_KIND}.{self.rows}.{self.last}.{self.last_id}"
 
 
 Fetch = Callable[[str, Sequence[object] | Mapping[str, object]], list[Row]]
@@ -49,7 +49,7 @@ def spoken_of(fetch: Fetch, tenant: str, cursor: str | None) -> Spoken:
     known = Cursor.read(cursor)
     [(rows, last, last_id, new, known_id)] = fetch(_HERE, {"after": known.last if known else 0})
     here = str(Cursor(rows, last, last_id or ""))
-    if known is None or (known.rows, known.feedback_id) != (rows - new, known_id or ""):
+    if known is None or (known.rows, known.last_id) != (rows - new, known_id or ""):
         return Spoken(here, None)
     said = fetch(_SAID, (known.last, last, tenant)) if new else []
     return Spoken(here, frozenset(task_id for (task_id,) in said))

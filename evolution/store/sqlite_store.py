@@ -17,9 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from evolution.errors import ExperienceStoreUnavailable
-from evolution.ports import ExperienceQuery, Spoken
+from evolution.ports import ExperienceQuery, Recorded, Spoken
 from evolution.privacy.guard import OPEN, Guard
-from evolution.store import said, sqlite_rows, sqlite_schema, sqlite_spoken
+from evolution.store import said, sqlite_recorded, sqlite_rows, sqlite_schema, sqlite_spoken
 from evolution.store.group_commit import GroupCommit
 from evolution.store.latest import Latest
 from evolution.store.sqlite_advice import advice
@@ -87,6 +87,14 @@ class SqliteExperienceStore:
     async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
         """By the number of each row of feedback: numbers are given in the order of commits, and never twice."""
         return await self._in_reader(partial(sqlite_spoken.spoken_of, self._fetch, tenant, cursor))
+
+    async def recorded_since(self, tenant: str, cursor: str | None) -> Recorded:
+        """By the number of each row, as in ``spoken_of``."""
+        here, span = await self._in_reader(partial(sqlite_recorded.span_since, self._fetch, cursor))
+        if span is None:
+            return Recorded(here, None)
+        read = await self._read_records(*sqlite_rows.stored_between(tenant, *span)) if span[1] > span[0] else []
+        return Recorded(here, [row.record for row in read if row.record])
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls the sequence number, at once after a write of this process, every 10 to 250 ms for those of others."""

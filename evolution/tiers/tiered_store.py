@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evolution.errors import ColdFileDamaged
-from evolution.ports import ExperienceQuery, ExperienceStore, Spoken
+from evolution.ports import ExperienceQuery, ExperienceStore, Recorded, Spoken
 from evolution.privacy.guard import OPEN, Guard
 from evolution.store import sqlite_rows, sqlite_schema
 from evolution.store.memory_store import matches
@@ -60,6 +60,10 @@ class TieredStore:
     async def spoken_of(self, tenant: str, cursor: str | None) -> Spoken:
         """By the hot tier, where feedback stays."""
         return await self._hot.spoken_of(tenant, cursor)
+
+    async def recorded_since(self, tenant: str, cursor: str | None) -> Recorded:
+        """By the hot tier, where records come in; what moves on from there shows by its count."""
+        return await self._hot.recorded_since(tenant, cursor)
 
     async def find(self, query: ExperienceQuery) -> list[ExperienceRecord]:
         """Newest first; cold files are read only as far as the hot tier does not fill the limit."""

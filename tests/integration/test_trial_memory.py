@@ -11,6 +11,8 @@ from evolution.policies.bucket import BUILT_IN
 from evolution.policies.loop import DESIGN
 from evolution.policies.trial import progress
 from evolution.policies.trial_memory import TrialFolder
+from evolution.policies.trial_recent import Recent
+from evolution.ports import Recorded
 from evolution.store.memory_store import MemoryExperienceStore
 from schemas.assignment import CONTROL, TREATMENT
 from schemas.base import now
@@ -52,8 +54,8 @@ def state() -> PolicyState:
     return PolicyState(tenant="default", experiment=experiment, changed_at=since)
 
 
-async def looked(store, state, memory=None):
-    return await progress(store, state, [state], DESIGN, memory=memory)
+async def looked(store, state, memory=None, recent=None):
+    return await progress(store, state, [state], DESIGN, memory=memory, recent=recent)
 
 
 def counts(found) -> dict:
@@ -83,6 +85,48 @@ async def test_a_second_look_reads_the_last_hour_and_says_the_same(store, state,
     assert store.read() == 65
     assert counts(newer) == counts(await looked(store, state))
     assert sum(newer.tasks.values()) == 365
+
+
+async def test_a_process_that_goes_on_reads_only_what_was_stored_since_however_late(store, state, memory):
+    recent = Recent()
+    await store.record(traffic(300, minutes_ago=300, start=0))
+    await store.record(traffic(40, minutes_ago=20, start=1000))
+    await looked(store, state, memory, recent)
+    store.read()
+    assert counts(await looked(store, state, memory, recent)) == counts(await looked(store, state))
+    store.read()
+    await store.record(traffic(25, minutes_ago=1, start=2000))
+    await store.record(traffic(15, minutes_ago=50, start=3000))  # they come late: others that ended later are counted
+    newer = await looked(store, state, memory, recent)
+    assert store.read() == 0
+    assert sum(newer.tasks.values()) == 380
+    assert counts(newer) == counts(await looked(store, state))
+    assert counts(newer) == counts(await looked(store, state, memory))
+
+
+async def test_where_the_store_cannot_tell_the_last_hour_is_read_again(store, state, memory, monkeypatch):
+    async def untold(_tenant, _cursor):
+        return Recorded("", None)
+
+    monkeypatch.setattr(store, "recorded_since", untold)
+    recent = Recent()
+    await store.record(traffic(300, minutes_ago=300, start=0))
+    await store.record(traffic(40, minutes_ago=20, start=1000))
+    first = await looked(store, state, memory, recent)
+    store.read()
+    assert counts(await looked(store, state, memory, recent)) == counts(first)
+    assert store.read() == 40
+
+
+async def test_the_evidence_is_the_same_whoever_reads(store, state, memory):
+    recent = Recent()
+    for start in range(0, 400, 100):
+        await store.record(traffic(100, minutes_ago=50 - start / 10, start=start))
+        kept = await looked(store, state, memory, recent)
+    afresh = await looked(store, state)
+    assert [(s.evidence.count, round(s.evidence.excess, 9)) for s in kept.stages] == [
+        (s.evidence.count, round(s.evidence.excess, 9)) for s in afresh.stages
+    ]
 
 
 async def test_another_verdict_is_confirmed_by_counting_everything(store, state, memory):

@@ -265,6 +265,17 @@ async def test_of_a_cursor_that_this_store_never_gave_all_tasks_are_to_be_asked(
     assert (await stored.store.spoken_of(stored.mine, found.cursor)).task_ids is not None
 
 
+async def test_what_was_recorded_since_is_told_whole_or_not_at_all(stored: Stored) -> None:
+    begun = await stored.store.recorded_since(stored.mine, None)
+    assert begun.records is None
+    late = a_record(tenant=stored.mine, minutes=-60 * 24)
+    await stored.store.record([late, a_record(tenant=stored.other)])
+    found = await stored.store.recorded_since(stored.mine, begun.cursor)
+    assert found.records in (None, [late])
+    again = await stored.store.recorded_since(stored.mine, found.cursor)
+    assert again.records in (None, [])
+
+
 async def test_a_scan_gives_everything_once_oldest_first_in_batches(stored: Stored) -> None:
     records = [a_record(tenant=stored.mine, minutes=i // 3) for i in range(10)]
     await stored.store.record(list(reversed(records)))

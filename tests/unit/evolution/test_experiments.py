@@ -69,11 +69,18 @@ def test_a_share_outside_its_range_is_refused(share):
 # Tallies
 
 
+@pytest.mark.parametrize("count", [3, 7, 1000])
+def test_the_mean_of_equal_values_is_that_value_however_they_are_added(count):
+    values = np.full(count, 0.1)
+    moments = Moments.of(values).merged(Moments.of(values[1:])).merged(Moments(1, 0.1, 0.0))
+    assert (moments.mean, moments.squares) == (0.1, 0.0)
+
+
 def test_moments_added_one_by_one_or_merged_are_those_of_all_values():
     values = np.random.default_rng(1).normal(1e6, 1.0, 501)
     one_by_one = Moments()
     for value in values[:200]:
-        one_by_one = one_by_one.plus(value)
+        one_by_one = one_by_one.merged(Moments(1, value, 0.0))
     merged = one_by_one.merged(Moments.of(values[200:]))
     assert merged.mean == pytest.approx(values.mean(), rel=1e-12)
     assert merged.variance == pytest.approx(values.var(ddof=1), rel=1e-6)
