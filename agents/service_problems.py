@@ -82,4 +82,5 @@ def _status_of(error: AgentsError | TensorLayerError) -> tuple[int, str]:
 
 def _problem(status: int, code: str, detail: str, next_step: str) -> Problem:
     title = code.replace("_", " ").capitalize()
-    return Problem(title=title, status=status, detail=detail, code=code, next_step=next_step)
+    kind = f"urn:aos:problem:{code}"
+    return Problem(type=kind, title=title, status=status, detail=detail, code=code, next_step=next_step)

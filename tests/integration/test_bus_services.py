@@ -116,7 +116,7 @@ async def test_whatever_is_wrong_is_answered_with_a_code_words_and_a_next_step(n
             reply = await ask(nc, subject, body)
             problem = Problem.model_validate_json(reply.data)
             assert (problem.status, problem.code) == (status, code), body[:60]
-            assert problem.detail
+            assert (problem.type, bool(problem.detail)) == (f"urn:aos:problem:{code}", True)
             assert problem.next_step
             assert reply.headers["content-type"] == "application/problem+json"
             assert reply.headers["Nats-Service-Error"] == code
