@@ -133,7 +133,8 @@ class Traveller:
         except AgentsError as error:
             if error.retryable and not isinstance(error, StepFailed):
                 raise
-            journey.steps, journey.cost = error.steps, error.cost
+            if error.steps:  # else it is no run's: a result too large, a task cancelled just before it waits
+                journey.steps, journey.cost = error.steps, error.cost
             await self._end(journey, failure_of(error))
         except asyncio.CancelledError:
             if not self._controls.heard_cancel(task.tenant, task.task_id):
@@ -156,6 +157,7 @@ class Traveller:
         except _AWAY as error:
             raise ServiceAway(str(error)) from error
         outcome = await self._run(journey, plan)
+        journey.steps, journey.cost = outcome.steps, outcome.cost
         if outcome.waiting_for:
             await self._wait_for_people(journey, outcome)
             return
@@ -218,14 +220,14 @@ class Traveller:
 
     async def _succeed(self, journey: _Journey, outcome: RunOutcome) -> None:
         result = TaskResult(outputs=outcome.outputs, steps=outcome.steps, times=journey.times, cost=outcome.cost)
-        ending = Ending(TaskState.SUCCEEDED, result)
-        await self._settlement.settle(journey.held, journey.task, journey.perceived, ending)
+        await self._settlement.settle(
+            journey.held, journey.task, journey.perceived, Ending(TaskState.SUCCEEDED, result)
+        )
         await self._forget(journey.held.record)
 
     async def _end(self, journey: _Journey, failure: TaskFailure, state: TaskState = TaskState.FAILED) -> None:
         """An ending that is no success, with all that was learned on the way."""
-        if failure.code == TaskCancelled.code:
-            state = TaskState.CANCELLED
+        state = TaskState.CANCELLED if failure.code == TaskCancelled.code else state
         result = TaskResult(steps=journey.steps, times=journey.times, cost=journey.cost)
         await self._settlement.settle(journey.held, journey.task, journey.perceived, Ending(state, result, failure))
         await self._forget(journey.held.record)

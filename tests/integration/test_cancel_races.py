@@ -48,7 +48,9 @@ async def test_a_task_cancelled_just_before_it_waits_for_approval_does_not_wait_
     await store_wish(bench, task)  # the door's word of it is lost, or comes when the worker has let go
     bench.answer.go.set()
     await working
-    assert (await bench.record(task)).state == "cancelled"
+    record = await bench.record(task)
+    assert record.state == "cancelled"
+    assert [step.agent_id for step in record.result.steps] == ["a"]
     assert (await bench.told(task))[-1] == "cancelled"
     await queue.until_empty()
 
