@@ -212,10 +212,8 @@ class Traveller:
         return {agent_id: present[agent_id] for agent_id in wanted if agent_id in present}
 
     async def _wait_for_people(self, journey: _Journey, outcome: RunOutcome) -> None:
-        nodes, mine = outcome.waiting_for, journey.held.record
-        journey.held = await self._records.change(
-            journey.held, lambda record: waiting(record, mine, journey.task, nodes)
-        )
+        task, nodes, mine = journey.task, outcome.waiting_for, journey.held.record
+        journey.held = await self._records.change(journey.held, lambda record: waiting(record, mine, task, nodes))
         await self._tell(journey, TaskEventKind.AWAITING_APPROVAL, nodes=list(nodes))
 
     async def _succeed(self, journey: _Journey, outcome: RunOutcome) -> None:
