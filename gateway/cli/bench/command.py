@@ -7,7 +7,8 @@ import typer
 
 from agents.matching.evaluation.rows import read_catalogue, read_ids, read_outcomes, read_queries
 from gateway.cli.bench import index, network, perceive, tensor
-from gateway.cli.bench.screen import TextDtype, TextEncoder, bar, print_figures, read, run, say, vectors
+from gateway.cli.bench.screen import TextDtype, TextEncoder, bar, print_figures, read, run, vectors
+from gateway.cli.terminal.bar import say
 from gateway.cli.terminal.session import Json
 
 app = typer.Typer(help="How good matching, learning and routing are on your own files: JSON lines in, figures out.")

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.bench.screen import bar, print_figures, run, say
+from gateway.cli.bench.screen import bar, print_figures, run
+from gateway.cli.terminal.bar import say
 from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.cli.terminal.session import Json
 

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from agents.matching.evaluation.rows import read_catalogue
-from gateway.cli.bench.screen import TextDtype, TextEncoder, bar, print_figures, read, run, say, vectors
+from gateway.cli.bench.screen import TextDtype, TextEncoder, bar, print_figures, read, run, vectors
+from gateway.cli.terminal.bar import say
 from gateway.cli.terminal.session import Json
 from tensor_layer.ports import Vector
 

@@ -91,13 +91,6 @@ def bar(label: str) -> Tell:
     return tell
 
 
-def say(text: str) -> None:
-    """A line for whoever watches."""
-    if sys.stderr.isatty():
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
-
-
 def print_figures(figures: dict[str, object], *, as_json: bool) -> None:
     """JSON for programs; names and values for people, notes on standard error."""
     if as_json:

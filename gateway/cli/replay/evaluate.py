@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli.bench.screen import say
 from gateway.cli.replay.sources import check_fixed_agents, policies_and_store
 from gateway.cli.terminal import session
+from gateway.cli.terminal.bar import say
 from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.terminal.windows import Window, span
 

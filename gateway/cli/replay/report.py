@@ -10,10 +10,10 @@ import typer
 from evolution.errors import EvolutionError, NothingToEvaluate
 from evolution.ports import ExperienceQuery, ExperienceStore
 from evolution.whole_file import whole_file
-from gateway.cli.bench.screen import say
 from gateway.cli.bus.connection import bus_of
 from gateway.cli.experience.source import stored
 from gateway.cli.terminal import session, windows
+from gateway.cli.terminal.bar import say
 from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.cli.terminal.session import Json, Tenant
 from gateway.settings import Settings

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evolution.ports import ExperienceQuery
-from gateway.cli.bench.screen import say
 from gateway.cli.bus.connection import bus_of
 from gateway.cli.replay.sources import check_fixed_agents, policies_and_store, warn_of_another_bus
 from gateway.cli.terminal import session
+from gateway.cli.terminal.bar import say
 from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.terminal.windows import Window, span

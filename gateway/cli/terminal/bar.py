@@ -1,4 +1,4 @@
-"""A progress bar on standard error, where that is a terminal. Used by commands that read a lot."""
+"""Progress on standard error, where that is a terminal. Used by commands that take a while."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -17,3 +17,10 @@ def bar(doing: str, *, silent: bool = False) -> Iterator[Callable[[int, int], No
     with Progress(console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(doing, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def say(text: str) -> None:
+    """A line for whoever watches."""
+    if sys.stderr.isatty():
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
