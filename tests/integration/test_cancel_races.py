@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from journey_bench import Bench, Held, Queue, a_task
+from journey_bench import Bench, Held, a_task
 
 from schemas import subjects
 from schemas.control import ControlAction, ControlMessage
@@ -12,13 +12,8 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-async def queue(nc, js):
-    return await Queue.open(nc, js)
-
-
-@pytest.fixture
-async def bench(nc, js, tmp_path):
-    worker = Bench(nc, js, await js.key_value(subjects.BUCKET_TASKS), tmp_path)
+async def bench(nc, js, bucket, tmp_path):
+    worker = Bench(nc, js, bucket, tmp_path)
     await worker.controls.start()
     yield worker
     await worker.controls.stop()

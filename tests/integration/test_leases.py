@@ -3,22 +3,12 @@
 import asyncio
 
 import pytest
-from journey_bench import Bench, Held, Queue, a_task
+from journey_bench import Bench, Held, a_task
 
 from agents.errors import StepTimedOut
 from schemas import subjects
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def bucket(js):
-    return await js.key_value(subjects.BUCKET_TASKS)
-
-
-@pytest.fixture
-async def queue(nc, js):
-    return await Queue.open(nc, js)
 
 
 @pytest.fixture
@@ -35,9 +25,8 @@ async def late(invocation):
     raise StepTimedOut("no answer within its time")
 
 
-async def test_a_task_that_another_worker_took_over_does_not_fail_by_what_the_first_one_saw(queue, first, second):
-    task = a_task()
-    first.answer, second.answer = Held(late), Held()
+async def away_while_taken_over(queue, first, second, task):
+    """The first answers once the second is at work, too. Gives the first one's message and the second one's work."""
     await queue.put(task)
     message = await queue.next()
     frozen = asyncio.create_task(first.dispatcher.dispatch(message))
@@ -46,6 +35,13 @@ async def test_a_task_that_another_worker_took_over_does_not_fail_by_what_the_fi
     await second.answer.asked.wait()
     first.answer.go.set()
     await frozen
+    return message, taken_over
+
+
+async def test_a_task_that_another_worker_took_over_does_not_fail_by_what_the_first_one_saw(queue, first, second):
+    task = a_task()
+    first.answer, second.answer = Held(late), Held()
+    message, taken_over = await away_while_taken_over(queue, first, second, task)
     assert not message.is_acked, "the second worker still needs the message, should it die"
     second.answer.go.set()
     await taken_over
@@ -57,14 +53,7 @@ async def test_a_task_that_another_worker_took_over_does_not_fail_by_what_the_fi
 async def test_what_the_first_worker_finished_all_the_same_counts_once(queue, first, second):
     task = a_task()
     first.answer, second.answer = Held(), Held(late)
-    await queue.put(task)
-    message = await queue.next()
-    frozen = asyncio.create_task(first.dispatcher.dispatch(message))
-    await first.answer.asked.wait()
-    taken_over = asyncio.create_task(second.dispatcher.dispatch(await queue.redelivered(message)))
-    await second.answer.asked.wait()
-    first.answer.go.set()
-    await frozen
+    _, taken_over = await away_while_taken_over(queue, first, second, task)
     second.answer.go.set()
     await taken_over
     assert (await second.record(task)).state == "succeeded"

@@ -4,21 +4,11 @@ import asyncio
 import json
 
 import pytest
-from journey_bench import LIMITS, Bench, Held, Queue, a_task
+from journey_bench import LIMITS, Bench, Held, a_task
 
 from schemas import subjects
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture
-async def bucket(js):
-    return await js.key_value(subjects.BUCKET_TASKS)
-
-
-@pytest.fixture
-async def queue(nc, js):
-    return await Queue.open(nc, js)
 
 
 @pytest.fixture

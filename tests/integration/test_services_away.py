@@ -1,10 +1,9 @@
 """The object store, the index or the encoders are away for longer than any patience: tasks wait, none is given up."""
 
 import pytest
-from journey_bench import LIMITS, Bench, Queue, a_task, done
+from journey_bench import LIMITS, Bench, a_task, done
 
 from agents.errors import IndexUnavailable
-from schemas import subjects
 from tensor_layer.errors import BlobStoreUnavailable, EncoderUnavailable, NobodyAnswers
 
 pytestmark = pytest.mark.timeout(120)
@@ -12,13 +11,8 @@ TRIES = LIMITS.max_deliveries + 3
 
 
 @pytest.fixture
-async def queue(nc, js):
-    return await Queue.open(nc, js)
-
-
-@pytest.fixture
-async def bench(nc, js, tmp_path):
-    return Bench(nc, js, await js.key_value(subjects.BUCKET_TASKS), tmp_path)
+async def bench(nc, js, bucket, tmp_path):
+    return Bench(nc, js, bucket, tmp_path)
 
 
 def away(error: Exception, times: int):
