@@ -13,6 +13,10 @@ from evolution.ports import ExperienceQuery, ExperienceStore
 from schemas.experience import ExperienceRecord
 
 
+KEPT_MAX = 250_000
+"""Of each tenant, at 450 bytes each; where more end in an hour, all of it is read again at each look."""
+
+
 @dataclass(slots=True)
 class _Kept:
     """By record id, what ended since that moment, as far as it was stored by that cursor."""
@@ -51,11 +55,16 @@ class Recent:
                 yield before.ordered(since)
                 kept = _Kept(news.cursor, settled)
                 kept.found = {name: one for name, one in before.found.items() if one.at >= settled}
-                self._kept[tenant] = kept
+                self._keep(tenant, kept)
                 return
         # Asked before anything is read: what is stored meanwhile is found again by the next look.
         kept = _Kept((await store.recorded_since(tenant, None)).cursor, settled)
         async for batch in store.scan(ExperienceQuery(tenant=tenant, since=since)):
-            kept.add(batch)
+            if len(kept.found) <= KEPT_MAX:
+                kept.add(batch)
             yield [Ended.of(record) for record in batch]
-        self._kept[tenant] = kept
+        self._keep(tenant, kept)
+
+    def _keep(self, tenant: str, kept: _Kept) -> None:
+        if len(kept.found) <= KEPT_MAX:
+            self._kept[tenant] = kept

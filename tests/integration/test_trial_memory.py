@@ -118,6 +118,17 @@ async def test_where_the_store_cannot_tell_the_last_hour_is_read_again(store, st
     assert store.read() == 40
 
 
+async def test_of_an_hour_in_which_too_much_ended_nothing_is_kept(store, state, memory, monkeypatch):
+    monkeypatch.setattr("evolution.policies.trial_recent.KEPT_MAX", 39)
+    recent = Recent()
+    await store.record(traffic(300, minutes_ago=300, start=0))
+    await store.record(traffic(40, minutes_ago=20, start=1000))
+    first = await looked(store, state, memory, recent)
+    store.read()
+    assert counts(await looked(store, state, memory, recent)) == counts(first)
+    assert store.read() == 40
+
+
 async def test_the_evidence_is_the_same_whoever_reads(store, state, memory):
     recent = Recent()
     for start in range(0, 400, 100):
