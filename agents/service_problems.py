@@ -8,30 +8,17 @@ import logging
 from faststream.nats import NatsResponse
 from pydantic import BaseModel, ValidationError
 
-from agents.errors import AgentsError, FilterContradiction
+from agents.error_answers import answer_to
+from agents.errors import AgentsError
 from schemas import subjects
 from schemas.field_problems import field_problems, told
 from schemas.json_bodies import VALUES_MAX
-from schemas.problem import Problem
-from tensor_layer.errors import (
-    BlobStoreUnavailable,
-    DeviceFull,
-    EncoderUnavailable,
-    TensorLayerError,
-    UnreadablePart,
-)
+from schemas.problem import Problem, title_of, type_of
+from tensor_layer.errors import TensorLayerError
 
 logger = logging.getLogger(__name__)
 
 _CONTENT_PROBLEM = "application/problem+json"
-
-_NEXT_STEPS: dict[type[Exception], tuple[int, str]] = {
-    FilterContradiction: (422, "leave one of the filters out"),
-    UnreadablePart: (422, "send content that can be read"),
-    BlobStoreUnavailable: (503, "the object store does not answer; ask again"),
-    EncoderUnavailable: (503, "start an encoder with `aos serve --role perception`, or see its log"),
-    DeviceFull: (503, "send smaller content, or ask again later"),
-}
 
 
 def too_many_values(model: type[BaseModel]) -> Problem:
@@ -45,8 +32,8 @@ def problem_of(error: Exception, model: type[BaseModel]) -> Problem:
     if isinstance(error, ValidationError):
         return _unread(error, model)
     if isinstance(error, AgentsError | TensorLayerError):
-        status, next_step = _status_of(error)
-        return _problem(status, error.code, str(error), next_step)
+        answer = answer_to(error)
+        return _problem(answer.status, error.code, str(error), answer.next_step)
     logger.error("%s met a defect", model.__name__, exc_info=error)
     return _problem(500, "internal_error", "the worker met a defect", "see the worker's log")
 
@@ -71,16 +58,6 @@ def _unread(error: ValidationError, model: type[BaseModel]) -> Problem:
     return problem.model_copy(update={"fields": fields})
 
 
-def _status_of(error: AgentsError | TensorLayerError) -> tuple[int, str]:
-    known = next((_NEXT_STEPS[kind] for kind in type(error).__mro__ if kind in _NEXT_STEPS), None)
-    if known is not None:
-        return known
-    if isinstance(error, AgentsError) and error.retryable:
-        return 503, "ask again; if it stays, see the worker's log"
-    return 500, "see the worker's log"
-
-
 def _problem(status: int, code: str, detail: str, next_step: str) -> Problem:
-    title = code.replace("_", " ").capitalize()
-    kind = f"urn:aos:problem:{code}"
+    kind, title = type_of(code), title_of(code)
     return Problem(type=kind, title=title, status=status, detail=detail, code=code, next_step=next_step)

@@ -29,3 +29,13 @@ class Problem(BaseModel):
     code: str = Field(default="", description="the same word as in task.event and dead letters")
     next_step: str = ""
     fields: tuple[FieldProblem, ...] = ()
+
+
+def type_of(code: str) -> str:
+    """The URI of that kind of problem."""
+    return f"urn:aos:problem:{code}"
+
+
+def title_of(code: str) -> str:
+    """The code in words."""
+    return code.replace("_", " ").capitalize()

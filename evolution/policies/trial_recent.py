@@ -12,7 +12,6 @@ from evolution.experiments.tallies import Ended
 from evolution.ports import ExperienceQuery, ExperienceStore
 from schemas.experience import ExperienceRecord
 
-
 KEPT_MAX = 250_000
 """Of each tenant, at 450 bytes each; where more end in an hour, all of it is read again at each look."""
 

@@ -1,7 +1,6 @@
 """Turns everything that can go wrong into problem JSON (RFC 9457). The one table of errors to answers."""
 
 import logging
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import nats.errors
@@ -11,19 +10,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from agents.error_answers import ANSWERS, Answer, answer_to
 from agents.errors import AgentNotFound, AgentsError, BusUnavailable, CardInvalid
 from gateway.errors import GatewayError
 from gateway.http.methods import allowed
 from schemas.field_problems import field_problems, told
-from schemas.problem import FieldProblem, Problem
+from schemas.problem import FieldProblem, Problem, title_of, type_of
 from tensor_layer.errors import (
     BlobNotFound,
-    BlobStoreUnavailable,
     BlobTooLarge,
-    DeviceFull,
-    EncoderUnavailable,
     TensorLayerError,
-    UnreadablePart,
 )
 
 logger = logging.getLogger(__name__)
@@ -31,27 +27,13 @@ logger = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How an error of another layer is told over HTTP."""
-
-    status: int
-    next_step: str = ""
-    retry_after_s: int | None = None
-
-
-ANSWERS: dict[type[Exception], Answer] = {
+_ANSWERS = {
+    **ANSWERS,
     BusUnavailable: Answer(503, "nothing was accepted; try again, with an Idempotency-Key to be safe", 1),
     AgentNotFound: Answer(404, "GET /v1/agents (aos agents list) shows those that are registered"),
     CardInvalid: Answer(422, "correct the fields and send the card again"),
-    AgentsError: Answer(500),
     BlobNotFound: Answer(404, "upload the content first: POST /v1/blobs"),
     BlobTooLarge: Answer(413, "send less, or raise the attachment limit in aos.toml"),
-    BlobStoreUnavailable: Answer(503, "the object store does not answer; try again", 2),
-    UnreadablePart: Answer(422),
-    EncoderUnavailable: Answer(503, "start an encoder with `aos serve --role perception`, or see its log", 2),
-    DeviceFull: Answer(503, "send smaller content, or less at a time", 2),
-    TensorLayerError: Answer(500),
 }
 
 
@@ -59,7 +41,7 @@ def respond(problem: Problem, retry_after_s: int | None = None) -> Response:
     """The problem as a response."""
     headers = {"Retry-After": str(retry_after_s)} if retry_after_s is not None else None
     body = problem.model_dump_json(exclude_defaults=True, exclude={"type"})
-    body = f'{{"type":"urn:aos:problem:{problem.code}",{body[1:]}'
+    body = f'{{"type":"{type_of(problem.code)}",{body[1:]}'
     return Response(body, status_code=problem.status, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -68,13 +50,14 @@ def problem_of(error: Exception, instance: str) -> tuple[Problem, int | None]:
     if isinstance(error, GatewayError):
         answer = Answer(error.status, error.next_step, error.retry_after_s)
     else:
-        answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+        assert isinstance(error, AgentsError | TensorLayerError)
+        answer = answer_to(error, _ANSWERS)
     code = str(getattr(error, "code", "internal_error"))
     fields = error.fields if isinstance(error, GatewayError) else ()
     if isinstance(error, CardInvalid):
         fields = _card_fields(error)
     problem = Problem(
-        title=_title(code),
+        title=title_of(code),
         status=answer.status,
         detail=str(error),
         instance=instance,
@@ -117,7 +100,7 @@ async def _parameters(request: Request, error: Exception) -> Response:
 def invalid(fields: tuple[FieldProblem, ...], instance: str, code: str = "schema_invalid") -> Problem:
     """A problem about fields, told in its detail too."""
     detail = told(fields)
-    return Problem(title=_title(code), status=422, detail=detail, instance=instance, code=code, fields=fields)
+    return Problem(title=title_of(code), status=422, detail=detail, instance=instance, code=code, fields=fields)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -171,7 +154,3 @@ def _card_fields(error: CardInvalid) -> tuple[FieldProblem, ...]:
         )
         for item in error.problems
     )
-
-
-def _title(code: str) -> str:
-    return code.replace("_", " ").capitalize()
