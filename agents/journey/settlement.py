@@ -16,17 +16,16 @@ import nats.errors
 import nats.js.errors
 import orjson
 from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError
 
 from agents.errors import BusUnavailable, TaskTakenElsewhere
 from agents.journey.changes import ms_between, no_longer_waiting, superseded, with_reasons
 from agents.journey.records import Held, TaskRecords
 from agents.journey.telling import Teller
+from agents.journey.told import ending_was_told
 from schemas import subjects
 from schemas.experience import ExperienceRecord
 from schemas.parts import INLINE_LIMIT_BYTES, Part
 from schemas.task import (
-    TaskEvent,
     TaskEventKind,
     TaskFailure,
     TaskRecord,
@@ -103,7 +102,7 @@ class Settlement:
         The event must not be heard twice. The experience goes again in any case, for its store keeps one record
         whatever comes: a worker may have died, or a full stream refused it, after the event was told.
         """
-        if await self._was_told(record):
+        if await ending_was_told(self._js, record.tenant, record.task_id):
             await self._tell(*self._experience(record, task, perceived))
         else:
             await self.tell_ending(record, task, perceived)
@@ -137,16 +136,6 @@ class Settlement:
         stored = await self._js.publish(word.subject, word.payload, headers=headers)
         if word.experience is not None and not stored.duplicate:
             self._wrote(word.experience)
-
-    async def _was_told(self, record: TaskRecord) -> bool:
-        subject = subjects.event(record.tenant, record.task_id)
-        try:
-            last = await self._js.get_last_msg(subjects.STREAM_EVENTS, subject)
-        except NotFoundError:
-            return False
-        except (nats.errors.Error, OSError) as error:
-            raise BusUnavailable(f"the events of task {record.task_id} cannot be read: {error!r}") from error
-        return TaskEvent.from_peer(last.data or b"").kind.terminal
 
     async def _by_reference(self, ending: Ending) -> Ending:
         """Results too large for a record go to the object store, and the record carries their references."""

@@ -1,13 +1,17 @@
 """What a worker learns from its own outcomes: each once it is stored, and none that the bus had already."""
 
+import pytest
+
 from agents.journey.changes import taken
 from agents.journey.records import TaskRecords
 from agents.journey.settlement import Ending, Settlement
 from agents.journey.telling import Teller
+from agents.journey.told import ending_was_told
 from schemas import subjects
+from schemas.base import new_id
 from schemas.experience import ExperienceRecord
 from schemas.parts import text_part
-from schemas.task import TaskResult, TaskState, TaskSubmitted
+from schemas.task import TaskEventKind, TaskResult, TaskState, TaskSubmitted
 from tensor_layer.storage.blobs import ObstoreBlobs
 
 
@@ -28,3 +32,13 @@ async def test_an_outcome_is_told_when_stored_and_not_again_by_whoever_settles_a
     assert second == []
     stored = await js.get_last_msg(subjects.STREAM_EXPERIENCE, subjects.experience("default"))
     assert ExperienceRecord.model_validate_json(stored.data) == first[0]
+
+
+@pytest.mark.parametrize("late", [(), (TaskEventKind.ACCEPTED,), (TaskEventKind.ACCEPTED, TaskEventKind.STARTED)])
+async def test_an_ending_counts_as_told_unless_a_worker_told_more_since(nc, js, late):
+    task_id, teller = new_id(), Teller(nc, "worker-1")
+    assert not await ending_was_told(js, "default", task_id)
+    for kind in (TaskEventKind.STARTED, TaskEventKind.STEP_FINISHED, TaskEventKind.SUCCEEDED, *late):
+        await js.publish(subjects.event("default", task_id), teller.written("default", task_id, kind))
+    await js.publish(subjects.event("default", new_id()), teller.written("default", "t", TaskEventKind.STARTED))
+    assert await ending_was_told(js, "default", task_id) is (TaskEventKind.STARTED not in late)
