@@ -65,7 +65,8 @@ class Standings:
 
     def put(self, agent_id: str, row: tuple[float, float, float, float]) -> None:
         """As a snapshot says."""
-        self._table[self.met(agent_id)] = row
+        number = self.met(agent_id)  # first: it may put a larger table in the place of this one
+        self._table[number] = row
 
     def remember(self, agents: NDArray[np.int32], passes_over: NDArray[np.bool_]) -> None:
         """When each did its last step: (steps,) their numbers, oldest first, as a snapshot's past has them."""

@@ -20,7 +20,7 @@ from agents.matching.live.snapshots import (
     policy_of,
     snapshot_of,
 )
-from agents.matching.live.standings import Standings
+from agents.matching.live.standings import FIRST_AGENTS, Standings
 from schemas.policy import Lineage, PolicyUnreadable, dumps, loads
 
 DIMENSION = 8
@@ -61,6 +61,16 @@ def test_what_comes_back_judges_alike():
 
 def test_a_policy_without_a_past_comes_back_too():
     assert through_the_file(LivePolicy.blank(DIMENSION)).past.count == 0
+
+
+@pytest.mark.parametrize("agents", [FIRST_AGENTS, FIRST_AGENTS + 1, 5 * FIRST_AGENTS])
+def test_a_fleet_larger_than_the_first_table_comes_back(agents: int):
+    standings = Standings()
+    for number in range(agents):
+        standings.put(f"a{number}", (number, 1.0, 20.0, 0.5))
+    after = through_the_file(LivePolicy(PastTasks(DIMENSION), standings)).standings
+    assert after.agents == standings.agents
+    assert after.table.tolist() == [[number, 1.0, 20.0, 0.5] for number in range(agents)]
 
 
 def test_chunks_that_are_full_never_change():
