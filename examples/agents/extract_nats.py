@@ -25,6 +25,7 @@ HEARTBEAT_S = 5.0
 REMEMBERED_STEPS = 1024
 MOST_BYTES = 8 * 1024 * 1024
 MOST_SHOWN = 200
+NO_INVOCATION = {"code": "bad_request", "message": "This is not an invocation in JSON.", "retryable": False}
 
 MONTHS = (
     "Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?|Sep(?:t(?:ember)?)?"
@@ -146,6 +147,8 @@ def answer(invocation: dict) -> dict:
         return {"step_id": step, "error": {"code": reason.code, "message": str(reason), "retryable": False}}
     except (urllib.error.URLError, TimeoutError) as problem:
         return {"step_id": step, "error": {"code": "missing_content", "message": str(problem), "retryable": True}}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"step_id": step, "error": NO_INVOCATION}
     name = "redacted.txt" if redact else "facts.txt"
     return {"step_id": step, "outputs": [{"modality": "text", "media_type": "text/plain", "name": name, "text": said}]}
 
@@ -160,10 +163,9 @@ class Agent:
         """One request of the bus."""
         try:
             invocation = json.loads(message.data)
-            step = invocation["step_id"]
+            step = str(invocation["step_id"])
         except (ValueError, KeyError, TypeError):
-            error = {"code": "bad_request", "message": "This is not an invocation in JSON.", "retryable": False}
-            await message.respond(json.dumps({"step_id": "", "error": error}).encode())
+            await message.respond(json.dumps({"step_id": "", "error": NO_INVOCATION}).encode())
             return
         if step not in self._replies:
             reply = await asyncio.to_thread(answer, invocation)
@@ -191,7 +193,8 @@ async def main() -> None:
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     url = os.environ.get("AOS_NATS_URL", "nats://127.0.0.1:4222")
-    client = await nats.connect(url, name=f"agent {AGENT}", max_reconnect_attempts=-1)
+    credentials = os.environ.get("AOS_NATS_CREDENTIALS") or None
+    client = await nats.connect(url, name=f"agent {AGENT}", user_credentials=credentials, max_reconnect_attempts=-1)
     await client.subscribe(f"aos.{TENANT}.agent.{AGENT}.invoke", queue="agents", cb=Agent().invoked)
     beating = asyncio.create_task(beat(client))
     await stop.wait()

@@ -49,6 +49,15 @@ def echoed(invocation: dict) -> bytes:
     return orjson.dumps({"step_id": invocation["step_id"], "outputs": [output]})
 
 
+def refused(request: bytes) -> bytes:
+    """The reply to what is no invocation, with its step's id if it has one."""
+    step = ""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        step = str(orjson.loads(request)["step_id"])
+    error = {"code": "bad_request", "message": "This is not an invocation in JSON.", "retryable": False}
+    return orjson.dumps({"step_id": step, "error": error})
+
+
 async def beat(client: Client) -> None:
     """Say every five seconds that this agent is alive."""
     alive = orjson.dumps({"agent_id": AGENT, "tenant": TENANT})
@@ -64,16 +73,22 @@ async def main() -> None:
     effects = Effects(Path(file)) if file else None
 
     async def invoked(message: Msg) -> None:
-        invocation = orjson.loads(message.data)
+        try:
+            invocation = orjson.loads(message.data)
+            reply, step = echoed(invocation), invocation["step_id"]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            await client.publish(message.reply, refused(message.data))
+            return
         if effects:
-            effects.happen(invocation["step_id"])
-        await client.publish(message.reply, echoed(invocation))
+            effects.happen(step)
+        await client.publish(message.reply, reply)
 
     stop = asyncio.Event()
     for sign in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     url = os.environ.get("AOS_NATS_URL", "nats://127.0.0.1:4222")
-    client = await nats.connect(url, name=f"agent {AGENT}", max_reconnect_attempts=-1)
+    credentials = os.environ.get("AOS_NATS_CREDENTIALS") or None
+    client = await nats.connect(url, name=f"agent {AGENT}", user_credentials=credentials, max_reconnect_attempts=-1)
     await client.subscribe(f"aos.{TENANT}.agent.{AGENT}.invoke", queue="agents", cb=invoked)
     beating = asyncio.create_task(beat(client))
     await stop.wait()

@@ -121,7 +121,7 @@ class Deployment:
 
     def role_environ(self) -> dict[str, str]:
         """What a role process started by hand needs to belong here."""
-        cards_dir = self._settings.agents.cards_dir
+        cards_dir, credentials = self._settings.agents.cards_dir, self._settings.bus.credentials
         return {
             **self._environ,
             "AOS_NATS_URL": self.nats_url,
@@ -130,6 +130,8 @@ class Deployment:
             "AOS_HTTP_PORT": str(self.http_port),
             "AOS_GATEWAY_URL": self._settings.http.public_url or self.gateway_url,
             **({"AOS_AGENTS__CARDS_DIR": str(cards_dir.absolute())} if cards_dir else {}),
+            # Agents run in their cards' folder, where a relative path would lead nowhere.
+            **({"AOS_NATS_CREDENTIALS": str(credentials.absolute())} if credentials else {}),
         }
 
     async def _follow(self, folder: Path) -> None:

@@ -60,6 +60,23 @@ async def invoke(nc: Client, agent: str, body: dict) -> InvocationReply:
     return InvocationReply.model_validate_json(answer.data)
 
 
+async def says_what_is_no_invocation(nc: Client, agent: str) -> None:
+    """Whatever comes is answered, with the step's id where there is one: who asks must not wait for its timeout."""
+    bad = (
+        b"garbage",
+        b"[]",
+        b"1",
+        b'{"step_id": "x"}',
+        b'{"step_id": "x", "inputs": [1]}',
+        b'{"step_id": "x", "inputs": 1}',
+    )
+    for body in bad:
+        answer = await nc.request(subjects.invoke("default", agent), body, timeout=30)
+        reply = InvocationReply.model_validate_json(answer.data)
+        said = reply.error.code if reply.error else reply.outputs
+        assert (reply.step_id, said) == ("x" if b"step_id" in body else "", "bad_request"), body
+
+
 async def test_the_bare_nats_script_beats_answers_and_remembers_steps(nats_server: NatsServer, nc: Client):
     beat = asyncio.create_task(first_heartbeat(nc))
     async with running("extract_nats.py", AGENTS, AOS_NATS_URL=nats_server.url, AOS_AGENT_ID="extract"):
@@ -75,8 +92,7 @@ async def test_the_bare_nats_script_beats_answers_and_remembers_steps(nats_serve
         body = invocation("Redact it", text_part(LETTER), skill="redact", step="task.other")
         redacted = await invoke(nc, "extract", body)
         assert redacted.outputs[0].text.startswith("Call [telephone number] or write to [email address] before 4 May")
-        nothing = await nc.request(subjects.invoke("default", "extract"), b"garbage", timeout=30)
-        assert b"bad_request" in nothing.data
+        await says_what_is_no_invocation(nc, "extract")
 
 
 async def test_the_echo_agent_counts_each_step_once(nats_server: NatsServer, nc: Client, tmp_path: Path):
@@ -89,6 +105,7 @@ async def test_the_echo_agent_counts_each_step_once(nats_server: NatsServer, nc:
         for step in ("one", "two", "one", "before.restart"):
             reply = await invoke(nc, "echo", invocation("hello there", step=step))
             assert (reply.step_id, reply.outputs[0].text) == (step, "hello there")
+        await says_what_is_no_invocation(nc, "echo")
     assert effects.read_text().split() == ["before.restart", "one", "two"]
 
 

@@ -1,16 +1,24 @@
 """On a bus that takes nobody without a credentials file every connection of a worker shows it."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from secured_bus import SecuredServer
 
 from gateway.bus.connection import connect
+from gateway.settings import load
+from gateway.supervision.agent_commands import command_of
+from gateway.supervision.deployment import Deployment
 from schemas import subjects
+from schemas.card import AgentCard
 from schemas.explain import SearchReply, SearchRequest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
@@ -42,6 +50,39 @@ async def test_a_worker_answers_questions_on_a_secured_bus(secured, tmp_path):
         process.send_signal(signal.SIGTERM)
         await asyncio.gather(process.stdout.read(), process.wait())
         assert process.returncode == 0
+    finally:
+        await nc.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@pytest.mark.parametrize(("script", "folder"), [("echo_agent.py", "echo"), ("extract_nats.py", "agents")])
+async def test_agents_that_aos_up_starts_are_told_the_credentials_wherever_they_run(
+    secured, tmp_path, monkeypatch, script, folder
+):
+    """The path is relative to where somebody calls `aos up`; agents run in the folder of their card."""
+    monkeypatch.chdir(secured.credentials.parent)
+    told = {"bus.url": secured.url, "bus.credentials": secured.credentials.name, "data_dir": str(tmp_path / "data")}
+    deployment = Deployment(load({}, told).settings, {"PATH": os.environ["PATH"]})
+    skill = {"id": "echo", "description": "says it again", "inputs": ["text"], "outputs": ["text"]}
+    card = {"id": "one", "version": "1.0.0", "description": "An agent.", "skills": [skill]}
+    card["endpoint"] = {"kind": "nats", "command": ["python", script]}
+    spec = command_of(
+        AgentCard.model_validate(card),
+        EXAMPLES / folder,
+        deployment.role_environ(),
+        nats_url=secured.url,
+        gateway_url=deployment.gateway_url,
+    )
+    assert spec is not None
+    nc = await connect(secured.url, "test", credentials=str(secured.credentials))
+    alive = await nc.subscribe(subjects.HEARTBEAT_ALL)
+    process = await asyncio.create_subprocess_exec(*spec.argv, cwd=spec.cwd, env=spec.env)
+    try:
+        assert json.loads((await alive.next_msg(60)).data)["agent_id"] == "one"
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(process.wait(), 60) == 0
     finally:
         await nc.close()
         if process.returncode is None:
