@@ -16,13 +16,13 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class Gate:
-    """One agent's gate: a number of places, and a circuit breaker."""
+    """One agent's gate as its card says: a number of places, and a circuit breaker."""
 
-    def __init__(self, places: int, breaker: CircuitBreaker, sleep: Sleep) -> None:
-        self.places = places
+    def __init__(self, card: AgentCard, breaker: CircuitBreaker, sleep: Sleep) -> None:
+        self.card = card
         self.breaker = breaker
         self._sleep = sleep
-        self._free = asyncio.Semaphore(places)
+        self._free = asyncio.Semaphore(card.concurrency)
         self._inside = 0
 
     @property
@@ -85,12 +85,16 @@ class Gates:
         self._gates: OrderedDict[tuple[str, str], Gate] = OrderedDict()
 
     def of(self, card: AgentCard) -> Gate:
-        """The agent's gate; a card with a new concurrency gets new places and keeps its circuit."""
+        """The agent's gate. A card with a new concurrency gets new places and keeps its circuit.
+
+        A corrected one, of a new version or endpoint, begins with a closed circuit: it is another that failed.
+        """
         key = (card.tenant, card.id)
         gate = self._gates.get(key)
-        if gate is None or gate.places != card.concurrency:
-            breaker = gate.breaker if gate else CircuitBreaker(self._clock)
-            gate = self._gates[key] = Gate(card.concurrency, breaker, self._sleep)
+        same = gate is not None and (gate.card.version, gate.card.endpoint) == (card.version, card.endpoint)
+        if gate is None or not same or gate.card.concurrency != card.concurrency:
+            breaker = gate.breaker if gate and same else CircuitBreaker(self._clock)
+            gate = self._gates[key] = Gate(card, breaker, self._sleep)
             self._drop_idle()
         self._gates.move_to_end(key)
         return gate

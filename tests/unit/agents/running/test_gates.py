@@ -8,6 +8,7 @@ from running_story import Time, card
 from agents.errors import AgentUnreachable
 from agents.running.breaker import FAILURES_TO_OPEN, CircuitState
 from agents.running.gates import Gates
+from schemas.card import NatsEndpoint
 
 
 def gates_at(time: Time, limit: int = 4) -> Gates:
@@ -23,8 +24,21 @@ def test_an_agent_keeps_its_gate_and_tenants_do_not_share_one():
 def test_new_places_keep_the_circuit():
     gates = gates_at(Time())
     narrow, wide = gates.of(card("a", concurrency=1)), gates.of(card("a", concurrency=9))
-    assert wide.places == 9
+    assert wide.card.concurrency == 9
     assert wide.breaker is narrow.breaker
+
+
+@pytest.mark.parametrize("corrected", [{"version": "1.0.1"}, {"endpoint": NatsEndpoint(command=("mended",))}])
+async def test_a_corrected_card_begins_with_a_closed_circuit(corrected):
+    gates, wrong = gates_at(Time()), card("a")
+    for _ in range(FAILURES_TO_OPEN):
+        with pytest.raises(AgentUnreachable), gates.of(wrong).judged(await gates.of(wrong).permit(0)):
+            raise AgentUnreachable("gone")
+    assert gates.of(wrong).breaker.state is CircuitState.OPEN
+    mended = wrong.model_copy(update=corrected)
+    with gates.of(mended).judged(await gates.of(mended).permit(0)):
+        pass
+    assert gates.of(mended).breaker.state is CircuitState.CLOSED
 
 
 async def test_idle_gates_are_dropped_first():
