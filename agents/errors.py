@@ -25,7 +25,7 @@ AgentsError
 """
 
 from schemas.invocation import INPUT_REQUIRED
-from schemas.task import StepOutcome
+from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, StepOutcome
 
 
 class AgentsError(Exception):
@@ -133,7 +133,7 @@ class BadReply(StepFailed):
 class ApprovalDenied(StepFailed):
     """A person said no to a step, or to the whole task."""
 
-    code = "approval_denied"
+    code = APPROVAL_DENIED
 
 
 class DeadlineExceeded(AgentsError):
@@ -145,7 +145,7 @@ class DeadlineExceeded(AgentsError):
 class BudgetExceeded(AgentsError):
     """The task's cost budget is spent."""
 
-    code = "budget_exceeded"
+    code = BUDGET_EXCEEDED
 
 
 class TaskCancelled(AgentsError):

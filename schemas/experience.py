@@ -6,7 +6,7 @@ from schemas.base import Message, Moment, Share, Token, new_id, now
 from schemas.candidate import Candidate
 from schemas.network import Network, PlanEstimate
 from schemas.parts import Modality
-from schemas.task import StageTimes, StepOutcome, TaskState
+from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, StageTimes, StepOutcome, TaskState
 
 
 class ExperienceRecord(Message):
@@ -39,6 +39,11 @@ class ExperienceRecord(Message):
     cost: float = Field(ge=0)
     failure_code: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def untried(self) -> bool:
+        """Whether no agent did anything: a person's no, or the budget, came before the first step."""
+        return not self.steps and self.failure_code in (APPROVAL_DENIED, BUDGET_EXCEEDED)
 
 
 class Feedback(Message):

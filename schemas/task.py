@@ -117,6 +117,10 @@ class StepOutcome(Message):
     )
 
 
+APPROVAL_DENIED, BUDGET_EXCEEDED = "approval_denied", "budget_exceeded"
+"""Codes of failures that no agent is to blame for: a person said no, or the task's sender allows no more cost."""
+
+
 def counted(steps: Sequence[StepOutcome]) -> tuple[StepOutcome, ...]:
     """The steps of one task that say something of their agents.
 

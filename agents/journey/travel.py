@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
 from functools import partial
 
 from agents.errors import (
@@ -18,7 +18,8 @@ from agents.errors import (
 from agents.journey.changes import cancelled, decided, failure_of, ms_between, owned, planned_record, taken, waiting
 from agents.journey.claim import Claim, claim
 from agents.journey.controls import Controls
-from agents.journey.records import Held, TaskRecords
+from agents.journey.notebook import Journey
+from agents.journey.records import TaskRecords
 from agents.journey.settlement import Ending, Settlement
 from agents.journey.telling import Teller
 from agents.ports.planning import Planner
@@ -29,8 +30,6 @@ from schemas.card import AgentCard
 from schemas.network import Plan
 from schemas.task import (
     ApprovalState,
-    StageTimes,
-    StepOutcome,
     TaskEventKind,
     TaskFailure,
     TaskRecord,
@@ -38,25 +37,13 @@ from schemas.task import (
     TaskState,
     TaskSubmitted,
 )
-from tensor_layer.errors import BlobNotFound, BlobStoreUnavailable, NobodyAnswers, UnreadablePart
-from tensor_layer.ports import Perceived, Perceiver
+from tensor_layer.errors import BlobNotFound, BlobStoreUnavailable, NobodyAnswers, TensorLayerError, UnreadablePart
+from tensor_layer.ports import Perceiver
 
 logger = logging.getLogger(__name__)
 
 _CANDIDATES_TOLD = 8
 _AWAY = (BlobStoreUnavailable, IndexUnavailable, NobodyAnswers)
-
-
-@dataclass(slots=True)
-class _Journey:
-    """What is known of the task so far. One worker's notebook; the record is the truth."""
-
-    task: TaskSubmitted
-    held: Held
-    perceived: Perceived | None = None
-    times: StageTimes = field(default_factory=StageTimes)
-    steps: tuple[StepOutcome, ...] = ()
-    cost: float = 0.0
 
 
 class Traveller:
@@ -103,7 +90,7 @@ class Traveller:
         if held is not None and decision is Claim.SETTLE_AGAIN:
             await self._settle_again(held.record, task)
             return
-        journey = _Journey(task, taken(held, task, self._worker_id, stream_seq, deliveries))
+        journey = Journey(task, taken(held, task, self._worker_id, stream_seq, deliveries))
         if decision is Claim.CANCEL:
             await self._end(journey, cancelled())
             return
@@ -114,10 +101,10 @@ class Traveller:
         held = await self._records.load(task.tenant, task.task_id)
         if claim(held.record if held else None, stream_seq) in (Claim.DROP, Claim.SETTLE_AGAIN):
             return
-        journey = _Journey(task, taken(held, task, self._worker_id, stream_seq, deliveries))
+        journey = Journey(task, taken(held, task, self._worker_id, stream_seq, deliveries))
         await self._end(journey, TaskFailure(code="too_many_deliveries", message=reason))
 
-    async def _until_deadline(self, journey: _Journey) -> None:
+    async def _until_deadline(self, journey: Journey) -> None:
         """Whatever goes wrong with the task itself is an ending; whatever goes wrong around it is raised."""
         task = journey.task
         try:
@@ -141,7 +128,7 @@ class Traveller:
                 raise
             await self._end(journey, cancelled())
 
-    async def _go(self, journey: _Journey) -> None:
+    async def _go(self, journey: Journey) -> None:
         record = journey.held.record
         resumed = record.plan is not None
         if resumed:
@@ -163,13 +150,13 @@ class Traveller:
             return
         await self._succeed(journey, outcome)
 
-    async def _perceive(self, journey: _Journey) -> None:
+    async def _perceive(self, journey: Journey) -> None:
         started = time.perf_counter()
         journey.perceived = await self._perceiver.perceive(journey.task.parts)
         journey.times = journey.times.model_copy(update={"perceive_ms": _ms_since(started)})
         await self._tell(journey, TaskEventKind.PERCEIVED, percept=journey.perceived.percept)
 
-    async def _plan(self, journey: _Journey) -> Plan:
+    async def _plan(self, journey: Journey) -> Plan:
         """Match and plan, then store the plan: a worker that resumes must run the same network."""
         assert journey.perceived is not None
         planned = await self._planner.plan(journey.task, journey.perceived)
@@ -181,14 +168,11 @@ class Traveller:
         await self._tell(journey, TaskEventKind.PLANNED, plan=planned.plan)
         return journey.held.record.plan or planned.plan
 
-    async def _run(self, journey: _Journey, plan: Plan) -> RunOutcome:
+    async def _run(self, journey: Journey, plan: Plan) -> RunOutcome:
         assert journey.perceived is not None
         task, record = journey.task, journey.held.record
         started = time.perf_counter()
         tell = partial(self._teller.tell, task.tenant, task.task_id)
-
-        def did(steps: tuple[StepOutcome, ...]) -> None:
-            journey.steps, journey.cost = steps, sum(step.cost for step in steps)
 
         request = RunRequest(
             task=task,
@@ -197,7 +181,7 @@ class Traveller:
             cards=self._cards(task, plan),
             approved=decided(record, ApprovalState.APPROVED),
             denied=decided(record, ApprovalState.DENIED),
-            did=did,
+            did=journey.did,
         )
         try:
             return await self._runner.run(request, tell)
@@ -211,24 +195,35 @@ class Traveller:
         wanted = dict.fromkeys((*(node.agent_id for node in plan.network.nodes), *spare))
         return {agent_id: present[agent_id] for agent_id in wanted if agent_id in present}
 
-    async def _wait_for_people(self, journey: _Journey, outcome: RunOutcome) -> None:
+    async def _wait_for_people(self, journey: Journey, outcome: RunOutcome) -> None:
         task, nodes, mine = journey.task, outcome.waiting_for, journey.held.record
         journey.held = await self._records.change(journey.held, lambda record: waiting(record, mine, task, nodes))
         await self._tell(journey, TaskEventKind.AWAITING_APPROVAL, nodes=list(nodes))
 
-    async def _succeed(self, journey: _Journey, outcome: RunOutcome) -> None:
+    async def _succeed(self, journey: Journey, outcome: RunOutcome) -> None:
         result = TaskResult(outputs=outcome.outputs, steps=outcome.steps, times=journey.times, cost=outcome.cost)
         await self._settlement.settle(
             journey.held, journey.task, journey.perceived, Ending(TaskState.SUCCEEDED, result)
         )
         await self._forget(journey.held.record)
 
-    async def _end(self, journey: _Journey, failure: TaskFailure, state: TaskState = TaskState.FAILED) -> None:
+    async def _end(self, journey: Journey, failure: TaskFailure, state: TaskState = TaskState.FAILED) -> None:
         """An ending that is no success, with all that was learned on the way."""
+        await self._recall(journey)
         state = TaskState.CANCELLED if failure.code == TaskCancelled.code else state
         result = TaskResult(steps=journey.steps, times=journey.times, cost=journey.cost)
         await self._settlement.settle(journey.held, journey.task, journey.perceived, Ending(state, result, failure))
         await self._forget(journey.held.record)
+
+    async def _recall(self, journey: Journey) -> None:
+        """Of a task that ends before it runs again, what its earlier runs did; to teach, it needs its vector."""
+        plan, task = journey.held.record.plan, journey.task
+        if journey.steps or plan is None:
+            return
+        journey.did(await self._runner.done(task.tenant, task.task_id, plan))
+        if journey.steps and journey.perceived is None:
+            with suppress(TensorLayerError):
+                journey.perceived = await self._perceiver.perceive(task.parts)
 
     async def _forget(self, record: TaskRecord) -> None:
         if (plan := record.plan) is not None and (len(plan.network.nodes) > 1 or plan.approvals):
@@ -242,7 +237,7 @@ class Traveller:
         await self._settlement.settle_again(record, task, perceived)
         await self._forget(record)
 
-    async def _tell(self, journey: _Journey, kind: TaskEventKind, **data: object) -> None:
+    async def _tell(self, journey: Journey, kind: TaskEventKind, **data: object) -> None:
         await self._teller.tell(journey.task.tenant, journey.task.task_id, kind, data)
 
 

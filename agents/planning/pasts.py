@@ -8,14 +8,14 @@ from agents.planning.promise import Calibration
 from schemas.experience import ExperienceRecord
 from schemas.invocation import INPUT_REQUIRED
 from schemas.refinement import PlanningPast
-from schemas.task import TaskState
+from schemas.task import APPROVAL_DENIED, TaskState
 
 TENANTS_MAX = 256
 
 
 def tells_of_its_plan(record: ExperienceRecord) -> bool:
-    """Whether it shows how good its plan was: a task that lacked something, or that somebody cancelled, does not."""
-    return record.failure_code != INPUT_REQUIRED and record.state is not TaskState.CANCELLED
+    """Whether it shows how good its plan was: not where it lacked something or people ended it."""
+    return record.failure_code not in (INPUT_REQUIRED, APPROVAL_DENIED) and record.state is not TaskState.CANCELLED
 
 
 @dataclass(slots=True)

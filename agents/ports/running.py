@@ -50,6 +50,10 @@ class Runner(Protocol):
         """
         ...
 
+    async def done(self, tenant: str, task_id: str, plan: Plan) -> tuple[StepOutcome, ...]:
+        """The steps that runs of the plan have stored, in the plan's order, failed ones last; none is no error."""
+        ...
+
     async def forget(self, tenant: str, task_id: str) -> None:
         """Drop the task's checkpoints once its result is stored."""
         ...

@@ -1,7 +1,7 @@
 """What one run knows: its plan, the steps done, time and money left. Made by the runner, read and told by ``steps``."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.errors import AgentUnreachable, BadReply, BudgetExceeded, DeadlineExceeded
@@ -24,6 +24,8 @@ class StepDone(Message):
     outputs: tuple[Part, ...]
     worked_s: float
     """Seconds of work on the task when the step was done, over all workers; waiting for people not counted."""
+    failed: tuple[StepOutcome, ...] = ()
+    """Of agents that were asked for it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,7 @@ class Run:
     @property
     def steps(self) -> tuple[StepOutcome, ...]:
         """Every step so far, in the plan's order; failed ones last."""
-        done = (self._done[node_id].outcome for node_id in self.order if node_id in self._done)
-        return (*done, *self._failed)
+        return (*in_order(self._done, self.order), *self._failed)
 
     def worked_s(self) -> float:
         """Seconds of work on the task so far, those of earlier workers included."""
@@ -170,7 +171,9 @@ class Run:
 
     def finish(self, outcome: StepOutcome, outputs: tuple[Part, ...]) -> StepDone:
         """Remember a step that this worker did."""
-        done = StepDone(outcome=outcome, outputs=outputs, worked_s=self.worked_s())
+        before = tuple(failed for failed in self._failed if failed.node == outcome.node)
+        self._failed = [failed for failed in self._failed if failed not in before]
+        done = StepDone(outcome=outcome, outputs=outputs, worked_s=self.worked_s(), failed=before)
         self._done[outcome.node] = done
         return done
 
@@ -185,3 +188,9 @@ class Run:
             (sink,) = self.request.plan.network.sinks()
             outputs = self._done[sink].outputs
         return RunOutcome(outputs, self.steps, self.cost, waiting_for, self._resumed)
+
+
+def in_order(done: Mapping[str, StepDone], order: Sequence[str]) -> tuple[StepOutcome, ...]:
+    """The outcomes of steps done, in the plan's order, and after them those of agents that failed at them."""
+    steps = [done[node_id] for node_id in order if node_id in done]
+    return (*(step.outcome for step in steps), *(failed for step in steps for failed in step.failed))

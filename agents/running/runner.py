@@ -24,12 +24,13 @@ from agents.running.checkpoint_stream import PATIENCE_S
 from agents.running.checkpoints import JetStreamSaver
 from agents.running.compiler import TASK_CHANNEL, Graphs, Shape, records_of, shape_of
 from agents.running.gates import Sleep
-from agents.running.run import Run
+from agents.running.run import Run, StepDone, in_order
 from agents.running.step_saver import StepSaver
 from agents.running.steps import Steps
 from agents.stopping import Stopping
 from schemas.network import TASK, Plan
 from schemas.subjects import record_key
+from schemas.task import StepOutcome
 
 _SUPERSTEPS_BESIDE_GROUPS = 3
 _INTERRUPTS = "__interrupt__"
@@ -68,6 +69,19 @@ class GraphRunner:
         shape, order = shape_of(network)
         run = Run(request, order, tell, self._clock)
         return await self._guarded(run, self._run_graph(run, shape))
+
+    async def done(self, tenant: str, task_id: str, plan: Plan) -> tuple[StepOutcome, ...]:
+        """The steps that the task's checkpoints hold. Raises BusUnavailable."""
+        if len(plan.network.nodes) == 1:
+            return ()
+        kept = await self._saver.aget_tuple(_config(tenant, task_id, plan))
+        if kept is None:
+            return ()
+        # Of steps side by side, those that ended have written where the checkpoint after all of them is yet to come.
+        written = {channel: value for _, channel, value in kept.pending_writes or ()}
+        _, order = shape_of(plan.network)
+        records = records_of(kept.checkpoint["channel_values"] | written, order)
+        return in_order({node_id: StepDone.from_peer(record) for node_id, record in records.items()}, order)
 
     async def forget(self, tenant: str, task_id: str) -> None:
         """Drop the task's checkpoints. None there is no error. Raises BusUnavailable."""

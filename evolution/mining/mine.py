@@ -18,7 +18,18 @@ from evolution.mining.columns import NOISE, Columns, columns_of
 from evolution.mining.drift import Drift, find_drifts
 from evolution.mining.kinds import Kinds, Vectors, commonest, learned_kinds, unit
 from evolution.mining.rules import MIN_LIFT, Rule, find_rules
-from evolution.mining.transactions import CANCELLED, FAILURE, LACKING, RESCUED, SAMPLE, SUCCESS, Items, limits_of
+from evolution.mining.transactions import (
+    CANCELLED,
+    DENIED,
+    FAILURE,
+    LACKING,
+    OVERSPENT,
+    RESCUED,
+    SAMPLE,
+    SUCCESS,
+    Items,
+    limits_of,
+)
 from evolution.validity import task_vector
 from schemas.experience import ExperienceRecord
 from schemas.pattern import PatternKind, SynthesizedPattern
@@ -32,6 +43,8 @@ _SAID = {
     FAILURE: "failure",
     LACKING: "a task that lacks something",
     CANCELLED: "a task that somebody cancels",
+    DENIED: "a task that somebody denies",
+    OVERSPENT: "a task whose budget does not suffice",
 }
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evolution.mining.columns import NOISE, Columns
 from schemas.invocation import INPUT_REQUIRED
-from schemas.task import TaskState
+from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, TaskState
 
 Mask = NDArray[np.bool_]
 Transactions = Counter[frozenset[str]]
@@ -21,9 +21,14 @@ Transactions = Counter[frozenset[str]]
 RESCUED = "rescued"
 """The task succeeded, but only because another agent stood in for one that failed: no success of who was chosen."""
 LACKING, CANCELLED = f"outcome={INPUT_REQUIRED}", f"outcome={TaskState.CANCELLED}"
-"""Neither success nor failure of anybody: the task lacked something, or somebody cancelled it."""
-_NOBODYS = {LACKING: INPUT_REQUIRED, CANCELLED: TaskState.CANCELLED.value}
-"""By item, the code of the task's failure."""
+DENIED, OVERSPENT = f"outcome={APPROVAL_DENIED}", f"outcome={BUDGET_EXCEEDED}"
+_NOBODYS = {
+    LACKING: INPUT_REQUIRED,
+    CANCELLED: TaskState.CANCELLED.value,
+    DENIED: APPROVAL_DENIED,
+    OVERSPENT: BUDGET_EXCEEDED,
+}
+"""Neither success nor failure of anybody; by item, the code of the task's failure."""
 SUCCESS, FAILURE, CODE = "outcome=success", "outcome=failure", "failure="
 OUTCOME_PREFIXES = ("outcome=", CODE, "slow", "costly", RESCUED)
 HOURS_PER_ITEM = 4
@@ -121,7 +126,7 @@ class Items:
             return np.asarray(self._hours == int(value[:2]) // HOURS_PER_ITEM)
         if item == SUCCESS:
             return np.asarray(columns.success & ~self._flags[RESCUED])
-        return np.asarray(~columns.success & ~self._flags[LACKING] & ~self._flags[CANCELLED])
+        return np.asarray(~columns.success & ~np.logical_or.reduce([self._flags[one] for one in _NOBODYS]))
 
     def _failed_by(self, code: str) -> Mask:
         codes = self._columns.failure_code

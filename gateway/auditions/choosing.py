@@ -48,7 +48,7 @@ def repeatable(records: Iterable[ExperienceRecord], encoder: str) -> list[Experi
     """Tasks that a single agent did or failed at, of vectors by that encoder; of the same content, the newest one."""
     found: dict[str, ExperienceRecord] = {}
     for record in records:
-        alone = len(record.chosen) == 1 and record.state in TAUGHT_BY
+        alone = len(record.chosen) == 1 and record.state in TAUGHT_BY and not record.untried
         if alone and record.vector is not None and record.vector_version == encoder:
             kept = found.setdefault(record.vector, record)
             if record.at > kept.at:

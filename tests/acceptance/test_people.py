@@ -148,6 +148,27 @@ class TestCancelling:
         left = await stack.experience_of(task_id)
         assert (left.state, [step.agent_id for step in left.steps]) == ("cancelled", [first])
 
+    @pytest.mark.parametrize("ended", ["cancelled", "failed"])
+    async def test_the_steps_before_a_wait_for_a_person_are_kept_when_it_ends_the_task(
+        self, stack, door, bus, heard, ended
+    ):
+        async with (
+            agent_on_the_bus(bus, door, prompt) as free,
+            agent_on_the_bus(bus, door, prompt, requires_approval=True) as guarded,
+        ):
+            body = {"text": "do your one thing", "routing": {"pin": [free, guarded]}}
+            task_id = await submit(door, body)
+            paused = await heard.until(task_id, TaskEventKind.AWAITING_APPROVAL)
+            if ended == "cancelled":
+                await door.post(f"/v1/tasks/{task_id}/cancel")
+            else:
+                (node,) = paused.data["nodes"]
+                await door.post(f"/v1/tasks/{task_id}/approve", json={"approve": False, "node": node})
+            record = await ending(door, task_id)
+        assert (record["state"], [step["agent_id"] for step in record["result"]["steps"]]) == (ended, [free])
+        left = await stack.experience_of(task_id)
+        assert ([step.agent_id for step in left.steps], left.vector is None) == ([free], False)
+
     async def test_a_task_that_waits_for_approval_is_cancelled_too(self, door, bus, heard):
         async with agent_on_the_bus(bus, door, prompt) as agent:
             task_id = await submit(door, pinned(agent, requires_approval=True))

@@ -20,9 +20,9 @@ TAUGHT_BY = frozenset({TaskState.SUCCEEDED, TaskState.FAILED})
 
 
 def lessons_of(record: ExperienceRecord, dimension: int) -> list[Outcome]:
-    """Empty when the record teaches nothing: nobody was chosen, or its vector is of another encoder."""
+    """Empty when the record teaches nothing: nobody was chosen or asked, or its vector is of another encoder."""
     ended = record.state in TAUGHT_BY or (record.state is TaskState.CANCELLED and record.steps)
-    if not ended or record.vector is None or not record.chosen:
+    if not ended or record.untried or record.vector is None or not record.chosen:
         return []
     try:
         vector = np.frombuffer(base64.b64decode(record.vector, validate=True), dtype="<f4")

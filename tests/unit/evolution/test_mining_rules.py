@@ -139,12 +139,13 @@ def test_a_task_that_lacked_something_is_neither_a_success_nor_a_failure_of_anyb
     assert [int(both.having([item]).sum()) for item in ("outcome=failure", "outcome=input_required")] == [1, 1]
 
 
-def test_a_task_that_somebody_cancelled_is_neither_a_success_nor_a_failure_of_anybody():
-    cancelled = a_failure(chosen=("ocr",), failure_code="cancelled")
-    items = items_of(cancelled, None, Limits(1e9, 1e9))
-    assert [item for item in items if is_outcome(item)] == ["outcome=cancelled"]
-    both = Items(columns_of([cancelled, a_failure(chosen=("ocr",))], {}), Limits(1e9, 1e9))
-    assert [int(both.having([item]).sum()) for item in ("outcome=failure", "outcome=cancelled")] == [1, 1]
+@pytest.mark.parametrize("code", ["cancelled", "approval_denied", "budget_exceeded"])
+def test_a_task_that_people_or_its_budget_ended_is_neither_a_success_nor_a_failure_of_anybody(code):
+    ended = a_failure(chosen=("ocr",), failure_code=code)
+    items = items_of(ended, None, Limits(1e9, 1e9))
+    assert [item for item in items if is_outcome(item)] == [f"outcome={code}"]
+    both = Items(columns_of([ended, a_failure(chosen=("ocr",))], {}), Limits(1e9, 1e9))
+    assert [int(both.having([item]).sum()) for item in ("outcome=failure", f"outcome={code}")] == [1, 1]
 
 
 def saved_by(record, helper):

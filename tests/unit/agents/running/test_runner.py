@@ -12,7 +12,7 @@ from agents.running.compiler import Graphs
 from agents.running.runner import GraphRunner
 from agents.running.steps import Backoff, Steps
 from schemas.card import Cost
-from schemas.network import TASK
+from schemas.network import TASK, Substitute
 from schemas.task import TaskEventKind
 
 CHAIN = ("task>a", "a>b", "b>c")
@@ -283,3 +283,24 @@ async def test_waiting_for_a_person_does_not_count_to_the_deadline():
     clock[0] += 86_400
     outcome = await runner.run(request_for(*CHAIN, **request, approved=frozenset({"b"})), Story())
     assert outcome.resumed_steps == 1
+
+
+@pytest.mark.parametrize("arrows", [CHAIN, DIAMOND])
+async def test_what_was_done_before_a_run_waits_can_be_asked_for(arrows):
+    """In the diamond, b waits while c, beside it, is done: no checkpoint holds c yet, only what it wrote."""
+
+    async def refuses(invocation):
+        return refusal(invocation)
+
+    saver, request = InMemorySaver(), request_for(*arrows, approvals=("b",), task_id="t")
+    spare = {"a": (Substitute(agent_id="z", skill_id="work"),)}
+    request.cards["z"] = card("z")
+    request = replace(request, plan=request.plan.model_copy(update={"substitutes": spare}))
+    waiting = await runner_with(Agents(a=refuses), saver).run(request, Story())
+    assert waiting.waiting_for == ("b",)
+    another = runner_with(Agents(), saver)
+    assert await another.done(request.task.tenant, "t", request.plan) == waiting.steps
+    assert await another.done(request.task.tenant, "another", request.plan) == ()
+    approved = replace(request, approved=frozenset({"b"}))
+    steps = (await another.run(approved, Story())).steps
+    assert [(step.agent_id, step.ok) for step in steps if step.node == "a"] == [("z", True), ("a", False)]

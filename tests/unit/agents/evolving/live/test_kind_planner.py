@@ -186,9 +186,10 @@ async def test_a_failure_makes_the_next_task_of_the_kind_be_looked_at_anew():
         ("no_numbers", TaskState.FAILED, True),
         (INPUT_REQUIRED, TaskState.FAILED, False),
         ("cancelled", TaskState.CANCELLED, False),
+        ("approval_denied", TaskState.FAILED, False),
     ],
 )
-async def test_a_task_that_lacked_something_or_was_cancelled_says_nothing_against_its_plan(code, state, doubted):
+async def test_a_task_that_lacked_something_or_that_people_ended_says_nothing_against_its_plan(code, state, doubted):
     office = Office(SUMMARY)
     first = await office.plan("Summarise a text briefly")
     record = outcome(first.plan.network, failed=frozenset({"summary"}))

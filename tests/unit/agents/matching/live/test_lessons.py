@@ -28,7 +28,7 @@ def a_step(agent_id: str, node: str = "n0", *, error_code: str | None = None) ->
     )
 
 
-def taught(*steps: StepOutcome, ended: TaskState | None = None) -> list[tuple[str, float]]:
+def taught(*steps: StepOutcome, ended: TaskState | None = None, code: str | None = None) -> list[tuple[str, float]]:
     """Agents and their success, as the record of a task with these steps teaches them; it ended as its last step."""
     success = steps[-1].ok and ended is None if steps else False
     record = ExperienceRecord(
@@ -42,6 +42,7 @@ def taught(*steps: StepOutcome, ended: TaskState | None = None) -> list[tuple[st
         steps=steps,
         latency_ms=1.0,
         cost=0.0,
+        failure_code=code,
     )
     return [(lesson.agent_id, lesson.success) for lesson in lessons_of(record, DIMENSION)]
 
@@ -75,3 +76,10 @@ def test_of_a_task_that_somebody_cancelled_only_steps_that_had_ended_count():
     assert taught(ended=TaskState.FAILED) == [("a", 0.0)]
     assert taught(a_step("reader", "n0"), ended=TaskState.CANCELLED) == [("reader", 1.0)]
     assert taught(a_step("a", error_code="step_timed_out"), ended=TaskState.CANCELLED) == [("a", 0.0)]
+
+
+@pytest.mark.parametrize("code", ["approval_denied", "budget_exceeded"])
+def test_a_denied_or_overspent_task_is_no_failure_of_who_was_never_asked(code):
+    assert taught(ended=TaskState.FAILED, code=code) == []
+    assert taught(a_step("reader", "n0"), ended=TaskState.FAILED, code=code) == [("reader", 1.0)]
+    assert taught(a_step("a", error_code="step_timed_out"), ended=TaskState.FAILED, code=code) == [("a", 0.0)]
