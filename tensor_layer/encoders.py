@@ -11,6 +11,7 @@ A checkpoint is a path, ``package:<module>/<folder>`` or ``<owner>/<name>`` on t
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tensor_layer.encoding.minilm import Dtype, MiniLm
@@ -27,11 +28,19 @@ TOWERS = "aos-towers-1"
 T = TypeVar("T")
 
 
-def text_model(setting: str, device: str = "auto", dtype: Dtype | None = None) -> Model[str]:
-    """Raises EncoderUnavailable for a setting that means nothing, or a checkpoint that is not there."""
+def text_model(setting: str, device: str = "auto", dtype: Dtype | None = None, prompt: str | None = None) -> Model[str]:
+    """``prompt`` is put before every text; None is the checkpoint's own.
+
+    Raises EncoderUnavailable for a setting that means nothing, or a checkpoint that is not there.
+    """
     if setting in (SHIPPED, "all-MiniLM-L6-v2"):
+        if prompt:
+            raise EncoderUnavailable(
+                "perception.text_prompt is for checkpoints; the shipped text encoder has no prompts"
+            )
         return MiniLm.packaged(dtype=dtype or "float32")
-    return _from_checkpoint(setting, "text", {"sentence-transformers": _sentence_texts}, _compute(device, dtype))
+    kinds = {"sentence-transformers": partial(_sentence_texts, prompt)}
+    return _from_checkpoint(setting, "text", kinds, _compute(device, dtype))
 
 
 def image_model(setting: str, device: str = "auto", dtype: Dtype | None = None) -> Model[Picture] | None:
@@ -89,10 +98,10 @@ def _compute(device: str, dtype: Dtype | None) -> "Compute":
 # Each import below is lazy: only who chose the encoder pays for its libraries.
 
 
-def _sentence_texts(name: str, compute: "Compute") -> Model[str]:
+def _sentence_texts(prompt: str | None, name: str, compute: "Compute") -> Model[str]:
     from tensor_layer.encoding.models.sentence_text import SentenceTexts
 
-    return SentenceTexts(name, compute)
+    return SentenceTexts(name, compute, prompt)
 
 
 def _open_clip(name: str, compute: "Compute") -> Model[Picture]:

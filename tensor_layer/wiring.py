@@ -44,7 +44,7 @@ def open_blobs(
 
 @dataclass(frozen=True, slots=True)
 class EncoderChoice:
-    """Which encoders a process runs: see ``encoders`` for the words. ``dtype`` None is each one's own."""
+    """Which encoders a process runs: see ``encoders`` for the words. ``dtype``, ``text_prompt`` None: each its own."""
 
     text: str = SHIPPED
     image: str = SHIPPED
@@ -52,6 +52,7 @@ class EncoderChoice:
     device: str = "auto"
     dtype: Dtype | None = None
     threads: int = 1
+    text_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def local_encoders(blobs: Blobs, choice: EncoderChoice, *, cache_entries: int = 
             queues[device] = DeviceBatcher(threads=choice.threads if device == "cpu" else 1)
         return BatchingEncoder(model, queues[device], parallel=choice.threads if isinstance(model, Reentrant) else 1)
 
-    text = text_model(choice.text, choice.device, choice.dtype)
+    text = text_model(choice.text, choice.device, choice.dtype, choice.text_prompt)
     senses: dict[Modality, PartEncoder] = {}
     image = image_model(choice.image, choice.device, choice.dtype)
     if image is not None:

@@ -26,4 +26,5 @@ def choice_of(settings: Settings) -> EncoderChoice:
         device=chosen.device,
         dtype=chosen.dtype,
         threads=chosen.threads,
+        text_prompt=chosen.text_prompt,
     )

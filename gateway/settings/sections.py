@@ -101,6 +101,12 @@ class Perception(Section):
     text: str = Field(
         default="shipped", description="text encoder: shipped, or sentence-transformers:<path, package: or hub name>"
     )
+    text_prompt: str | None = Field(
+        default=None,
+        max_length=1000,
+        description="put before every text that a sentence-transformers encoder reads, such as 'query: ' for E5; "
+        "unset, what the checkpoint makes its default",
+    )
     image: str = Field(
         default="shipped", description="image encoder: shipped, none, or open_clip:<path, package: or hub name>"
     )

@@ -12,6 +12,8 @@ from tensor_layer.errors import EncoderUnavailable
 
 READ_BYTES = 1 << 20
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+SHARD_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+"""What transformers calls the table of which tensor is in which file, where a model is in several."""
 _LICENCE = re.compile(r"^licen[cs]e:\s*['\"]?([\w.\-+]+)", re.MULTILINE | re.IGNORECASE)
 
 
@@ -61,6 +63,21 @@ def weights_file(folder: Path) -> Path:
     raise EncoderUnavailable(f"the weights are missing: {folder} holds none of {', '.join(WEIGHT_FILES)}")
 
 
+def weights_files(folder: Path) -> tuple[Path, ...]:
+    """All files with the weights, also of a model in shards: those that its index names. Raises EncoderUnavailable."""
+    index = next((folder / name for name in SHARD_INDEXES if (folder / name).is_file()), None)
+    if index is None or any((folder / name).is_file() for name in WEIGHT_FILES):
+        return (weights_file(folder),)
+    weight_map = read_config(folder, index.name).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise EncoderUnavailable(f"{index} names no weights: it has no weight_map")
+    shards = tuple(folder / name for name in sorted({str(name) for name in weight_map.values()}))
+    missing = [shard.name for shard in shards if not shard.is_file()]
+    if missing:
+        raise EncoderUnavailable(f"the weights are missing: {folder} lacks {', '.join(missing)}, named by {index.name}")
+    return shards
+
+
 def version_of(*files: Path, beside: str = "") -> str:
     """The weights' own fingerprint: the same bytes are the same version wherever they came from. ``beside``: what else
     the vectors depend on. Raises EncoderUnavailable.
@@ -105,7 +122,8 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     # In these patterns * goes over folders too: older sentence-transformers keep the weights in 0_Transformer.
-    patterns = ["*.json", "*.txt", "*.model", "README.md", "0_Transformer/*", "*_Dense/*", *WEIGHT_FILES]
+    patterns = ["*.json", "*.txt", "*.model", "README.md", "0_Transformer/*", "*_Dense/*", "model-*.safetensors"]
+    patterns += WEIGHT_FILES
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

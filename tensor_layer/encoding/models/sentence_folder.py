@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tensor_layer.encoding.models.checkpoints import read_config, weights_file
+from tensor_layer.encoding.models.checkpoints import read_config, weights_file, weights_files
 from tensor_layer.errors import EncoderUnavailable
 
 MODULES_FILE = "modules.json"
@@ -43,12 +43,12 @@ class SentenceFolder:
     beside: str
 
 
-def sentence_folder(folder: Path) -> SentenceFolder:
-    """Raises EncoderUnavailable for a folder that holds no text encoder."""
+def sentence_folder(folder: Path, prompt: str | None = None) -> SentenceFolder:
+    """``prompt`` replaces the folder's default one. Raises EncoderUnavailable where there is no text encoder."""
     modules = _modules(folder)
     transformer = folder / modules[0][1]
     dimension = _width(transformer)
-    weights = [weights_file(transformer)]
+    weights = [*weights_files(transformer)]
     modes, keeps_prompt = _MEAN, True
     for kind, path in modules[1:]:
         if kind == "Pooling":
@@ -58,11 +58,11 @@ def sentence_folder(folder: Path) -> SentenceFolder:
         elif kind == "Dense":
             dimension = int(read_config(folder / path)["out_features"])
             weights.append(weights_file(folder / path))
-    prompt = _prompt(folder)
+    prompt = _prompt(folder) if prompt is None else prompt
     if prompt and not keeps_prompt:
         raise EncoderUnavailable(
             f"{folder} pools without its default prompt, which is not known here: take default_prompt_name out of its "
-            f"{PROMPTS_FILE}"
+            f'{PROMPTS_FILE}, or set perception.text_prompt to ""'
         )
     plain = modes == _MEAN and not prompt
     return SentenceFolder(transformer, dimension, tuple(weights), prompt, "" if plain else json.dumps([modes, prompt]))

@@ -1,8 +1,8 @@
 """Any sentence-transformers checkpoint, or a BERT of whatever kin, over texts of any length. Called by ``batching`` in
 its thread.
 
-A plain transformer's folder gets mean pooling; a sentence-transformers folder brings its own, with its default prompt.
-The shipped text encoder has a faster way of its own: ``minilm``.
+A plain transformer's folder gets mean pooling; a sentence-transformers folder brings its own, with its default prompt
+unless another is said. The shipped text encoder has a faster way of its own: ``minilm``.
 """
 
 from collections.abc import Sequence
@@ -29,12 +29,15 @@ WINDOW_TOKENS_MAX = 512
 
 
 class SentenceTexts:
-    """Implements ``ports.Model`` for texts. ``name`` is a folder, ``package:<module>/<folder>`` or a hub name."""
+    """Implements ``ports.Model`` for texts. ``name`` is a folder, ``package:<module>/<folder>`` or a hub name.
 
-    def __init__(self, name: str, compute: Compute | None = None) -> None:
+    ``prompt`` is put before every text instead of the folder's default one.
+    """
+
+    def __init__(self, name: str, compute: Compute | None = None, prompt: str | None = None) -> None:
         compute = (compute or Compute()).settled()
         folder = find_checkpoint(name)
-        said = sentence_folder(folder)
+        said = sentence_folder(folder, prompt)
         self._device = compute.device
         self._prompt = said.prompt
         version = EncoderVersion(

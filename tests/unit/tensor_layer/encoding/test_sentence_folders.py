@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tensor_layer.encoders import text_model
 from tensor_layer.encoding.devices import ready
 from tensor_layer.encoding.models.loading import Compute
 from tensor_layer.encoding.models.sentence_text import SentenceTexts
@@ -93,6 +94,72 @@ def test_prompts_that_are_not_the_default_stay_away(tmp_path: Path):
     folder = saved(tmp_path / "asked", tiny_bert(tmp_path / "bert"), pooling("mean"), prompts={"query": "the red "})
 
     assert_as_the_library(folder)
+
+
+def test_a_prompt_that_the_files_do_not_name_is_said_by_whoever_chose_them(tmp_path: Path):
+    """As E5 wants: its folder names no prompts, or others."""
+    said = {"prompts": {"other": "the blue "}, "default_prompt_name": "other"}
+    bert = tiny_bert(tmp_path / "bert")
+    folder = saved(tmp_path / "asked", bert, pooling("mean"), **said)
+    expected = SentenceTexts(str(bert), CPU).encode([f"the red {text}" for text in TEXTS])
+
+    for asked in (
+        SentenceTexts(str(bert), CPU, "the red "),
+        text_model(f"sentence-transformers:{folder}", "cpu", None, "the red "),
+    ):
+        np.testing.assert_allclose(asked.encode(TEXTS), expected, atol=1e-5)
+        assert asked.card.version.version != SentenceTexts(str(bert), CPU).card.version.version
+    without = SentenceTexts(str(folder), CPU, "")
+    assert without.card.version.version == SentenceTexts(str(bert), CPU).card.version.version
+    with pytest.raises(EncoderUnavailable, match="text_prompt is for checkpoints"):
+        text_model("shipped", prompt="query: ")
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_weights_in_shards_are_those_of_one_file(tmp_path: Path, pickled: bool):
+    whole = tiny_bert(tmp_path / "whole")
+    folder = in_shards(whole, tmp_path / "shards", pickled=pickled)
+
+    encoder = SentenceTexts(str(folder), CPU)
+    np.testing.assert_array_equal(encoder.encode(TEXTS), SentenceTexts(str(whole), CPU).encode(TEXTS))
+    first, *others = sorted(file for file in folder.iterdir() if "-of-" in file.name)
+    first.write_bytes(first.read_bytes() + b" ")
+    assert SentenceTexts(str(folder), CPU).card.version.version != encoder.card.version.version
+    others[-1].unlink()
+    with pytest.raises(EncoderUnavailable, match=f"lacks {others[-1].name}, named by"):
+        SentenceTexts(str(folder), CPU)
+
+
+@pytest.mark.parametrize("index", ["[", "{}", '{"weight_map": {}}', '{"weight_map": 1}'])
+def test_an_index_of_no_shards_is_refused_at_once(tmp_path: Path, index: str):
+    folder = tiny_bert(tmp_path / "bert")
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(index)
+
+    with pytest.raises(EncoderUnavailable, match=r"model\.safetensors\.index\.json"):
+        SentenceTexts(str(folder), CPU)
+
+
+def in_shards(whole: Path, folder: Path, *, pickled: bool) -> Path:
+    """The same checkpoint with its weights in three files and the index that transformers writes."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(whole, folder)
+    weights = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    stem, ending = ("pytorch_model", "bin") if pickled else ("model", "safetensors")
+    shards = [f"{stem}-{number:05d}-of-00003.{ending}" for number in (1, 2, 3)]
+    placed = {name: shards[place % 3] for place, name in enumerate(weights)}
+    for shard in shards:
+        part = {name: rows for name, rows in weights.items() if placed[name] == shard}
+        if pickled:
+            torch.save(part, folder / shard)
+        else:
+            save_file(part, folder / shard, metadata={"format": "pt"})
+    index = {"metadata": {"total_size": sum(rows.nbytes for rows in weights.values())}, "weight_map": placed}
+    (folder / f"{stem}.{ending}.index.json").write_text(json.dumps(index))
+    return folder
 
 
 def test_a_prompt_that_pooling_leaves_out_is_refused_at_once(tmp_path: Path):
