@@ -12,6 +12,7 @@ from nats.js import JetStreamContext
 
 from agents.answers import Answers
 from agents.connectors.directory import ConnectorDirectory
+from agents.connectors.python_agent import CHILDREN
 from agents.connectors.wiring import connectors
 from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.journey.controls import Controls
@@ -57,6 +58,7 @@ class WorkerOptions:
     gateway_url: str | None = None
     python_folders: tuple[Path, ...] = ()
     python_packages: tuple[str, ...] = ()
+    python_children: int = CHILDREN
 
 
 async def open_index(url: str | None, api_key: str | None, folder: Path, encoder: EncoderVersion) -> SkillIndex:
@@ -92,6 +94,7 @@ async def build_worker(
         python_folders=options.python_folders,
         python_packages=options.python_packages,
         gateway_url=options.gateway_url,
+        python_children=options.python_children,
     )
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
     policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts, perceiver.text_version.version)

@@ -37,6 +37,7 @@ from tensor_layer.ports import Blobs
 logger = logging.getLogger(__name__)
 
 CHILD = Path(__file__).with_name("python_child.py")
+CHILDREN = 16
 MAX_THREADS = 64
 MAX_TARGETS = 10_000
 BROKEN_FOR_S = 10.0
@@ -65,7 +66,7 @@ class PythonConnector:
         packages: Sequence[str] = (),
         local_path: LocalPath | None = None,
         blob_url: BlobUrl | None = None,
-        max_children: int = 16,
+        max_children: int = CHILDREN,
         idle_s: float = 600.0,
         env: Mapping[str, str] | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from agents.connectors.directory import ConnectorDirectory, Deferred
 from agents.connectors.http_agent import HttpConnector
 from agents.connectors.nats_agent import NatsConnector
-from agents.connectors.python_agent import PythonConnector
+from agents.connectors.python_agent import CHILDREN, PythonConnector
 from agents.ports.connectors import Connector
 from schemas.parts import BlobRef
 from tensor_layer.ports import Blobs
@@ -23,10 +23,12 @@ def connectors(
     python_folders: Sequence[Path],
     python_packages: Sequence[str],
     gateway_url: str | None,
+    python_children: int = CHILDREN,
 ) -> ConnectorDirectory:
     """All kinds. Python cards may name files in these folders and modules of these packages, and nothing else.
 
-    ``gateway_url`` is where remote agents fetch content that travels by reference.
+    ``gateway_url`` is where remote agents fetch content that travels by reference; ``python_children`` is how many
+    Python agents have a process at once.
     """
     blob_url = partial(_blob_url, gateway_url.rstrip("/")) if gateway_url else None
     environment = dict(os.environ)
@@ -34,7 +36,12 @@ def connectors(
         {
             "nats": NatsConnector(nc, blobs, blob_url=blob_url),
             "python": PythonConnector(
-                blobs, python_folders, packages=python_packages, local_path=blobs.local_path, blob_url=blob_url
+                blobs,
+                python_folders,
+                packages=python_packages,
+                local_path=blobs.local_path,
+                blob_url=blob_url,
+                max_children=python_children,
             ),
             "http": HttpConnector(blobs, env=environment, blob_url=blob_url),
             "openai": Deferred(partial(_openai, blobs, environment)),

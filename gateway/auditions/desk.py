@@ -190,6 +190,7 @@ async def audition_newcomers(settings: Settings, bus: Bus, store: ExperienceStor
         python_folders=(agents.cards_dir.absolute(),) if agents.cards_dir else (),
         python_packages=agents.python_packages,
         gateway_url=settings.public_url,
+        python_children=agents.python_children,
     )
     try:
         records = TaskRecords(await bus.js.key_value(subjects.BUCKET_TASKS))

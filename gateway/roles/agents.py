@@ -70,4 +70,5 @@ def options_of(settings: Settings) -> WorkerOptions:
         gateway_url=settings.public_url,
         python_folders=(agents.cards_dir.absolute(),) if agents.cards_dir else (),
         python_packages=agents.python_packages,
+        python_children=agents.python_children,
     )

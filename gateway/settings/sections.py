@@ -66,6 +66,12 @@ class Agents(Section):
     python_packages: tuple[str, ...] = Field(
         default=(), description="packages whose modules a card's `module:callable` target may name"
     )
+    python_children: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Python agents that one worker keeps a process for; the processes of more start and end by turns",
+    )
     workers: int = Field(default=1, ge=1, le=256, description="worker processes that `aos up` starts")
     tasks_in_flight: int = Field(default=64, ge=1, le=10_000, description="tasks one worker process runs at a time")
     ack_wait_s: PositiveFloat = Field(

@@ -129,6 +129,7 @@ async def _live(settings: Settings, records: "list[ExperienceRecord]", policy: "
             python_folders=folders,
             python_packages=settings.agents.python_packages,
             gateway_url=settings.public_url,
+            python_children=settings.agents.python_children,
         )
         try:
             asker = Kept(TaskRecords(await js.key_value(BUCKET_TASKS)), blobs)

@@ -12,10 +12,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 
 from agents.connectors import child_process, python_agent
 from agents.connectors.python_agent import PythonConnector
+from agents.connectors.wiring import connectors
 from agents.errors import AgentUnreachable, BadReply, StepTimedOut
+from gateway.roles.agents import options_of
+from gateway.settings import load
 from schemas.base import now
 from schemas.card import AgentCard, PythonEndpoint, Skill
 from schemas.invocation import Invocation
@@ -362,3 +366,16 @@ def test_both_ends_of_the_pipe_speak_the_same_frames() -> None:
     source = (Path(child_process.__file__).with_name("python_child.py")).read_text()
     assert f'HEADER = struct.Struct("{child_process.HEADER.format}")' in source
     assert f"MAX_BODY_BYTES = {python_agent.MAX_REPLY_BYTES // 2**20} * 1024 * 1024" in source
+
+
+async def test_how_many_agents_have_a_child_at_once_is_a_setting(blobs: ObstoreBlobs, tmp_path: Path) -> None:
+    shutil.copy(AGENT, tmp_path / "agent.py")
+    options = options_of(load({}, {"agents.python_children": 1}).settings)
+    more = {"python_folders": (tmp_path,), "python_packages": (), "gateway_url": None}
+    directory = connectors(Client(), blobs, **more, python_children=options.python_children)
+    try:
+        first = int(await say(directory, "pid", card=card_for(agent="a")))
+        await say(directory, "pid", card=card_for(agent="b"))
+        assert await gone(first)
+    finally:
+        await directory.close()
