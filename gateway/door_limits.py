@@ -26,7 +26,7 @@ class DoorLimits:
     wait_s: float = 300.0
     """The longest ``?wait=``."""
     stalled_s: float = 60.0
-    """How long a client may neither send the rest of its request nor take the rest of its answer."""
+    """How long a client may send nothing, or far too little, of its request, or take nothing of its answer."""
     followers: int = 1000
     """Event streams open at once."""
     service_timeout_s: float = 30.0

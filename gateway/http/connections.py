@@ -1,7 +1,8 @@
 """One HTTP connection with the bounds that uvicorn's own lacks, so that no client holds the door. Used by `server`.
 
-A head without an end costs the event loop minutes (its pieces are joined anew each time), and who stops in the middle
-holds an upload's place for ever. What cannot be read as a request is told as problem JSON, as every other error is.
+A head without an end costs the event loop minutes (its pieces are joined anew each time), and who stops in the middle,
+or sends a byte a minute, holds an upload's place for ever. What cannot be read as a request is told as problem JSON, as
+every other error is.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from schemas.problem import Problem
 
 HEAD_BYTES_MAX = 64 * 1024
 """Of a request's line and headers together; proxies allow 8 to 32 KiB."""
+LEAST_BYTES_S = 1024
+"""Of a request that is being sent, over any stretch of patience. A phone line brings four times that, and 2 GiB within
+a week; with fewer, holding a place would cost nothing."""
 _HEAD_TOO_LARGE = Problem(
     title="Head too large",
     status=HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -33,7 +37,7 @@ _UNREADABLE = Problem(
 _STALLED = Problem(
     title="Request timeout",
     status=HTTPStatus.REQUEST_TIMEOUT,
-    detail="the rest of the request did not come",
+    detail=f"the rest of the request did not come, or with fewer than {LEAST_BYTES_S} bytes a second",
     code="request_timeout",
     next_step="send the whole request again",
 )
@@ -52,8 +56,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._unsent = 0
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless it is too much of a head."""
-        self._moved_at = self.loop.time()
+        """Read on, unless it is too much of a head. What comes buys its sender time, as far as up to now."""
+        self._moved_at = min(self.loop.time(), self._moved_at + len(data) / LEAST_BYTES_S)
         self._only_head = True
         super().data_received(data)
         if self._in_head and self._only_head and not self.transport.is_closing():
@@ -64,6 +68,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
+        self._moved_at = self.loop.time()
         self._in_head = True
         self._head_bytes = 0
 
@@ -96,10 +101,12 @@ class BoundedConnection(HttpToolsProtocol):
         self._tell(self._refusal)
 
     def drop_if_stalled(self, now: float, patience_s: float) -> None:
-        """End the connection when it waits for its client, who has sent and taken nothing for so long."""
+        """End the connection when it waits for its client, who has sent too little, or taken nothing, for so long."""
         unsent = self.transport.get_write_buffer_size()
         if unsent != self._unsent:
             self._unsent, self._moved_at = unsent, now
+        elif not unsent and self._is_unread():
+            self._moved_at = now  # it is the door that is slow
         if self.transport.is_closing() or now - self._moved_at < patience_s:
             return
         if unsent:
@@ -109,12 +116,17 @@ class BoundedConnection(HttpToolsProtocol):
         elif self._is_free() and (self.cycle is None or self.cycle.more_body):
             self.transport.close()  # neither of them has uvicorn's own timer
 
+    def _is_unread(self) -> bool:
+        """Whether some of a body is here and has not been read, or nobody has asked for it yet."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return bool(cycle.body) or cycle.waiting_for_100_continue or self.flow.read_paused
+
     def _lacks_body(self) -> bool:
         """Whether a request has been handed on, all of it that came was read, and more was announced."""
         cycle = self.cycle
-        if cycle is None or not cycle.more_body or cycle.response_complete:
-            return False
-        return not cycle.body and not cycle.waiting_for_100_continue and not self.flow.read_paused
+        return cycle is not None and cycle.more_body and not cycle.response_complete and not self._is_unread()
 
     def _is_free(self) -> bool:
         """Whether no answer is under way or due."""

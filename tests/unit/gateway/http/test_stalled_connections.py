@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
@@ -61,6 +62,66 @@ async def test_who_sends_slowly_is_not_stalled():
     assert not transport.ended
     made.drop_if_stalled(now + PATIENCE_S + 1, PATIENCE_S)
     assert (transport.ended, transport.written[:12]) == ("closed", b"HTTP/1.1 408")
+
+
+class Hours:
+    """The event loop, with a clock that the test puts forward."""
+
+    def __init__(self):
+        self._loop, self.ahead_s = asyncio.get_running_loop(), 0.0
+
+    def time(self):
+        return self._loop.time() + self.ahead_s
+
+    def __getattr__(self, name):
+        return getattr(self._loop, name)
+
+
+async def sending(chunk, every_s, times):
+    """A connection after so many chunks of an upload, looked at after each."""
+    made, transport, _ = connection()
+    made.loop = Hours()
+    made.data_received(b"POST / HTTP/1.1\r\nContent-Length: 2147483648\r\n\r\n")
+    for _ in range(times):
+        made.loop.ahead_s += every_s
+        made.data_received(chunk)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        made.drop_if_stalled(made.loop.time(), PATIENCE_S)
+        if transport.ended:
+            break
+    return transport
+
+
+@pytest.mark.parametrize(("chunk", "every_s"), [(b"a" * 1460, 0.4), (b"a" * 65536, 50.0)])
+async def test_a_large_upload_over_a_phone_line_goes_on_for_hours(chunk, every_s):
+    assert not (await sending(chunk, every_s, 2_000)).ended
+
+
+@pytest.mark.parametrize(("chunk", "every_s"), [(b"a", 59.0), (b"a" * 100, 1.0), (b"a" * 16, 15.0)])
+async def test_an_upload_of_a_byte_a_minute_is_ended(chunk, every_s):
+    transport = await sending(chunk, every_s, 200)
+    assert (transport.ended, transport.written[:12]) == ("closed", b"HTTP/1.1 408")
+
+
+async def test_a_head_of_a_byte_a_minute_is_ended():
+    made, transport, _ = connection()
+    made.loop = Hours()
+    made.data_received(b"GET / HTTP/1.1\r\nX: ")
+    for _ in range(200):
+        made.loop.ahead_s += 30.0
+        made.data_received(b"a")
+        made.drop_if_stalled(made.loop.time(), PATIENCE_S)
+    assert (transport.ended, transport.written[:12]) == ("closed", b"HTTP/1.1 408")
+
+
+async def test_a_request_after_a_long_rest_has_all_the_time():
+    made, transport, _ = connection()
+    made.loop = Hours()
+    made.loop.ahead_s += 0.9 * PATIENCE_S
+    made.data_received(b"GET / HTTP/1.1\r\n")
+    made.drop_if_stalled(made.loop.time() + 0.9 * PATIENCE_S, PATIENCE_S)
+    assert not transport.ended
 
 
 async def test_who_has_sent_all_may_wait_for_ever():
