@@ -36,11 +36,11 @@ class Network(Message):
 
     @model_validator(mode="after")
     def _is_well_formed(self) -> Self:
-        ids = [node.id for node in self.nodes]
-        if len(set(ids)) != len(ids) or TASK in ids:
+        ids = {node.id for node in self.nodes}
+        if len(ids) != len(self.nodes) or TASK in ids:
             raise ValueError(f"node ids must be distinct and none may be '{TASK}'")
         for edge in self.edges:
-            if edge.target not in ids or edge.source not in (*ids, TASK):
+            if edge.target not in ids or (edge.source not in ids and edge.source != TASK):
                 raise ValueError(f"edge {edge.source} -> {edge.target} names a node that is not there")
         self.groups()
         if len(self.sinks()) != 1:
@@ -53,17 +53,22 @@ class Network(Message):
 
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """Node ids in order of execution; those of one group may run in parallel (Kahn 1962)."""
-        waiting = {n.id: {e.source for e in self.edges if e.target == n.id and e.source != TASK} for n in self.nodes}
-        done: set[str] = set()
+        waiting = {node.id: 0 for node in self.nodes}
+        readers: dict[str, list[str]] = {node.id: [] for node in self.nodes}
+        for source, target in {(edge.source, edge.target) for edge in self.edges if edge.source != TASK}:
+            waiting[target] += 1
+            readers[source].append(target)
         order: list[tuple[str, ...]] = []
-        while waiting:
-            ready = tuple(sorted(node for node, sources in waiting.items() if sources <= done))
-            if not ready:
-                raise ValueError(f"the network has a cycle through {sorted(waiting)}")
-            order.append(ready)
-            done.update(ready)
-            for node in ready:
-                del waiting[node]
+        ready = [node for node, sources in waiting.items() if not sources]
+        while ready:
+            order.append(tuple(sorted(ready)))
+            ready = []
+            for reader in (reader for node in order[-1] for reader in readers[node]):
+                waiting[reader] -= 1
+                if not waiting[reader]:
+                    ready.append(reader)
+        if stuck := waiting.keys() - {node for group in order for node in group}:
+            raise ValueError(f"the network has a cycle through {sorted(stuck)}")
         return tuple(order)
 
     def node(self, node_id: str) -> Node:

@@ -1,5 +1,7 @@
 """Plans by kind of task, and the request for a better one: what planning workers and refiners say to each other."""
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from schemas.base import Message, Moment, Share, Token, now
@@ -8,6 +10,14 @@ from schemas.parts import Modality
 
 OFFERS_MAX = 64
 """So many skills a refinement looks at: a task's candidates and those already at work."""
+GOALS_MAX = 16
+
+
+_MOST = 1e18
+Amount = Annotated[float, Field(ge=0.0, le=_MOST)]
+"""Of money, milliseconds or weight: bounded, so that sums and products of them stay numbers."""
+LogOdds = Annotated[float, Field(ge=-1000.0, le=1000.0)]
+Kinds = Annotated[tuple[Modality, ...], Field(max_length=len(Modality))]
 
 
 class Errand(Message):
@@ -42,22 +52,22 @@ class RefineOffer(Message):
 
     agent_id: Token
     skill_id: Token
-    inputs: tuple[Modality, ...]
-    requires: tuple[Modality, ...] = ()
-    outputs: tuple[Modality, ...]
-    cost: float = Field(ge=0)
-    latency_ms: float = Field(ge=0)
+    inputs: Kinds
+    requires: Kinds = ()
+    outputs: Kinds
+    cost: Amount
+    latency_ms: Amount
     reliability: Share = Field(default=1.0, description="chance that a step of it comes to an answer")
-    skill: tuple[float, ...]
+    skill: tuple[LogOdds, ...] = Field(max_length=GOALS_MAX)
     collects: bool = Field(default=False, description="its answer holds the answers of all who feed it")
 
 
 class RefineGoal(Message):
     """One goal of the search. ``after`` is the earlier goal that it builds on, -1 for none."""
 
-    after: int = Field(default=-1, ge=-1)
+    after: int = Field(default=-1, ge=-1, lt=GOALS_MAX)
     consumed: bool = Field(default=False, description="its answer need not reach the result: a later goal reads it")
-    content: tuple[Modality, ...] = Field(description="the task's content that has to reach whoever solves it")
+    content: Kinds = Field(description="the task's content that has to reach whoever solves it")
 
 
 class RefineRequest(Message):
@@ -65,19 +75,21 @@ class RefineRequest(Message):
 
     tenant: Token
     kind: Token
-    task: tuple[Modality, ...]
-    wanted: tuple[Modality, ...] = ()
-    goals: tuple[RefineGoal, ...] = Field(min_length=1, max_length=16)
+    task: Kinds
+    wanted: Kinds = ()
+    goals: tuple[RefineGoal, ...] = Field(min_length=1, max_length=GOALS_MAX)
     offers: tuple[RefineOffer, ...] = Field(min_length=1, max_length=OFFERS_MAX)
-    handovers: tuple[tuple[int, int, float], ...] = Field(
-        default=(), description="(from offer, to offer, log odds): what is known of who works well after whom"
+    handovers: tuple[tuple[int, int, LogOdds], ...] = Field(
+        default=(),
+        max_length=OFFERS_MAX**2,
+        description="(from offer, to offer, log odds): what is known of who works well after whom",
     )
     seeds: tuple[Network, ...] = Field(min_length=1, max_length=16, description="the present network first")
-    quality_weight: float = Field(ge=0)
-    cost_weight: float = Field(ge=0)
-    latency_weight: float = Field(ge=0)
+    quality_weight: Amount
+    cost_weight: Amount
+    latency_weight: Amount
     evaluations: int = Field(default=4000, ge=2, le=100_000)
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "RefineRequest":
@@ -85,6 +97,8 @@ class RefineRequest(Message):
             raise ValueError("each offer needs one skill for each goal")
         if any(not 0 <= end < len(self.offers) for one, other, _ in self.handovers for end in (one, other)):
             raise ValueError("a handover names an offer that is not there")
+        if any(len(seed.nodes) > OFFERS_MAX for seed in self.seeds):
+            raise ValueError(f"one of the seeds has more than {OFFERS_MAX} nodes")
         return self
 
 

@@ -1,8 +1,11 @@
 """What the search for better networks counts as good, and that nobody's word is taken for it."""
 
+import json
+
 import numpy as np
 import pytest
 from kind_office import DEAR, Office, card
+from pydantic import ValidationError
 
 from agents.evolving.genome import EMPTY, Population
 from agents.evolving.live.background import accepted, no_worse
@@ -150,7 +153,7 @@ def test_judging_does_not_depend_on_the_order_of_offers():
 
 
 def test_a_goal_that_nobody_can_solve_is_still_given_to_somebody_at_work():
-    never = (-1e300, -1e300)
+    never = (-1000.0, -1000.0)
     sinking = SUM.model_copy(update={"skill": never, "cost": 9.0})
     cheap = KEY.model_copy(update={"skill": never, "cost": 0.1})
     goals = (RefineGoal(content=TEXT), RefineGoal(content=TEXT))
@@ -171,3 +174,35 @@ def test_costs_and_times_added_up_in_another_order_are_the_same(preference):
     assert one.cost != other.cost
     assert no_worse(one, other, preference)
     assert no_worse(other, one, preference)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"evaluations": 10**9},
+        {"seed": 10**300},
+        {"cost_weight": 1e308},
+        {"quality_weight": "Infinity"},
+        {"handovers": [(0, 1, 0.1)] * 5000},
+        {"handovers": [(0, 1, 1e300)]},
+        {"wanted": ["text"] * 100_000},
+        {"offers": {"cost": "Infinity"}},
+        {"offers": {"latency_ms": 1e300}},
+        {"offers": {"skill": [1e300, 0.0]}},
+        {"goals": {"after": 10**9}},
+        {"seeds": {"nodes": [{"id": f"n{n}", "agent_id": "sum", "skill_id": "s"} for n in range(65)]}},
+    ],
+)
+def test_hostile_numbers_are_refused(hostile):
+    values = json.loads(request(WHOLE).model_dump_json())
+    for name, change in hostile.items():
+        if isinstance(change, dict):
+            values[name][0] |= change
+        else:
+            values[name] = change
+    if isinstance(hostile.get("seeds"), dict):
+        values["seeds"][0]["edges"] = [
+            {"source": f"n{n}", "target": f"n{n + 1}", "modalities": ["text"]} for n in range(64)
+        ]
+    with pytest.raises(ValidationError, match="|".join(hostile)):
+        RefineRequest.from_peer(json.dumps(values))
