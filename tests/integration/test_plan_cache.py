@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from nats.aio.client import Client
@@ -12,6 +13,7 @@ from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
 from agents.errors import NoNetworkGoodEnough
+from agents.evolving.live.book import PlanBook
 from agents.evolving.live.service import RefinementService
 from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.outcome_feed import OutcomeFeed
@@ -187,3 +189,23 @@ async def test_kinds_lie_in_the_bucket_as_the_message_map_says(nc, js):
             value = await value_of(bucket, f"default.{kind}")
     template = PlanTemplate.model_validate_json(value)
     assert (template.kind, template.errands["a-costly"].goals) == (kind, (0,))
+
+
+async def test_the_last_plan_on_the_bus_counts_whatever_a_workers_clock_says(nc, js):
+    async with worker(nc, js) as one:
+        await one.plan()
+        first = next(iter(one.live.planner._book._templates["default"].values()))
+    hasty = first.model_copy(update={"at": first.at + timedelta(hours=1), "worth": 1.0})
+    later = first.model_copy(update={"at": first.at + timedelta(minutes=1), "worth": 2.0})
+    ahead, right = PlanBook(js), PlanBook(js)
+    await ahead.start()
+    await right.start()
+    try:
+        for book, kept in ((ahead, hasty), (right, later)):
+            await book.keep(kept)
+            async with asyncio.timeout(PATIENCE_S):
+                while any(each.template("default", first.kind) != kept for each in (ahead, right)):
+                    await asyncio.sleep(0.02)
+    finally:
+        await ahead.stop()
+        await right.stop()

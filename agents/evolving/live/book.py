@@ -1,6 +1,7 @@
 """Templates of all kinds in the ``aos_plans`` bucket, and this worker's view of them. Called by ``planner``.
 
-The bucket is the truth, shared by all workers; reads are local. What cannot be written is only lost for others: the
+The bucket is the truth, shared by all workers: its last value of a kind counts, whoever wrote it and whatever their
+clocks say. Reads are local. What cannot be written is only lost for others: the
 next task of the kind writes it again.
 """
 
@@ -16,6 +17,7 @@ from agents.errors import BusUnavailable
 from agents.evolving.archive import Archive, Winner
 from agents.evolving.live.binding import unpacked
 from agents.evolving.live.kinds import Goals, Kinds, Met
+from agents.evolving.live.own_writes import OwnWrites
 from agents.planning.pasts import Pasts
 from agents.registry.kv_feed import KvEntry, bus_errors, follow, snapshot, subject_of
 from schemas.base import Message
@@ -40,6 +42,7 @@ class PlanBook:
         self._archives: dict[tuple[str, int], Archive] = {}
         """By tenant and the vectors' dimension: another encoder's are not compared."""
         self._doubted: set[tuple[str, str]] = set()
+        self._own = OwnWrites()
         self._following: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -74,10 +77,10 @@ class PlanBook:
             self._kinds[template.tenant].found(template.kind, template.shape, goals, vector)
 
     def elsewhere(self, tenant: str, goals: Goals, woven: tuple[str, ...]) -> PlanTemplate | None:
-        """An evolved network for the same words under another routing policy that chose the same agents."""
-        several = self._templates.get(tenant, {}).values()
-        same = (one for one in several if one.refined and one.woven == woven and goals in one.examples)
-        return max(same, key=lambda one: one.at, default=None)
+        """The newest evolved network for the same words under another routing policy that chose the same agents."""
+        newest_first = reversed(self._templates.get(tenant, {}).values())
+        same = (one for one in newest_first if one.refined and one.woven == woven and goals in one.examples)
+        return next(same, None)
 
     def doubt(self, tenant: str, kind: str) -> None:
         """A task of the kind failed: the next one is looked at anew."""
@@ -132,11 +135,14 @@ class PlanBook:
 
     def take(self, template: PlanTemplate) -> str | None:
         """The kind's template from now on, here; gives back the kind that had to make room."""
+        if self._js is not None:
+            self._own.wrote((template.tenant, template.kind), template.at)
+        return self._take(template)
+
+    def _take(self, template: PlanTemplate) -> str | None:
         tenant, vector = template.tenant, unpacked(template.vector)
         templates = self._templates.setdefault(tenant, {})
-        present = templates.get(template.kind)
-        if present is not None and present.at > template.at:
-            return None  # the echo of an older write
+        templates.pop(template.kind, None)  # the newest stands last
         templates[template.kind] = template
         kinds = self._kinds.setdefault(tenant, Kinds())
         evicted = None
@@ -145,15 +151,21 @@ class PlanBook:
         if evicted is not None:
             templates.pop(evicted, None)
             self._doubted.discard((tenant, evicted))
+            self._own.forget((tenant, evicted))
         if template.refined and vector is not None:
             archive = self._archives.setdefault((tenant, len(vector)), Archive(len(vector), ARCHIVED))
             archive.keep(Winner(vector, template.network, template.worth))
         return evicted
 
     def _drop(self, tenant: str, kind: str) -> None:
+        self._own.forget((tenant, kind))
         if self._templates.get(tenant, {}).pop(kind, None) is not None:
             self._kinds[tenant].forget(kind)
             self._doubted.discard((tenant, kind))
+
+    def _hear(self, template: PlanTemplate) -> None:
+        if not self._own.is_overtaken((template.tenant, template.kind), template.at):
+            self._take(template)
 
     async def _follow(self) -> None:
         assert self._js is not None
@@ -170,7 +182,7 @@ class PlanBook:
             return
         try:
             if key != PLANNING_PAST:
-                self.take(PlanTemplate.from_peer(entry.value))
+                self._hear(PlanTemplate.from_peer(entry.value))
             elif self._pasts is not None:
                 self._pasts.restore(PlanningPast.from_peer(entry.value))
         except (ValidationError, ValueError) as error:
