@@ -36,16 +36,16 @@ def phrase(conversion: Conversion) -> str:
     return _PHRASES.get(conversion, f"Convert this {source.value} to {target.value}")
 
 
-def converters(offers: Iterable[Offer]) -> tuple[Offer, ...]:
-    """The skills that can turn one kind of content into another by reading that kind alone."""
-    return tuple(offer for offer in offers if any(True for _ in conversions(offer)))
-
-
 def conversions(offer: Offer) -> Iterable[Conversion]:
     """Every conversion a skill can do. The words of the task reach it anyway, so that text it requires is there."""
     for source in Modality:
         if source in offer.inputs and offer.requires <= {source, Modality.TEXT}:
             yield from ((source, target) for target in Modality if target in offer.outputs and target != source)
+
+
+def is_go_between(offer: Offer) -> bool:
+    """Whether the skill may stand between others: it converts, or brings several kinds together, or writes them up."""
+    return Modality.DOCUMENT in offer.outputs or len(offer.inputs) > 1 or any(True for _ in conversions(offer))
 
 
 def bridge(have: Kinds, want: Kinds, offers: Iterable[Offer], nearness: Nearness) -> tuple[Hop, ...] | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agents.planning.bridge import Hop, Nearness, bridge
+from agents.planning.catalogue import Eligible
 from agents.planning.offers import Kinds, Offer
 from agents.planning.typecheck import TypeProblem, cannot_flow, flowing
 from schemas.network import TASK
@@ -43,12 +44,12 @@ class Feed:
 class Bridges:
     """The skills that may be inserted, and how near they are to conversions."""
 
-    offers: Sequence[Offer]
+    offers: Eligible
     nearness: Nearness
 
     def build(self, have: Kinds, want: Kinds) -> tuple[Hop, ...] | None:
         """The cheapest chain of agents from ``have`` to ``want``."""
-        return bridge(have, want, self.offers, self.nearness)
+        return bridge(have, want, self.offers.go_betweens, self.nearness)
 
 
 def feed(offer: Offer, sources: Iterable[Source], task: Kinds, bridges: Bridges) -> Feed | TypeProblem:

@@ -4,13 +4,13 @@ Called by ``planner`` with everything already known: goals, match reports, eligi
 a genetic search improve on what this returns; it must be good enough to run at once.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from agents.errors import NoNetworkFits
 from agents.planning.bridge import Hop, Nearness
+from agents.planning.catalogue import Eligible
 from agents.planning.complexity import Goal
 from agents.planning.draft import Draft
 from agents.planning.errands import is_poor_beside
@@ -35,8 +35,7 @@ class Commission:
 
     goals: tuple[Goal, ...]
     reports: tuple[MatchReport, ...]
-    offers: Mapping[tuple[str, str], Offer]
-    converters: tuple[Offer, ...]
+    offers: Eligible
     nearness: Nearness
     content: Kinds
     task: Kinds
@@ -64,7 +63,7 @@ class _Work:
 
     @property
     def bridges(self) -> Bridges:
-        return Bridges(self.commission.converters, self.commission.nearness)
+        return Bridges(self.commission.offers, self.commission.nearness)
 
 
 def weave(commission: Commission) -> Network:
@@ -87,16 +86,16 @@ def _placed(commission: Commission) -> tuple[_Work, str | None]:
     for goal, report in zip(commission.goals, commission.reports, strict=True):
         work.placed.append(_place(work, goal, report))
     answers = dict.fromkeys(node for node in work.placed if node not in work.consumed)
-    return work, join(work.draft, tuple(answers), tuple(commission.offers.values()), commission.nearness)
+    return work, join(work.draft, tuple(answers), commission.offers.go_betweens, commission.nearness)
 
 
 def _done_by_one(commission: Commission, problem: str) -> _Work:
     """The best of those who may do every goal does them alone: a request cut too finely is one goal after all."""
     scores = [_near_enough(report) for report in commission.reports]
-    able = frozenset(commission.offers).intersection(*scores)
+    able = [key for key in frozenset(scores[0]).intersection(*scores) if key in commission.offers]
     for key in sorted(able, key=lambda key: (-sum(score[key] for score in scores), key)):
         try:
-            work, several = _placed(replace(commission, offers={key: commission.offers[key]}))
+            work, several = _placed(replace(commission, offers=commission.offers.only(key)))
         except NoNetworkFits:
             continue
         if several is None:

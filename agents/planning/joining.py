@@ -1,6 +1,6 @@
 """Brings several open ends of a network to one sink. Pure; called by ``greedy``. Decision: docs/decisions/0002."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from agents.planning.bridge import Nearness
 from agents.planning.draft import Draft
@@ -14,10 +14,11 @@ COLLECTS_FROM = 0.5
 """A skill this near to ``COLLECT`` may join results even when it makes no document."""
 
 
-def join(draft: Draft, answers: Sequence[str], offers: Sequence[Offer], nearness: Nearness) -> str | None:
+def join(draft: Draft, answers: Sequence[str], offers: Iterable[Offer], nearness: Nearness) -> str | None:
     """Give the draft one sink that has all ``answers``; the words of the problem when nothing can, None when done.
 
-    An answer that is read on the way to another one is an end all the same: both were asked for.
+    ``offers`` are those that may stand between others. An answer that is read on the way to another one is an end all
+    the same: both were asked for.
     """
     ends = tuple(dict.fromkeys((*answers, *draft.sinks())))
     if len(ends) > 1:
@@ -30,7 +31,7 @@ def join(draft: Draft, answers: Sequence[str], offers: Sequence[Offer], nearness
     return None if len(draft.sinks()) == 1 else _problem(draft)
 
 
-def _collector(draft: Draft, ends: Sequence[str], offers: Sequence[Offer], nearness: Nearness) -> Offer | None:
+def _collector(draft: Draft, ends: Sequence[str], offers: Iterable[Offer], nearness: Nearness) -> Offer | None:
     """The skill that reads something of every end and makes one document of it."""
     kinds = [draft.kinds(end) for end in ends]
     made = frozenset(kind for made in kinds for kind in made)

@@ -7,10 +7,9 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from agents.planning.bridge import conversions, phrase
+from agents.planning.bridge import conversions, is_go_between, phrase
 from agents.planning.joining import COLLECT
 from agents.planning.offers import Offer
-from schemas.parts import Modality
 from tensor_layer.ports import Vector
 
 EncodeTexts = Callable[[Sequence[str]], Awaitable[Vector]]
@@ -31,7 +30,7 @@ class Proximity:
 
     async def measure(self, offers: Iterable[Offer], goals: Vector) -> Mapping[tuple[tuple[str, str], str], float]:
         """Nearness by (skill, words) for every conversion the skills can do. ``goals``: (count, dimension)."""
-        listed = [offer for offer in offers if _is_of_use(offer)]
+        listed = [offer for offer in offers if is_go_between(offer)]
         wanted = {offer.key: _phrases(offer) for offer in listed}
         texts = dict.fromkeys(words for phrases in wanted.values() for words in phrases)
         vectors = await self._vectors_of([*texts, *(offer.words for offer in listed)])
@@ -63,10 +62,6 @@ class Proximity:
         while len(self._vectors) > max(self._capacity, len(vectors)):
             self._vectors.popitem(last=False)
         return vectors
-
-
-def _is_of_use(offer: Offer) -> bool:
-    return Modality.DOCUMENT in offer.outputs or any(True for _ in conversions(offer)) or len(offer.inputs) > 1
 
 
 def _phrases(offer: Offer) -> tuple[str, ...]:

@@ -7,14 +7,15 @@ from dataclasses import dataclass, replace
 
 from agents.errors import NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
 from agents.matching.remembered import Remembered
-from agents.planning.bridge import Nearness, converters
+from agents.planning.bridge import Nearness
+from agents.planning.catalogue import Catalogue, Eligible
 from agents.planning.complexity import Goal, TaskAnalysis, analyse, request_words
 from agents.planning.errands import errands_of, fits_of
 from agents.planning.estimate import plan_of
 from agents.planning.greedy import Commission
 from agents.planning.instruction import HEAD_CHARS
 from agents.planning.nearness import EncodeTexts, Proximity
-from agents.planning.offers import Kinds, Offer, offers_of
+from agents.planning.offers import Kinds, Offer
 from agents.planning.pasts import Pasts
 from agents.planning.pinning import as_pinned, pinned_reports
 from agents.planning.promise import promise_of
@@ -60,7 +61,6 @@ class Woven:
 
     analysis: TaskAnalysis
     reports: tuple[MatchReport, ...]
-    offers: Mapping[tuple[str, str], Offer]
     network: Network
     errands: Mapping[str, Errand] | None
     fits: Mapping[str, float]
@@ -87,6 +87,7 @@ class GreedyPlanner:
         self._quality_threshold = quality_threshold
         self._known: Remembered[Planned] = Remembered(remembered)
         self._proximity = Proximity(encode_texts)
+        self._catalogue = Catalogue()
 
     async def plan(self, task: TaskSubmitted, perceived: Perceived) -> Planned:
         """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
@@ -116,7 +117,7 @@ class GreedyPlanner:
             spare = substitutes_of(network, errands, matched.reports, offers, cards)
             plan = plan.model_copy(update={"substitutes": spare})
         planned = Planned(plan, matched.reports, matched_ms, _since_ms(started) - matched_ms)
-        return Woven(matched.analysis, matched.reports, offers, network, errands, fits, planned)
+        return Woven(matched.analysis, matched.reports, network, errands, fits, planned)
 
     def learned(self, tenant: str) -> Hashable:
         """Changes with whatever else a plan of the tenant promises."""
@@ -174,36 +175,33 @@ class GreedyPlanner:
             return perceived.vector.reshape(1, -1)
         return await self._encode([goal.text for goal in analysis.goals])
 
-    async def _within_budget(
-        self, task: TaskSubmitted, matched: _Matched, offers: Mapping[tuple[str, str], Offer]
-    ) -> Network:
+    async def _within_budget(self, task: TaskSubmitted, matched: _Matched, offers: Eligible) -> Network:
         cards, past = self._fleet.cards(task.tenant), self._pasts.of(task.tenant).steps
         commission = _commission(matched, offers, await self._nearness(offers, matched))
         return weave_within(task.max_cost, commission, cards, past, 1 if task.routing.pin else CHEAPER_TRIES)
 
-    async def _nearness(self, offers: Mapping[tuple[str, str], Offer], matched: _Matched) -> Nearness:
+    async def _nearness(self, offers: Eligible, matched: _Matched) -> Nearness:
         """How near skills are to conversions: measured only when a network of several agents may be needed."""
         if _fits_at_once(matched, offers):
             return _unmeasured
-        measured = await self._proximity.measure(offers.values(), matched.vectors)
+        measured = await self._proximity.measure(offers.go_betweens, matched.vectors)
         return lambda offer, words: measured.get((offer.key, words), 0.0)
 
-    def _eligible(self, tenant: str, hints: RoutingHints) -> dict[tuple[str, str], Offer]:
-        cards = self._fleet.cards(tenant).values()
-        return offers_of(card for card in cards if self._may_work(tenant, card, hints))
+    def _eligible(self, tenant: str, hints: RoutingHints) -> Eligible:
+        cards = self._fleet.cards(tenant)
+        return Eligible(self._catalogue.of(tenant, cards), lambda agent_id: self._may_work(cards[agent_id], hints))
 
-    def _may_work(self, tenant: str, card: AgentCard, hints: RoutingHints) -> bool:
+    def _may_work(self, card: AgentCard, hints: RoutingHints) -> bool:
         if card.id in hints.exclude or not set(hints.required_capabilities) <= set(card.tags):
             return False
-        return self._fleet.liveness(tenant, card.id) is not Liveness.DEAD
+        return self._fleet.liveness(card.tenant, card.id) is not Liveness.DEAD
 
 
-def _commission(matched: _Matched, offers: Mapping[tuple[str, str], Offer], nearness: Nearness) -> Commission:
+def _commission(matched: _Matched, offers: Eligible, nearness: Nearness) -> Commission:
     return Commission(
         goals=matched.analysis.goals,
         reports=matched.reports,
         offers=offers,
-        converters=converters(offers.values()),
         nearness=nearness,
         content=matched.analysis.content,
         task=matched.analysis.modalities,

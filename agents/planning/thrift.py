@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from agents.errors import BudgetExceeded, NoNetworkFits
-from agents.planning.bridge import converters
 from agents.planning.estimate import cost_of, step_cost
 from agents.planning.greedy import Commission, weave
 from agents.planning.past import StepPast
@@ -51,5 +50,4 @@ def _without_dearest(
     commission: Commission, network: Network, cards: Mapping[str, AgentCard], past: StepPast
 ) -> Commission:
     dearest = max(network.nodes, key=lambda node: step_cost(cards[node.agent_id], node.skill_id, past))
-    left = {key: offer for key, offer in commission.offers.items() if key != (dearest.agent_id, dearest.skill_id)}
-    return replace(commission, offers=left, converters=converters(left.values()))
+    return replace(commission, offers=commission.offers.without((dearest.agent_id, dearest.skill_id)))

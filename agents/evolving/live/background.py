@@ -19,7 +19,7 @@ from agents.background_tasks import begun, ended
 from agents.evolving.live.binding import CardDigests
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.brief import brief_of
-from agents.evolving.live.refiner import GAIN_MIN, bench_of
+from agents.evolving.live.refiner import GAIN_MIN, bench_of, offers_in
 from agents.evolving.objectives import WEIGHTS, Preference
 from agents.planning.errands import fits_of
 from agents.planning.pasts import Pasts
@@ -193,7 +193,9 @@ def accepted(request: RefineRequest, reply: RefineReply, woven: Woven, preferenc
     It has to be type-correct and acyclic by the planner's own check, to serve every goal, and to be judged better here:
     worth more by the tenant's weights, and no worse in what the tenant puts first.
     """
-    if reply.network is None or check(reply.network, woven.offers, woven.analysis.modalities):
+    if reply.network is None:
+        return None
+    if check(reply.network, offers_in(request), woven.analysis.modalities):
         return None
     served = {goal for goals in reply.goals.values() for goal in goals}
     if served != set(range(len(request.goals))) or set(reply.goals) != {node.id for node in reply.network.nodes}:

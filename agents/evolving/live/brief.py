@@ -6,7 +6,7 @@ from agents.evolving.objectives import Weights
 from agents.planning.complexity import Goal, TaskAnalysis
 from agents.planning.errands import finishing, fit_of
 from agents.planning.estimate import step_cost
-from agents.planning.offers import Offer
+from agents.planning.offers import Offer, OfferKey, named_offers
 from agents.planning.past import StepPast, log_odds
 from agents.planning.planner import Woven
 from schemas.card import AgentCard
@@ -18,8 +18,6 @@ UNFIT = -5.0
 """Log odds of a skill for a goal that matching did not name it for."""
 SEEDS_MAX = 16
 
-Key = tuple[str, str]
-
 
 def brief_of(
     template: PlanTemplate, woven: Woven, past: StepPast, weights: Weights, cards: Mapping[str, AgentCard],
@@ -28,7 +26,7 @@ def brief_of(
     """The request, or None when there is nothing to choose: one skill only, or one that works twice in the network."""
     present = template.network
     keys = [(node.agent_id, node.skill_id) for node in (*present.nodes, *woven.network.nodes)]
-    offers = _listed(woven, keys)
+    offers = _listed(woven, keys, cards)
     twice = len({(node.agent_id, node.skill_id) for node in present.nodes}) < len(present.nodes)
     if twice or len(offers) < 2 or any(key not in {offer.key for offer in offers} for key in keys):
         return None
@@ -38,7 +36,7 @@ def brief_of(
         tenant=template.tenant,
         kind=template.kind,
         task=_sorted(woven.analysis.modalities),
-        wanted=_wanted(woven),
+        wanted=_wanted(woven, cards),
         goals=goals_of(woven.analysis),
         offers=tuple(_offer(offer, woven, past, cards, collects=offer.key in collecting) for offer in offers),
         handovers=tuple(
@@ -77,26 +75,25 @@ def _is_consumed(goals: Sequence[Goal], place: int) -> bool:
     return follows or any(goal.gathers for goal in goals[place + 1 :])
 
 
-def _wanted(woven: Woven) -> tuple[Modality, ...]:
+def _wanted(woven: Woven, cards: Mapping[str, AgentCard]) -> tuple[Modality, ...]:
     """The kind of answer asked for; where the words do not say, what the woven network answers with."""
     (sink,) = woven.network.sinks()
     node = woven.network.node(sink)
-    made = woven.offers[node.agent_id, node.skill_id].outputs
+    made = frozenset(cards[node.agent_id].skill(node.skill_id).outputs)
     wants = woven.analysis.wants
     return (wants,) if wants in made and wants is not None else _sorted(made)
 
 
-def _listed(woven: Woven, first: Sequence[Key]) -> list[Offer]:
+def _listed(woven: Woven, first: Sequence[OfferKey], cards: Mapping[str, AgentCard]) -> list[Offer]:
     """Those at work, then candidates that are near enough, goal by goal, best first; bounded."""
     named = list(dict.fromkeys(first))
     for report in woven.reports:
         near = (one for one in report.candidates if one.score >= report.threshold)
         named += [(one.agent_id, one.skill_id) for one in near]
-    found = (woven.offers.get(key) for key in dict.fromkeys(named))
-    return [offer for offer in found if offer is not None][:OFFERS_MAX]
+    return list(named_offers(dict.fromkeys(named), cards).values())[:OFFERS_MAX]
 
 
-def _collecting(template: PlanTemplate) -> frozenset[Key]:
+def _collecting(template: PlanTemplate) -> frozenset[OfferKey]:
     """Skills that hand on what they are given: those that serve no goal themselves, or finish another's goal."""
     errands, network = template.errands, template.network
     last = finishing(network, errands)

@@ -17,7 +17,7 @@ from agents.evolving.live.task_quality import TaskQuality
 from agents.evolving.objectives import Objectives, Problem, Weights, problem_of
 from agents.evolving.searching import NetworkSearch
 from agents.evolving.space import Space, bits_of, space_of
-from agents.planning.offers import Offer
+from agents.planning.offers import Offer, OfferKey
 from schemas.network import Network
 from schemas.refinement import Forecast, RefineReply, RefineRequest
 
@@ -46,17 +46,23 @@ class Bench:
 
 def bench_of(request: RefineRequest) -> Bench:
     """The request as arrays. Raises NoNetworkFits when its skills make no type-correct network."""
-    offers = [
+    offers = offers_in(request)
+    latency_ms = [one.latency_ms for one in request.offers]
+    space = space_of(list(offers.values()), latency_ms, task=frozenset(request.task), wanted=frozenset(request.wanted))
+    quality = _quality(request, space, {key: place for place, key in enumerate(offers)})
+    weights = Weights(request.quality_weight, request.cost_weight, request.latency_weight)
+    return Bench(problem_of(space, quality, weights, len(request.goals)), quality)
+
+
+def offers_in(request: RefineRequest) -> dict[OfferKey, Offer]:
+    """The skills to choose from, in the request's order."""
+    offers = (
         Offer(
             one.agent_id, one.skill_id, frozenset(one.inputs), frozenset(one.requires), frozenset(one.outputs), one.cost
         )
         for one in request.offers
-    ]
-    latency_ms = [one.latency_ms for one in request.offers]
-    space = space_of(offers, latency_ms, task=frozenset(request.task), wanted=frozenset(request.wanted))
-    quality = _quality(request, space, {offer.key: place for place, offer in enumerate(offers)})
-    weights = Weights(request.quality_weight, request.cost_weight, request.latency_weight)
-    return Bench(problem_of(space, quality, weights, len(request.goals)), quality)
+    )
+    return {offer.key: offer for offer in offers}
 
 
 def refine(request: RefineRequest, search: NetworkSearch | None = None) -> RefineReply:
