@@ -1,5 +1,6 @@
 """What the doors tell of agents: their cards with versions, and whether they are alive. Called by the doors."""
 
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -60,20 +61,18 @@ class AgentDesk:
         """All agents of the tenant by id."""
         revisions = await self._registry.list_cards(tenant)
         signs = await self._signs(tenant, "*")
-        return [await self._view(revision, signs.get(revision.card.id)) for revision in revisions]
+        new = await self._registered_lately(tenant, "*")
+        return [_view(revision, signs, new) for revision in revisions]
 
     async def show(self, tenant: str, agent_id: str) -> AgentView:
         """One agent."""
-        revision = await self._registry.get(tenant, agent_id)
-        return await self._view(revision, (await self._signs(tenant, agent_id)).get(agent_id))
+        return await self._seen(await self._registry.get(tenant, agent_id))
 
     async def register(self, tenant: str, card: AgentCard) -> tuple[AgentView, bool]:
         """Store the card as a version; the agent, and whether it is new. A card without a tenant gets the door's."""
         card = _of_tenant(card, tenant)
         known = await self._is_known(tenant, card.id)
-        revision = await self._registry.register(card)
-        signs = await self._signs(tenant, card.id)
-        return await self._view(revision, signs.get(card.id)), not known
+        return await self._seen(await self._registry.register(card)), not known
 
     async def history(self, tenant: str, agent_id: str) -> list[CardRevision]:
         """Every version kept, oldest first."""
@@ -99,20 +98,27 @@ class AgentDesk:
                     signs[_agent_of(entry.subject)] = Sign(entry.stored_at, _load(entry.data))
         return signs
 
-    async def _view(self, revision: CardRevision, sign: Sign | None) -> AgentView:
-        registered_at = None if sign else await self._registered_at(revision.card)
-        return AgentView(
-            card=revision.card,
-            revision=revision.revision,
-            liveness=liveness_of(sign, registered_at, now()),
-            last_seen=sign.at if sign else None,
-            load=sign.load if sign else 0.0,
-        )
+    async def _seen(self, revision: CardRevision) -> AgentView:
+        tenant, agent_id = revision.card.tenant, revision.card.id
+        signs = await self._signs(tenant, agent_id)
+        return _view(revision, signs, {} if signs else await self._registered_lately(tenant, agent_id))
 
-    async def _registered_at(self, card: AgentCard) -> datetime | None:
-        """When the present version was stored: asked only of agents that nobody has heard."""
-        stored = await self._cards.last(f"$KV.{subjects.BUCKET_AGENTS}.{card.tenant}.{card.id}")
-        return stored.stored_at if stored else None
+    async def _registered_lately(self, tenant: str, agents: str) -> dict[str, datetime]:
+        """When the cards were stored that had no time yet to be heard of."""
+        subject = f"$KV.{subjects.BUCKET_AGENTS}.{tenant}.{agents}"
+        async with aclosing(self._cards.since(now() - _TTL, subject)) as stored:
+            return {_agent_of(entry.subject): entry.stored_at async for entry in stored}
+
+
+def _view(revision: CardRevision, signs: Mapping[str, Sign], registered_at: Mapping[str, datetime]) -> AgentView:
+    sign = signs.get(revision.card.id)
+    return AgentView(
+        card=revision.card,
+        revision=revision.revision,
+        liveness=liveness_of(sign, registered_at.get(revision.card.id), now()),
+        last_seen=sign.at if sign else None,
+        load=sign.load if sign else 0.0,
+    )
 
 
 def _of_tenant(card: AgentCard, tenant: str) -> AgentCard:

@@ -11,7 +11,8 @@ from schemas.card import CardRevision
 
 logger = logging.getLogger(__name__)
 
-BATCH_CARDS = 256
+BATCH_CARDS = 32
+"""They can be found together, once the words of all of them are encoded: some 2 s of a core."""
 LOGGED_BACKLOG = 1_000
 
 

@@ -17,7 +17,9 @@ POINTS_FORM = 1
 KEPT_VECTORS = 8_192
 """At 384 float32 each, 12 MB."""
 
-TEXTS_PER_CALL = 256
+TEXTS_PER_CALL = 16
+"""A task's words wait for no more than these, some 0.1 s of a core, while thousands of cards are taken in; from eight
+on, more at once cost the encoder as much each."""
 
 
 def skill_text(card: AgentCard, skill: Skill) -> str:

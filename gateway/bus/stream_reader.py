@@ -50,12 +50,15 @@ class StreamReader:
         """The newest message of a subject, which may hold wildcards."""
         return await self._single({"last_by_subj": subject})
 
-    async def since(self, seq: int, subject: str, until_seq: int | None = None) -> AsyncGenerator[Stored, None]:
-        """Messages of a subject from ``seq`` on, oldest first, before ``until_seq``, as the stream holds them now."""
-        following = seq
+    async def since(
+        self, start: int | datetime, subject: str, until_seq: int | None = None
+    ) -> AsyncGenerator[Stored, None]:
+        """Messages of a subject from a sequence or a moment on, oldest first, before ``until_seq``, as they lie now."""
+        following = 0 if isinstance(start, datetime) else start
+        place: dict[str, object] = {"start_time": start.isoformat()} if isinstance(start, datetime) else {"seq": start}
         while until_seq is None or following < until_seq:
             request = {
-                "seq": following,
+                **place,
                 "next_by_subj": subject,
                 "batch": _MAX_BATCH,
                 "max_bytes": _MAX_BATCH_BYTES,
@@ -66,6 +69,7 @@ class StreamReader:
                     if until_seq is not None and found.seq >= until_seq:
                         return
                     came, following = came + 1, found.seq + 1
+                    place = {"seq": following}
                     yield found
             if came == 0:
                 return

@@ -1,8 +1,11 @@
 """Agents over HTTP: registered, listed with their liveness, versioned; questions that workers answer."""
 
+from datetime import timedelta
+
 import pytest
 
 from schemas import subjects
+from schemas.base import now
 from schemas.candidate import Candidate, MatchReport
 from schemas.card import AgentCard, Heartbeat, Skill
 from schemas.explain import ExplainRequest, Explanation, SearchFilter, SearchReply, SearchRequest
@@ -55,6 +58,27 @@ async def test_a_new_agent_is_unknown_until_it_is_heard(client, js):
     seen = (await client.get("/v1/agents/echo")).json()
     assert (seen["liveness"], seen["load"]) == ("alive", 0.5)
     assert seen["last_seen"] is not None
+
+
+async def test_a_list_costs_the_bus_the_same_however_many_were_never_heard(client, nc):
+    async def questions() -> int:
+        before = nc.stats["out_msgs"]
+        assert {each["liveness"] for each in (await client.get("/v1/agents")).json()["agents"]} == {"unknown"}
+        return nc.stats["out_msgs"] - before
+
+    await client.post("/v1/agents", json=CARD)
+    of_one = await questions()
+    for number in range(20):
+        await client.post("/v1/agents", json=CARD | {"id": f"echo-{number}"})
+    assert await questions() == of_one
+
+
+async def test_who_was_registered_long_ago_and_never_heard_is_dead(client, monkeypatch):
+    await client.post("/v1/agents", json=CARD)
+    later = now() + timedelta(seconds=60)
+    monkeypatch.setattr("gateway.agent_desk.now", lambda: later)
+    assert (await client.get("/v1/agents/echo")).json()["liveness"] == "dead"
+    assert [each["liveness"] for each in (await client.get("/v1/agents")).json()["agents"]] == ["dead"]
 
 
 async def test_a_card_belongs_to_the_tenant_of_the_door(client):

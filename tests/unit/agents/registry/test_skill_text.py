@@ -1,5 +1,6 @@
 """A skill's words, and their vectors, each made once."""
 
+import asyncio
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,6 +43,25 @@ async def test_many_texts_are_encoded_in_batches():
     texts = [f"text {n}" for n in range(TEXTS_PER_CALL + 10)]
     assert len(await SkillVectors(encode).of(texts)) == len(texts)
     assert encode.calls == [TEXTS_PER_CALL, 10]
+
+
+async def test_a_task_waits_for_no_more_than_one_call_while_a_fleet_is_taken_in():
+    """The encoder answers in the order in which it is asked."""
+    asked, turn = list[str](), asyncio.Lock()
+
+    async def encode(texts: Sequence[str]) -> Vector:
+        async with turn:
+            await asyncio.sleep(0)
+            asked.extend(texts)
+            return np.stack([np.full(4, len(text), np.float32) for text in texts])
+
+    filling = asyncio.create_task(SkillVectors(encode).of([f"skill {n}" for n in range(1_000)]))
+    while not asked:
+        await asyncio.sleep(0)
+    before = len(asked)
+    await encode(["a task's words"])
+    assert asked.index("a task's words") - before <= 2 * TEXTS_PER_CALL <= 64
+    await filling
 
 
 async def test_memory_is_bounded_and_yet_every_answer_is_whole():
