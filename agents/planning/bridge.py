@@ -8,6 +8,7 @@ nearer the skill is to the conversion and the goal. Pure and deterministic: near
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from agents.planning.offers import Kinds, Offer
 from schemas.parts import Modality
@@ -17,6 +18,8 @@ HOP_COST = 0.3
 """Set against 1 - nearness: one agent that fits well is better than two that fit a little better."""
 
 Conversion = tuple[Modality, Modality]
+Steps = Mapping[Conversion, tuple[float, Offer]]
+"""By conversion, the price of the skill that does it best, and that skill."""
 Nearness = Callable[[Offer, str], float]
 """How well a skill fits some words, -1 to 1: the cosine of their vectors, or 0 where nothing is known."""
 
@@ -36,21 +39,29 @@ def phrase(conversion: Conversion) -> str:
     return _PHRASES.get(conversion, f"Convert this {source.value} to {target.value}")
 
 
-def conversions(offer: Offer) -> Iterable[Conversion]:
+def conversions(offer: Offer) -> tuple[Conversion, ...]:
     """Every conversion a skill can do. The words of the task reach it anyway, so that text it requires is there."""
-    for source in Modality:
-        if source in offer.inputs and offer.requires <= {source, Modality.TEXT}:
-            yield from ((source, target) for target in Modality if target in offer.outputs and target != source)
+    return _conversions(offer.inputs, offer.requires, offer.outputs)
+
+
+@lru_cache(maxsize=4096)
+def _conversions(inputs: Kinds, requires: Kinds, outputs: Kinds) -> tuple[Conversion, ...]:
+    return tuple(
+        (source, target)
+        for source in Modality
+        if source in inputs and requires <= {source, Modality.TEXT}
+        for target in Modality
+        if target in outputs and target != source
+    )
 
 
 def is_go_between(offer: Offer) -> bool:
     """Whether the skill may stand between others: it converts, or brings several kinds together, or writes them up."""
-    return Modality.DOCUMENT in offer.outputs or len(offer.inputs) > 1 or any(True for _ in conversions(offer))
+    return Modality.DOCUMENT in offer.outputs or len(offer.inputs) > 1 or bool(conversions(offer))
 
 
-def bridge(have: Kinds, want: Kinds, offers: Iterable[Offer], nearness: Nearness) -> tuple[Hop, ...] | None:
+def bridge(have: Kinds, want: Kinds, steps: Steps) -> tuple[Hop, ...] | None:
     """The cheapest chain from any kind in ``have`` to any in ``want``; None when no chain of ``MAX_HOPS`` exists."""
-    steps = _cheapest_steps(offers, nearness)
     # Queue entries: cost, path of modality values (breaks ties), where the path stands, hops so far.
     queue: list[tuple[float, tuple[str, ...], Modality, tuple[Hop, ...]]] = [
         (0.0, (kind.value,), kind, ()) for kind in Modality if kind in have
@@ -69,7 +80,8 @@ def bridge(have: Kinds, want: Kinds, offers: Iterable[Offer], nearness: Nearness
     return None
 
 
-def _cheapest_steps(offers: Iterable[Offer], nearness: Nearness) -> Mapping[Conversion, tuple[float, Offer]]:
+def cheapest_steps(offers: Iterable[Offer], nearness: Nearness) -> Steps:
+    """The best skill for each conversion: all that ``bridge`` needs to know of a fleet."""
     best: dict[Conversion, tuple[float, Offer]] = {}
     for offer in offers:
         for conversion in conversions(offer):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agents.planning.bridge import Hop, Nearness, bridge
+from agents.planning.bridge import Hop, Nearness, Steps, bridge, cheapest_steps
 from agents.planning.catalogue import Eligible
 from agents.planning.offers import Kinds, Offer
 from agents.planning.typecheck import TypeProblem, cannot_flow, flowing
@@ -40,16 +40,19 @@ class Feed:
         return sum(len(link.hops) for link in self.links)
 
 
-@dataclass(frozen=True, slots=True)
 class Bridges:
-    """The skills that may be inserted, and how near they are to conversions."""
+    """The skills that may be inserted, and how near they are to conversions. They are looked through once at most."""
 
-    offers: Eligible
-    nearness: Nearness
+    def __init__(self, offers: Eligible, nearness: Nearness) -> None:
+        self._offers = offers
+        self._nearness = nearness
+        self._steps: Steps | None = None
 
     def build(self, have: Kinds, want: Kinds) -> tuple[Hop, ...] | None:
         """The cheapest chain of agents from ``have`` to ``want``."""
-        return bridge(have, want, self.offers.go_betweens, self.nearness)
+        if self._steps is None:
+            self._steps = cheapest_steps(self._offers.go_betweens, self._nearness)
+        return bridge(have, want, self._steps)
 
 
 def feed(offer: Offer, sources: Iterable[Source], task: Kinds, bridges: Bridges) -> Feed | TypeProblem:

@@ -60,10 +60,10 @@ class _Work:
     consumed: set[str] = field(default_factory=set)
     """Goals' answers that a later goal asked for: the others belong to the result."""
     tried: list[str] = field(default_factory=list)
+    bridges: Bridges = field(init=False)
 
-    @property
-    def bridges(self) -> Bridges:
-        return Bridges(self.commission.offers, self.commission.nearness)
+    def __post_init__(self) -> None:
+        self.bridges = Bridges(self.commission.offers, self.commission.nearness)
 
 
 def weave(commission: Commission) -> Network:

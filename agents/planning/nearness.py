@@ -7,9 +7,11 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from agents.planning.bridge import conversions, is_go_between, phrase
 from agents.planning.joining import COLLECT
-from agents.planning.offers import Offer
+from agents.planning.offers import Offer, OfferKey
 from tensor_layer.ports import Vector
 
 EncodeTexts = Callable[[Sequence[str]], Awaitable[Vector]]
@@ -28,19 +30,24 @@ class Proximity:
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         self._encoding = asyncio.Lock()
 
-    async def measure(self, offers: Iterable[Offer], goals: Vector) -> Mapping[tuple[tuple[str, str], str], float]:
+    async def measure(self, offers: Iterable[Offer], goals: Vector) -> Mapping[tuple[OfferKey, str], float]:
         """Nearness by (skill, words) for every conversion the skills can do. ``goals``: (count, dimension)."""
         listed = [offer for offer in offers if is_go_between(offer)]
+        if not listed:
+            return {}
         wanted = {offer.key: _phrases(offer) for offer in listed}
-        texts = dict.fromkeys(words for phrases in wanted.values() for words in phrases)
+        texts = list(dict.fromkeys(words for phrases in wanted.values() for words in phrases))
         vectors = await self._vectors_of([*texts, *(offer.words for offer in listed)])
-        measured: dict[tuple[tuple[str, str], str], float] = {}
-        for offer in listed:
-            skill = vectors[offer.words]
-            to_goal = float((goals @ skill).max()) if len(goals) else 0.0
+        skills = np.stack([vectors[offer.words] for offer in listed])
+        to_texts = dict(zip(texts, (skills @ np.stack([vectors[words] for words in texts]).T).T, strict=True))
+        to_goal = (skills @ goals.T).max(axis=1) if len(goals) else np.zeros(len(listed))
+        measured: dict[tuple[OfferKey, str], float] = {}
+        for place, offer in enumerate(listed):
             for words in wanted[offer.key]:
                 share = 0.0 if words == COLLECT or not len(goals) else GOAL_SHARE
-                measured[offer.key, words] = (1 - share) * float(vectors[words] @ skill) + share * to_goal
+                nearness = (1 - share) * to_texts[words][place] + share * to_goal[place]
+                # A product's last digits depend on the row: equal skills must stay equal, so that the cheaper is taken.
+                measured[offer.key, words] = round(float(nearness), 6)
         return measured
 
     async def _vectors_of(self, texts: Sequence[str]) -> dict[str, Vector]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from planning_fleet import CHART, EVERYONE, FACTS, OCR, PDF, SUMMARY, TABLE, card
 
-from agents.planning.bridge import MAX_HOPS, bridge, phrase
+from agents.planning.bridge import MAX_HOPS, bridge, cheapest_steps, phrase
 from agents.planning.offers import Offer, offers_of
 from schemas.card import AgentCard
 from schemas.parts import Modality
@@ -18,7 +18,7 @@ def found(have: Modality, want: Modality, *cards: AgentCard, near: dict[str, flo
     def nearness(offer: Offer, _words: str) -> float:
         return (near or {}).get(offer.agent_id, 0.0)
 
-    hops = bridge(frozenset({have}), frozenset({want}), offers_of(cards).values(), nearness)
+    hops = bridge(frozenset({have}), frozenset({want}), cheapest_steps(offers_of(cards).values(), nearness))
     return None if hops is None else [hop.offer.agent_id for hop in hops]
 
 
@@ -68,7 +68,7 @@ def test_a_bridge_always_connects_and_is_never_too_long(
     skills: list[tuple[set[Modality], set[Modality]]], have: Modality, want: Modality
 ) -> None:
     offers = [Offer(f"a{n}", "s", frozenset(i), frozenset(), frozenset(o)) for n, (i, o) in enumerate(skills)]
-    hops = bridge(frozenset({have}), frozenset({want}), offers, lambda _offer, _words: 0.0)
+    hops = bridge(frozenset({have}), frozenset({want}), cheapest_steps(offers, lambda _offer, _words: 0.0))
     if hops is None:
         return
     assert 1 <= len(hops) <= MAX_HOPS

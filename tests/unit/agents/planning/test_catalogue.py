@@ -4,6 +4,7 @@ from planning_fleet import CALC, CHART, EVERYONE, OCR, PDF, REPORT, SUMMARY, Sta
 from planning_fleet import vector_of as vector
 
 from agents.planning.catalogue import Catalogue, Eligible
+from agents.planning.feeding import Bridges
 from agents.planning.offers import named_offers, offers_of
 from agents.planning.planner import GreedyPlanner
 from schemas.card import Liveness
@@ -55,6 +56,23 @@ def test_who_may_not_work_and_who_is_barred_is_left_out():
 def test_named_offers_come_in_the_order_of_their_names():
     keys = [("ocr", "read"), ("calc", "compute"), ("gone", "read"), ("calc", "divide"), ("ocr", "read")]
     assert list(named_offers(keys, {"calc": CALC, "ocr": OCR})) == [("ocr", "read"), ("calc", "compute")]
+
+
+def test_a_fleet_is_looked_through_once_however_many_bridges_are_sought():
+    asked: list[str] = []
+
+    def nearness(offer, _words):
+        asked.append(offer.agent_id)
+        return 0.5
+
+    bridges = Bridges(Eligible(listing(*EVERYONE), lambda _agent_id: True), nearness)
+    image, text, table = (frozenset({kind}) for kind in (Modality.IMAGE, Modality.TEXT, Modality.TABLE))
+    assert bridges.build(image, text) is not None
+    once = len(asked)
+    assert once > 0
+    assert bridges.build(image, table) is not None
+    assert bridges.build(table, image) is not None
+    assert len(asked) == once
 
 
 class Watched(StandingFleet):
