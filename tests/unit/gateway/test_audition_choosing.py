@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agents.ports.skill_index import SkillPoint
 from gateway.auditions.choosing import programme, repeatable, steps_by_agent
 from schemas.parts import Modality
+from schemas.task import TaskState
 from tests.unit.evolution.experience_records import encoded
 from tests.unit.evolution.test_rerunning import done
 
@@ -72,3 +73,8 @@ def test_only_tasks_of_one_agent_and_of_this_encoder_are_repeated_each_content_o
 
 def test_steps_are_counted_by_who_did_them():
     assert steps_by_agent([at(0, direction(0)), at(1, direction(0))]) == {"main": 2}
+
+
+def test_what_a_person_denied_before_anybody_began_is_asked_of_nobody():
+    denied = {"state": TaskState.FAILED, "success": False, "failure_code": "approval_denied", "steps": ()}
+    assert repeatable([at(0, direction(0)).model_copy(update=denied)], ENCODER) == []
