@@ -24,7 +24,8 @@ from agents.matching.live.feed import PolicyFeed
 from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
 from benchmarks.report import machine, table
-from gateway.bus.streams import Quotas, ensure
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas
 from gateway.embedded.nats_server import NatsServer
 from schemas import subjects
 from schemas.card import AgentCard, NatsEndpoint, Skill

@@ -94,10 +94,8 @@ class Admission:
     async def _reserve(self, task: TaskSubmitted, draft: TaskDraft) -> Held:
         """The record under this key: a new one, or the one that an earlier request made."""
         digest = digest_of(draft)
-        held = await self._ledger.find(task.tenant, task.task_id)
-        if held is None:
-            record = _queued(task, draft.title(), None).model_copy(update={"request_digest": digest})
-            held = await self._ledger.create(record) or await self._ledger.get(task.tenant, task.task_id)
+        record = _queued(task, draft.title(), None).model_copy(update={"request_digest": digest})
+        held = await self._ledger.reserve(record)
         if held.record.request_digest not in (None, digest):
             raise IdempotencyConflict(f"the Idempotency-Key belongs to task {task.task_id}, which had another body")
         return held

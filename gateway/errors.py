@@ -2,6 +2,7 @@
 
 GatewayError
 ├── ServerDidNotStart     an embedded server cannot be started
+├── CopiesImpossible      the bus has too few servers for the copies that are asked of it
 ├── SettingsInvalid       aos.toml or an AOS_* variable is wrong
 ├── RequestInvalid        400: the door cannot even read the request
 ├── TooLarge              413: a body, an attachment or a message passes its limit
@@ -53,6 +54,13 @@ class ServerDidNotStart(GatewayError):
     """An embedded server cannot be started; the message carries the end of its log."""
 
     code = "server_did_not_start"
+
+
+class CopiesImpossible(GatewayError):
+    """The bus has fewer servers than each stream shall have copies."""
+
+    code = "copies_impossible"
+    next_step = "set bus.replicas (AOS_BUS__REPLICAS) to 1 on a single server, to 3 on a cluster of three or more"
 
 
 class DemoNotThere(GatewayError):

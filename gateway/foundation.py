@@ -4,22 +4,33 @@ Called by the roles, by the desks that they keep going, and by `aos up`.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import nats.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
 from pydantic import SecretStr
 
 from gateway.bus.connection import connect
-from gateway.bus.streams import Quotas, ensure
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas
 from gateway.settings import Settings
 from tensor_layer.storage.blobs import ObstoreBlobs
 
+logger = logging.getLogger(__name__)
+
 JETSTREAM_TIMEOUT_S = 10.0
+ANSWER_S = 5.0
+"""Of two who make a stream of a cluster at once, one may never be answered; who asks again is told that it is there."""
+ASK_AGAIN_S = 0.5
+TEMPORARILY_UNAVAILABLE = 10008
+
+Result = TypeVar("Result")
 
 
 class BusRefuses(nats.errors.Error):
@@ -44,11 +55,12 @@ async def open_bus(
 ) -> AsyncIterator[Bus]:
     """Connect, make sure that streams and buckets are there, and close at the end, flushing what was published.
 
-    A server that does not answer yet is waited for, until ``stop`` is set. ``echo``: as `connect` has it.
+    A server that does not answer yet is waited for, until ``stop`` is set; so is a cluster without its quorum.
+    ``echo``: as `connect` has it.
 
-    Raises StoppedWaiting, and nats.errors.Error when the server has no JetStream or refuses the credentials. When it
-    refuses them later, ``stop`` is set: a process that no longer hears anything drains, and BusRefuses ends it, so that
-    whoever supervises it starts one with today's credentials.
+    Raises StoppedWaiting, CopiesImpossible, and nats.errors.Error when the server has no JetStream or refuses the
+    credentials. When it refuses them later, ``stop`` is set: a process that no longer hears anything drains, and
+    BusRefuses ends it, so that whoever supervises it starts one with today's credentials.
     """
     connecting = connect(
         settings.nats_url,
@@ -60,7 +72,7 @@ async def open_bus(
     nc = await (connecting if stop is None else _until(stop, connecting))
     try:
         js = nc.jetstream(timeout=JETSTREAM_TIMEOUT_S)
-        await ensure(js, quotas_of(settings), nc.max_payload)
+        await (_streams_made(nc, settings) if stop is None else _until(stop, _streams_waited_for(nc, settings)))
         with _refusals_told(nc):
             yield Bus(nc, js)
     finally:
@@ -84,8 +96,32 @@ def _nothing() -> None:
     """Of a connection whose end nobody waits for."""
 
 
-async def _until(stop: asyncio.Event, connecting: Coroutine[Any, Any, Client]) -> Client:
-    work, told = asyncio.ensure_future(connecting), asyncio.ensure_future(stop.wait())
+async def _streams_waited_for(nc: Client, settings: Settings) -> None:
+    """Asks again while nobody answers for JetStream: a cluster elects leaders, or too few of its servers are up."""
+    while True:
+        try:
+            await _streams_made(nc, settings)
+            return
+        except nats.errors.Error as error:
+            if nc.is_closed or not _may_pass(error):
+                raise
+            logger.warning("the streams are not there yet (%s); asking again", str(error) or type(error).__name__)
+        await asyncio.sleep(ASK_AGAIN_S)
+
+
+async def _streams_made(nc: Client, settings: Settings) -> None:
+    await ensure(nc.jetstream(timeout=ANSWER_S), quotas_of(settings), nc.max_payload)
+
+
+def _may_pass(error: nats.errors.Error) -> bool:
+    """Silence, and what a cluster says between two leaders; not a clear no, nor a server without JetStream."""
+    if isinstance(error, APIError):
+        return isinstance(error, NotFoundError) or error.err_code == TEMPORARILY_UNAVAILABLE
+    return True
+
+
+async def _until(stop: asyncio.Event, doing: Coroutine[Any, Any, Result]) -> Result:
+    work, told = asyncio.ensure_future(doing), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({work, told}, return_when=asyncio.FIRST_COMPLETED)
         if work.done():

@@ -6,6 +6,7 @@ only rings the bell.
 """
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -21,13 +22,20 @@ from gateway.bus.stream_reader import Stored, StreamReader
 from gateway.errors import Overloaded, TaskNotFound
 from gateway.task_ledger import TaskLedger
 from schemas import subjects
+from schemas.base import now
 from schemas.task import TaskEventKind, TaskRecord
 
 _LOOK_EVERY_S = 1.0
 _SETTLE_S = 0.02
 """The bell may ring a moment before the stream has stored what it rang for."""
 
+_END_IS_TOLD_WITHIN_S = 15.0
+"""After the record says that a task is over. Usually milliseconds; more when its worker died just then and another one
+tells it, or when the stream of events gets a new leader.
+"""
+
 _KIND = re.compile(rb'"kind"\s*:\s*"([a-z_]+)"')
+_ACCEPTED = TaskEventKind.ACCEPTED.value.encode()
 _ENDINGS = frozenset(kind.value.encode() for kind in TaskEventKind if kind.terminal)
 
 
@@ -89,15 +97,17 @@ class Following:
         """Every event after that sequence until the task has ended; None about every second of silence.
 
         Raises Overloaded before the first one. Survives an absent bus. Ends when the record says that the task is
-        over and the last event says so too, or none comes any more. A task put back after its end goes on.
+        over and an event says so too, or none comes any more. A task put back after its end goes on.
         """
-        following, told = after_seq + 1, False
+        following, told = after_seq + 1, await self._is_ending(tenant, task_id, after_seq)
         async with self.watch(tenant, task_id) as watch:
             silent = await watch.has_ended()
             while not self._closing.is_set():
                 async with aclosing(self._stored(tenant, task_id, following)) as stored:
                     async for event in stored:
-                        following, told = event.seq + 1, kind_of(event.data) in _ENDINGS
+                        following, kind = event.seq + 1, kind_of(event.data)
+                        if kind != _ACCEPTED:  # a slow door tells of it after the end
+                            told = kind in _ENDINGS
                         yield event
                 if (told or silent) and await watch.has_ended(told=told):
                     return
@@ -110,6 +120,17 @@ class Following:
             return await self._nc.subscribe(subjects.event(tenant, task_id), cb=watch.hear)
         except (nats.errors.Error, OSError) as error:
             raise BusUnavailable(f"the events of task {task_id} cannot be heard: {error!r}") from error
+
+    async def _is_ending(self, tenant: str, task_id: str, seq: int) -> bool:
+        """Whether the last event that a client says it has seen was the end."""
+        with suppress(BusUnavailable):
+            event = await self._events.one(seq) if seq else None
+            return (
+                event is not None
+                and event.subject == subjects.event(tenant, task_id)
+                and kind_of(event.data) in _ENDINGS
+            )
+        return False
 
     async def _stored(self, tenant: str, task_id: str, seq: int) -> AsyncGenerator[Stored, None]:
         """What the stream holds from ``seq`` on; nothing while the bus is away."""
@@ -129,6 +150,7 @@ class Watch:
         self._task_id = task_id
         self._bell = asyncio.Event()
         self._end = asyncio.Event()
+        self._over_since = math.inf
 
     async def hear(self, message: Msg) -> None:
         """An event came."""
@@ -148,14 +170,22 @@ class Watch:
         return True
 
     async def has_ended(self, *, told: bool = False) -> bool:
-        """Whether the record says that the task is over; without a record, whether the end was told.
+        """Whether nothing more comes: the record says that the task is over, and the end was told or never will be.
 
-        False while the bus is away.
+        False while the bus is away. Without a record it counts whether the end was ``told``.
         """
         with suppress(BusUnavailable):
             held = await self._ledger.find(self._tenant, self._task_id)
-            return told if held is None else held.record.state.terminal
+            if held is None:
+                return told
+            return held.record.state.terminal and (told or self._is_long_over(held.record))
         return False
+
+    def _is_long_over(self, record: TaskRecord) -> bool:
+        """By the clock of whoever ended it or by our own: they may differ."""
+        self._over_since = min(self._over_since, time.monotonic())
+        ago_s = max(time.monotonic() - self._over_since, (now() - record.updated_at).total_seconds())
+        return ago_s >= _END_IS_TOLD_WITHIN_S
 
     async def ended(self, timeout_s: float) -> TaskRecord | None:
         """The final record, or None when the task goes on longer than that, or the door closes."""

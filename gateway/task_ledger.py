@@ -3,6 +3,7 @@
 Changes go through the same compare-and-set as the workers' (`agents.journey.records`).
 """
 
+import asyncio
 from typing import Self
 
 import nats.errors
@@ -13,7 +14,7 @@ from nats.js.kv import KeyValue
 from pydantic import BaseModel, ConfigDict
 
 from agents.errors import BusUnavailable
-from agents.journey.records import Change, Held, TaskRecords
+from agents.journey.records import TRIES, Change, Held, TaskRecords, pause_s
 from gateway.bus.newest import newest
 from gateway.bus.publishing import refusal_of
 from gateway.bus.stream_reader import Stored, StreamReader
@@ -78,6 +79,16 @@ class TaskLedger:
         """Store a record that is not there yet; None when it is."""
         revision = await self._store(record, 0)
         return None if revision is None else Held(record, revision)
+
+    async def reserve(self, record: TaskRecord) -> Held:
+        """The record that is there under its id, or else this one, stored. Raises BusUnavailable, StoreFull."""
+        for attempt in range(TRIES):
+            held = await self.find(record.tenant, record.task_id) or await self.create(record)
+            if held is not None:
+                return held
+            # A cluster refuses the later of two writers before what the earlier one wrote can be read.
+            await asyncio.sleep(pause_s(attempt))
+        raise BusUnavailable(f"the record of task {record.task_id} is being written by somebody else; try again")
 
     async def replace(self, held: Held, record: TaskRecord) -> Held | None:
         """Store a new version unless somebody else did meanwhile; None when somebody did."""

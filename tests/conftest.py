@@ -8,7 +8,8 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from gateway.bus.connection import connect
-from gateway.bus.streams import Quotas, ensure
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas
 from gateway.embedded.nats_server import NatsServer
 from tests.stack.fixtures import bus, door, heard, running_stack, stack  # noqa: F401 - fixtures of the shared stack
 

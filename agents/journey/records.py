@@ -4,6 +4,7 @@ Doors change the record too (cancel, approve), so every change is a function tha
 there now.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +23,8 @@ Change = Callable[[TaskRecord], TaskRecord]
 
 RECORD_BYTES = 1_000_000
 """Of one record: it is read and written several times in a task, and a bus as it comes takes messages of 1 MB."""
-_MAX_TRIES = 20
+TRIES = 20
+_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class Held:
 
     record: TaskRecord
     revision: int
+
+
+def pause_s(attempt: int) -> float:
+    """How long to wait before looking again, about 2 s in all ``TRIES``.
+
+    A cluster refuses a write at once while another one of the same record is on its way to its copies.
+    """
+    return _PAUSE_S * attempt
 
 
 class TaskRecords:
@@ -49,11 +59,12 @@ class TaskRecords:
 
         Raises BusUnavailable, RecordUnreadable, and RecordTooLarge when the outcome is larger than a message may be.
         """
-        for _ in range(_MAX_TRIES):
+        for attempt in range(TRIES):
             changed = change(held.record).model_copy(update={"updated_at": now()})
             revision = await self._store(changed, held.revision)
             if revision is not None:
                 return Held(changed, revision)
+            await asyncio.sleep(pause_s(attempt))
             found, revision = await self._find(changed.tenant, changed.task_id)
             held = Held(found or changed, revision)
         raise BusUnavailable(f"the record of task {held.record.task_id} changes too fast to be stored")

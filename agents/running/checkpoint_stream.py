@@ -15,7 +15,7 @@ from nats import errors as nats_errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from nats.js.errors import APIError, NoStreamResponseError, ServiceUnavailableError
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from agents.errors import BusUnavailable
 from agents.running.frames import Value, pack, unpack
@@ -36,7 +36,14 @@ _WRONG_LAST_SEQUENCE = 10071
 _FULL = frozenset({10002, 10023, 10028, 10047, 10077, 10122})
 """No room in the stream, the account or on the disk: waiting here would not help."""
 _ONLY_FIRST = {"Nats-Expected-Last-Subject-Sequence": "0"}
+
+
+class _CopyIsBehind(Exception):
+    """The copy of the stream that was asked lacks what its leader has."""
+
+
 _AWAY = (
+    _CopyIsBehind,
     nats_errors.TimeoutError,
     nats_errors.NoRespondersError,
     nats_errors.NoServersError,
@@ -87,14 +94,28 @@ class CheckpointStream:
         return values
 
     async def read_raw(self, subject_filter: str) -> dict[str, bytes]:
-        """Every message under the filter, parts of large values included, in the order of storing."""
+        """Every message under the filter, parts of large values included, in the order of storing.
+
+        Pages come from any copy of the stream, so they are read again until they hold what its leader knows of.
+        """
+        return await self._patiently(partial(self._read_all, subject_filter))
+
+    async def _read_all(self, subject_filter: str) -> dict[str, bytes]:
+        try:
+            newest = (await self._js.get_last_msg(subjects.STREAM_CHECKPOINTS, subject_filter)).seq or 0
+        except NotFoundError:
+            return {}
         messages: dict[str, bytes] = {}
+        seen = 0
         sequence: int | None = 1
         while sequence is not None:
             page, sequence = await self._patiently(partial(self._read_page, subject_filter, sequence))
-            for subject, payload in page:
+            for seq, subject, payload in page:
+                seen = seq
                 messages.pop(subject, None)
                 messages[subject] = payload
+        if seen < newest:
+            raise _CopyIsBehind
         return messages
 
     async def threads(self) -> list[str]:
@@ -135,12 +156,12 @@ class CheckpointStream:
             await asyncio.sleep(pause_s)
             pause_s = min(1.0, pause_s * 2)
 
-    async def _read_page(self, subject_filter: str, sequence: int) -> tuple[list[tuple[str, bytes]], int | None]:
+    async def _read_page(self, subject_filter: str, sequence: int) -> tuple[list[tuple[int, str, bytes]], int | None]:
         """One batched direct get (ADR-31): a page in one round trip, and the sequence where the next one begins."""
         inbox = self._nc.new_inbox()
         subscription = await self._nc.subscribe(inbox)
         wanted = {"seq": sequence, "next_by_subj": subject_filter, "batch": PAGE_MESSAGES, "max_bytes": PAGE_BYTES}
-        page: list[tuple[str, bytes]] = []
+        page: list[tuple[int, str, bytes]] = []
         try:
             await self._nc.publish(
                 f"$JS.API.DIRECT.GET.{subjects.STREAM_CHECKPOINTS}", json.dumps(wanted).encode(), reply=inbox
@@ -150,7 +171,7 @@ class CheckpointStream:
                 headers = message.headers or {}
                 if "Nats-Subject" not in headers:
                     return page, _next_sequence(message, headers)
-                page.append((headers["Nats-Subject"], message.data))
+                page.append((int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
         finally:
             if not self._nc.is_closed:
                 await subscription.unsubscribe()

@@ -40,8 +40,8 @@ class JetStreamSaver(BaseCheckpointSaver[int]):
     """Checkpoints in the stream AOS_CHECKPOINTS, which must exist. Async only; safe for many workers at once.
 
     A returned put is stored. Raises BusUnavailable when the bus stays away longer than ``patience_s`` or is full.
-    With replicated streams a read may come from a replica that is milliseconds behind. Unless another ``serde`` is
-    given, only plain values and LangGraph's own types are rebuilt: whoever can write to the bus runs no code here.
+    What was put is what the next read gives, at whatever server of a cluster. Unless another ``serde`` is given, only
+    plain values and LangGraph's own types are rebuilt: whoever can write to the bus runs no code here.
     """
 
     def __init__(self, nc: Client, *, serde: SerializerProtocol | None = None, patience_s: float = PATIENCE_S) -> None:

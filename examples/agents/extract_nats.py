@@ -194,7 +194,9 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(sign, stop.set)
     url = os.environ.get("AOS_NATS_URL", "nats://127.0.0.1:4222")
     credentials = os.environ.get("AOS_NATS_CREDENTIALS") or None
-    client = await nats.connect(url, name=f"agent {AGENT}", user_credentials=credentials, max_reconnect_attempts=-1)
+    client = await nats.connect(
+        url.split(","), name=f"agent {AGENT}", user_credentials=credentials, max_reconnect_attempts=-1
+    )
     await client.subscribe(f"aos.{TENANT}.agent.{AGENT}.invoke", queue="agents", cb=Agent().invoked)
     beating = asyncio.create_task(beat(client))
     await stop.wait()

@@ -15,7 +15,9 @@ from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import Header, PubAck
+from nats.js.client import KV_PRE_TEMPLATE
 from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.kv import KeyValue
 
 _NO_RESPONDERS = "503"
 
@@ -79,7 +81,19 @@ class BusClient(Client):
 
 
 class Streams(JetStreamContext):
-    """As the library's; of publishing, only what an acknowledgement costs is another."""
+    """As the library's, but for what an acknowledgement costs, and for who is asked for a key's value."""
+
+    async def key_value(self, bucket: str) -> KeyValue:
+        """The bucket, opened; what was written by anybody is what the next one reads.
+
+        Any copy of a stream answers a direct get, also one that is behind: a task just accepted would not be found, an
+        approval not be seen. So where there are several the leader is asked, as it is for writes.
+        """
+        opened = await super().key_value(bucket)
+        config = (await opened.status()).stream_info.config
+        if (config.num_replicas or 1) == 1:
+            return opened
+        return KeyValue(bucket, str(config.name), KV_PRE_TEMPLATE.format(bucket=bucket), self, direct=False)
 
     async def publish(
         self,

@@ -1,4 +1,4 @@
-"""The streams and buckets of the bus, created once by whoever starts first. Called by the wiring of every role.
+"""The streams and buckets of the bus, as they should be; `ensuring` makes them so.
 
 Every stream has a size quota: a full quota answers a clean error at once (code 10077/10023 -> 503) and recovers by
 itself, while a full disk wedges the stream until the server restarts.
@@ -6,7 +6,6 @@ itself, while a full disk wedges the stream until the server restarts.
 
 from dataclasses import dataclass, replace
 
-from nats.js import JetStreamContext
 from nats.js.api import (
     DiscardPolicy,
     KeyValueConfig,
@@ -15,7 +14,6 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NotFoundError
 
 from schemas import checkpoint_subjects, subjects
 from schemas.task import Priority
@@ -48,8 +46,13 @@ class Quotas:
         return replace(self, **sized)
 
 
-def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[StreamConfig, ...]:
+def stream_configs(
+    quotas: Quotas, max_payload_bytes: int = MIB, *, clustered: bool = False
+) -> tuple[StreamConfig, ...]:
     """Every stream of the map, without the key-value buckets, for a bus that takes messages of that size."""
+    # Events tell a story that the task record already holds: they need no fsync each (ADR-56). A cluster's streams may
+    # have more copies one day, and what is so lossy can have no others.
+    lossy = None if clustered or quotas.replicas > 1 else PersistMode.ASYNC
     streams = (
         StreamConfig(
             name=subjects.STREAM_TASKS,
@@ -67,7 +70,7 @@ def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[Stream
             discard=DiscardPolicy.OLD,
             max_age=7 * DAY_S,
             max_bytes=quotas.events_bytes,
-            persist_mode=_lossy(quotas),
+            persist_mode=lossy,
         ),
         StreamConfig(
             name=subjects.STREAM_CONTROL,
@@ -75,7 +78,7 @@ def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[Stream
             discard=DiscardPolicy.OLD,
             max_age=DAY_S,
             max_bytes=quotas.control_bytes,
-            persist_mode=_lossy(quotas),
+            persist_mode=lossy,
         ),
         StreamConfig(
             name=subjects.STREAM_EXPERIENCE,
@@ -115,11 +118,6 @@ def stream_configs(quotas: Quotas, max_payload_bytes: int = MIB) -> tuple[Stream
     )
 
 
-def _lossy(quotas: Quotas) -> PersistMode | None:
-    """Events tell a story that the task record already holds: they need no fsync each (ADR-56, single replica only)."""
-    return PersistMode.ASYNC if quotas.replicas == 1 else None
-
-
 def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
     """Every key-value bucket of the map."""
     size = quotas.buckets_bytes
@@ -133,27 +131,3 @@ def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
         KeyValueConfig(bucket=subjects.BUCKET_AUDITIONS, history=1, max_bytes=size // 16, ttl=90 * DAY_S),
     )
     return tuple(replace(bucket, replicas=quotas.replicas, direct=True) for bucket in buckets)
-
-
-async def ensure(js: JetStreamContext, quotas: Quotas, max_payload_bytes: int = MIB) -> None:
-    """Create what is missing and bring the rest to today's configuration. Safe to call from many processes at once."""
-    for config in stream_configs(quotas, max_payload_bytes):
-        await _ensure_stream(js, config)
-    for bucket in bucket_configs(quotas):
-        await _ensure_bucket(js, bucket)
-
-
-async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
-    try:
-        await js.add_stream(config)
-    except BadRequestError:
-        # How messages leave a stream cannot be changed: one made by another release leaves as it did.
-        there = (await js.stream_info(str(config.name))).config
-        await js.update_stream(replace(config, retention=there.retention))
-
-
-async def _ensure_bucket(js: JetStreamContext, config: KeyValueConfig) -> None:
-    try:
-        await js.stream_info(f"KV_{config.bucket}")
-    except NotFoundError:
-        await js.create_key_value(config)

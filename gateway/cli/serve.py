@@ -6,8 +6,10 @@ from typing import Annotated
 import nats.errors
 import typer
 
+from gateway.cli.bus.which import without_password
 from gateway.cli.terminal import session
 from gateway.cli.terminal.failure import ExitCode, Failed
+from gateway.errors import CopiesImpossible
 from gateway.roles.running import Role, run_role
 from tensor_layer.errors import EncoderUnavailable
 
@@ -29,12 +31,20 @@ def serve(
     try:
         run_role(role, settings)
     except (nats.errors.Error, ConnectionError, TimeoutError) as error:
+        bus = without_password(settings.nats_url)
         raise Failed(
-            f"the {role} role cannot work: the bus at {settings.nats_url} does not answer, or refuses it",
+            f"the {role} role cannot work: the bus at {bus} does not answer, or refuses it",
             exit_code=ExitCode.UNREACHABLE,
             code="bus_unavailable",
             detail=str(error) or type(error).__name__,
             next_step="start a NATS server with JetStream there, or set AOS_NATS_URL; `aos up` brings its own",
+        ) from error
+    except CopiesImpossible as error:
+        raise Failed(
+            f"the {role} role cannot work: {error}",
+            exit_code=ExitCode.USAGE,
+            code=error.code,
+            next_step=error.next_step,
         ) from error
     except EncoderUnavailable as error:
         raise Failed(

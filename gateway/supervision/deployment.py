@@ -15,7 +15,7 @@ from agents.errors import CardInvalid
 from agents.registry.card_files import LoadedCard
 from agents.registry.kv_registry import KvRegistry
 from gateway.bus.connection import connect
-from gateway.bus.streams import ensure
+from gateway.bus.ensuring import ensure
 from gateway.embedded.nats_server import TIMER_SLACK_US, NatsServer, free_port
 from gateway.errors import ServerDidNotStart
 from gateway.foundation import JETSTREAM_TIMEOUT_S, quotas_of

@@ -10,8 +10,9 @@ import pytest
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.bus.connection import connect
+from gateway.bus.ensuring import ensure
 from gateway.bus.identity import identity_of
-from gateway.bus.streams import Quotas, ensure
+from gateway.bus.streams import Quotas
 from gateway.embedded.nats_server import NatsServer, free_port
 from gateway.experience_origin import note_bus
 from gateway.settings import Settings

@@ -9,7 +9,7 @@ import pytest
 from gateway.door_limits import DoorLimits
 from gateway.http import event_stream
 from schemas import subjects
-from schemas.task import TaskEvent, TaskEventKind
+from schemas.task import TaskEvent, TaskEventKind, TaskState
 from tests.integration.http_door import TinyWorker, open_app, served
 
 
@@ -125,6 +125,20 @@ async def test_a_task_put_back_after_its_end_goes_on_being_told(app, client, js)
         seen = [event async for event in _first(story, 3)]
     assert [event.data and json.loads(event.data)["kind"] for event in seen[:2]] == ["accepted", "failed"]
     assert seen[2] is None
+
+
+async def test_an_end_that_is_told_late_is_awaited(app, client, js):
+    """A worker died after it had stored the result, or the stream of events had no leader just then."""
+    task_id = await submit(client)
+    over = {"state": TaskState.SUCCEEDED}
+    await app.state.doors.ledger.change("default", task_id, lambda record: record.model_copy(update=over))
+    async with aclosing(app.state.doors.following.events("default", task_id)) as story:
+        assert json.loads((await anext(story)).data)["kind"] == "accepted"
+        assert await anext(story) is None
+        end = TaskEvent(task_id=task_id, tenant="default", kind=TaskEventKind.SUCCEEDED)
+        await js.publish(subjects.event("default", task_id), end.model_dump_json().encode())
+        rest = [json.loads(event.data)["kind"] async for event in story if event is not None]
+    assert rest == ["succeeded"]
 
 
 async def _first(story, count):

@@ -202,7 +202,8 @@ async def test_the_consumer_may_be_deleted_while_the_recorder_runs(nc, js, store
 
 
 async def test_a_recorder_that_starts_before_the_stream_waits_for_it(nc, store):
-    from gateway.bus.streams import Quotas, ensure
+    from gateway.bus.ensuring import ensure
+    from gateway.bus.streams import Quotas
 
     async with recording(nc, store):
         js = nc.jetstream(timeout=10)

@@ -2,7 +2,8 @@
 
 from nats.js.api import DiscardPolicy
 
-from gateway.bus.streams import Quotas, bucket_configs, ensure, stream_configs
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas, bucket_configs, stream_configs
 from schemas import subjects
 
 

@@ -10,7 +10,8 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy
 
 from evolution.sweeping import Sweeper
-from gateway.bus.streams import Quotas, ensure, stream_configs
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas, stream_configs
 from schemas import subjects
 
 STREAM = subjects.STREAM_EXPERIENCE

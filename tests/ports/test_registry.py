@@ -12,7 +12,8 @@ from agents.ports.registry import Registry
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.memory_registry import MemoryRegistry
 from gateway.bus.connection import connect
-from gateway.bus.streams import Quotas, ensure
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas
 from gateway.embedded.nats_server import NatsServer
 from schemas import subjects
 from schemas.card import AgentCard, CardRevision, NatsEndpoint, Skill
