@@ -4,11 +4,14 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 
+from agents.background_tasks import ended
 from agents.running.checkpoint_stream import CheckpointStream
 from agents.running.frames import Value
 from gateway.bus.connection import connect
@@ -62,8 +65,39 @@ def frozen(*nodes: ClusterNode) -> Iterator[None]:
             node.signal(signal.SIGCONT)
 
 
+@asynccontextmanager
+async def slowed(node: ClusterNode) -> AsyncIterator[None]:
+    """It stands still most of the time, so that it answers, but hears late what the others agreed on."""
+
+    async def stumble() -> None:
+        while True:
+            with frozen(node):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.003)
+
+    stumbling = asyncio.create_task(stumble())
+    try:
+        yield
+    finally:
+        await ended(stumbling)
+
+
 async def copies(js: JetStreamContext) -> list[int | None]:
     return [info.config.num_replicas for info in await js.streams_info()]
+
+
+def a_record() -> TaskRecord:
+    return TaskRecord(task_id=new_id(), tenant="default", state=TaskState.QUEUED, submitted_at=now(), title="t")
+
+
+async def leader_and_another(cluster: NatsCluster, stream: str) -> tuple[ClusterNode, ClusterNode]:
+    """The server that leads the stream, made with three copies, and one that follows."""
+    async with client_of(cluster.url) as nc:
+        js = nc.jetstream(timeout=10)
+        await ensure(js, THREE, nc.max_payload)
+        await settled(js)
+        leader = await cluster.leader_of(nc, stream)
+    return leader, next(node for node in cluster.nodes if node is not leader)
 
 
 async def settled(js: JetStreamContext) -> None:
@@ -87,31 +121,29 @@ async def test_copies_are_added_to_what_is_there_and_never_taken_away(cluster):
         await (await js.key_value(subjects.BUCKET_POLICY)).put("kept", b"by two of three")
 
 
-async def test_a_task_is_found_at_a_server_whose_copy_is_behind(cluster):
-    """Whoever saw a task accepted asks for it at once, at another door that is connected to another server."""
+async def test_the_leader_is_asked_for_a_task_as_any_other_copy_may_lag_behind(cluster, monkeypatch):
+    """Under load a task just accepted was not found in up to 7 of 100 cases, and an approval may be missed for good."""
+    await leader_and_another(cluster, f"KV_{subjects.BUCKET_TASKS}")
     async with client_of(cluster.url) as nc:
-        await ensure(nc.jetstream(timeout=10), THREE, nc.max_payload)
-        leader = await cluster.leader_of(nc, f"KV_{subjects.BUCKET_TASKS}")
-    behind = next(node for node in cluster.nodes if node is not leader)
-    others = [node for node in cluster.nodes if node is not behind]
-    record = TaskRecord(task_id=new_id(), tenant="default", state=TaskState.QUEUED, submitted_at=now(), title="t")
-    async with client_of(leader.url) as writer, client_of(behind.url) as reader:
-        writes = await TaskLedger.open(writer, writer.jetstream(timeout=30))
-        reads = await TaskLedger.open(reader, reader.jetstream(timeout=30))
-        with frozen(behind):
-            assert await writes.create(record) is not None
-        with frozen(*others):
-            finding = asyncio.create_task(reads.find("default", record.task_id))
-            await asyncio.wait({finding}, timeout=0.3)  # long enough for the copy beside it to say that there is none
-        assert await finding is not None
+        ledger = await TaskLedger.open(nc, nc.jetstream(timeout=30))
+        record = a_record()
+        await ledger.create(record)
+        asked: list[str] = []
+        plain = nc.request
+
+        async def request(subject: str, *details: Any, **more: Any) -> Msg:
+            asked.append(subject)
+            return await plain(subject, *details, **more)
+
+        monkeypatch.setattr(nc, "request", request)
+        assert await ledger.find("default", record.task_id) is not None
+    assert asked == [f"$JS.API.STREAM.MSG.GET.KV_{subjects.BUCKET_TASKS}"]
 
 
 async def test_of_two_requests_with_one_key_both_find_the_task_while_its_record_is_on_its_way(cluster):
     """The leader refuses the second before the first is stored: its sender is not told that there is no such task."""
-    async with client_of(cluster.url) as nc:
-        await ensure(nc.jetstream(timeout=10), THREE, nc.max_payload)
-        leader = await cluster.leader_of(nc, f"KV_{subjects.BUCKET_TASKS}")
-    record = TaskRecord(task_id=new_id(), tenant="default", state=TaskState.QUEUED, submitted_at=now(), title="t")
+    leader, _ = await leader_and_another(cluster, f"KV_{subjects.BUCKET_TASKS}")
+    record = a_record()
     async with client_of(leader.url) as nc:
         doors = [await TaskLedger.open(nc, nc.jetstream(timeout=30)) for _ in range(2)]
         with frozen(*(node for node in cluster.nodes if node is not leader)):
@@ -121,20 +153,19 @@ async def test_of_two_requests_with_one_key_both_find_the_task_while_its_record_
     assert first.revision == second.revision
 
 
-async def test_what_a_worker_stored_is_read_by_the_next_one_at_a_server_whose_copy_is_behind(cluster):
-    async with client_of(cluster.url) as nc:
-        await ensure(nc.jetstream(timeout=10), THREE, nc.max_payload)
-        leader = await cluster.leader_of(nc, subjects.STREAM_CHECKPOINTS)
-    behind = next(node for node in cluster.nodes if node is not leader)
-    others = [node for node in cluster.nodes if node is not behind]
-    subject = checkpoint_subjects.checkpoint("thread", "", "1")
-    async with client_of(leader.url) as writer, client_of(behind.url) as reader:
-        with frozen(behind):
-            await CheckpointStream(writer).put(subject, Value("bytes", b"done"))
-        with frozen(*others):
-            reading = asyncio.create_task(CheckpointStream(reader).read(checkpoint_subjects.of_thread("thread")))
-            await asyncio.wait({reading}, timeout=0.3)
-        assert list(await reading) == [subject]
+async def test_a_worker_resumes_from_the_last_checkpoint_at_a_server_whose_copy_lags_behind(cluster):
+    leader, laggard = await leader_and_another(cluster, subjects.STREAM_CHECKPOINTS)
+    async with client_of(leader.url) as near, client_of(laggard.url) as far, slowed(laggard):
+        writes, reads = CheckpointStream(near), CheckpointStream(far)
+
+        async def is_read() -> bool:
+            thread = new_id()
+            place = checkpoint_subjects.checkpoint(thread, "", "1")
+            await writes.put(place, Value("bytes", b"done"))
+            return list(await reads.read(checkpoint_subjects.of_thread(thread))) == [place]
+
+        for _ in range(10):
+            assert all(await asyncio.gather(*(is_read() for _ in range(30))))
 
 
 async def test_a_role_waits_for_a_cluster_that_has_lost_most_of_its_servers(cluster, caplog):
