@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig
 
+from evolution.claiming import Place
 from evolution.errors import ExperienceStoreUnavailable
 from evolution.recording import Arrival, Fate, Recorder, Verdict
 from evolution.sweeping import Sweeper
@@ -50,6 +51,7 @@ class ExperienceConsumer:
         nc: Client,
         recorder: Recorder,
         *,
+        place: Place | None = None,
         batch: int = BATCH,
         linger_s: float = LINGER_S,
         ack_wait_s: float = ACK_WAIT_S,
@@ -64,12 +66,14 @@ class ExperienceConsumer:
         self._ack_wait_s = ack_wait_s
         self._retry_min_s = retry_min_s
         self._retry_max_s = retry_max_s
-        self._sweeper = Sweeper(self._js, subjects.STREAM_EXPERIENCE, DURABLE)
+        self._place = place
+        self._sweeper = Sweeper(self._js, subjects.STREAM_EXPERIENCE, DURABLE, place.check if place else None)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Record until ``stop`` is set, finishing the batch in hand. Survives restarts of the bus and of the store.
 
-        Raises nats.errors.ConnectionClosedError when the connection was closed for good.
+        Raises nats.errors.ConnectionClosedError when the connection was closed for good, and RecordedElsewhere while
+        somebody else fills another store.
         """
         subscription = await self._subscribed(stop)
         wait_s = 0.0
@@ -113,7 +117,10 @@ class ExperienceConsumer:
             ack_wait=self._ack_wait_s,
             max_deliver=-1,  # a store may be down for days; what is malformed never comes a second time
             max_ack_pending=20 * self._batch,
+            metadata=self._place.metadata() if self._place else None,
         )
+        if self._place is not None:
+            await self._place.claim(self._js, subjects.STREAM_EXPERIENCE, DURABLE)
         await self._js.add_consumer(subjects.STREAM_EXPERIENCE, config)
         return await self._js.pull_subscribe_bind(DURABLE, stream=subjects.STREAM_EXPERIENCE)
 

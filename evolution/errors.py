@@ -4,6 +4,7 @@ EvolutionError
 ├── ExperienceStoreUnavailable   locked, unreachable or full; records wait in the stream
 │   ├── StoreMissing             no embedded store is there (yet)
 │   └── KeysUnusable             the key file cannot be read or written, or holds what is no key
+├── RecordedElsewhere            another role fills another store from the same bus
 ├── ExperienceRefused            a record that can never be stored; it goes to the dead-letter stream
 ├── ExportFailed                 the export's file cannot be written
 ├── ColdTierUnavailable          the object store of the cold tier does not answer
@@ -44,6 +45,15 @@ class ExperienceStoreUnavailable(EvolutionError):
 
 class StoreMissing(ExperienceStoreUnavailable):
     """No embedded store is there: nothing ran here yet, or this is the wrong folder."""
+
+
+class RecordedElsewhere(EvolutionError):
+    """Another evolution role records the same bus's experience into another store; each would have half of it."""
+
+    code = "recorded_elsewhere"
+    next_step = (
+        "give all evolution roles one store: AOS_INFLUX_URL, or on one machine the same AOS_DATA_DIR; or stop the other"
+    )
 
 
 class ExperienceRefused(EvolutionError):

@@ -7,10 +7,14 @@ once.
 
 import logging
 import time
+from collections.abc import Callable
 
 import nats.errors
 import nats.js.errors
 from nats.js import JetStreamContext
+from nats.js.api import ConsumerInfo
+
+Look = Callable[[ConsumerInfo], None]
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +25,12 @@ EVERY_S = 2.0
 class Sweeper:
     """Keeps a stream as small as one durable consumer of it allows. Any number of processes may do so at once."""
 
-    def __init__(self, js: JetStreamContext, stream: str, durable: str) -> None:
+    def __init__(self, js: JetStreamContext, stream: str, durable: str, look: Look | None = None) -> None:
+        """``look`` sees the consumer each time and may raise."""
         self._js = js
         self._stream = stream
         self._durable = durable
+        self._look = look
         self._swept_at = 0.0
         self._swept_below = 0
         self._dirty = True
@@ -43,6 +49,8 @@ class Sweeper:
         self._swept_at = time.monotonic()
         try:
             info = await self._js.consumer_info(self._stream, self._durable)
+            if self._look is not None:
+                self._look(info)
             floor = info.ack_floor.stream_seq if info.ack_floor else 0
             if floor != self._swept_below:
                 await self._js.purge_stream(self._stream, seq=floor + 1)

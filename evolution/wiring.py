@@ -8,6 +8,7 @@ from pathlib import Path
 from nats.aio.client import Client
 
 from evolution.bus import ExperienceConsumer
+from evolution.claiming import Place
 from evolution.ports import ExperienceStore
 from evolution.privacy.guard import OPEN, Guard
 from evolution.recording import Recorder
@@ -65,6 +66,9 @@ def build_store(settings: StoreSettings) -> ExperienceStore:
     )
 
 
-async def run_recorder(nc: Client, store: ExperienceStore, stop: asyncio.Event) -> None:
-    """Records what the bus brings until ``stop`` is set; the batch in hand is finished. The store stays open."""
-    await ExperienceConsumer(nc, Recorder(store)).run(stop)
+async def run_recorder(nc: Client, store: ExperienceStore, stop: asyncio.Event, place: Place | None = None) -> None:
+    """Records what the bus brings until ``stop`` is set; the batch in hand is finished. The store stays open.
+
+    With ``place``, where the store is, raises RecordedElsewhere while somebody else fills another one.
+    """
+    await ExperienceConsumer(nc, Recorder(store), place=place).run(stop)

@@ -6,13 +6,17 @@ and AOS_DATA_DIR are set apart.
 
 import logging
 import os
+import socket
+from contextlib import suppress
 
+from evolution.claiming import Place
 from gateway.settings import Settings
 from schemas.base import new_id
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "bus"
+STORE_FILE = "store"
 LONGEST_ID = 200
 
 
@@ -38,3 +42,26 @@ def recorded_from(settings: Settings) -> str:
         return (settings.experience_file.parent / FILE_NAME).read_text(errors="replace")[:LONGEST_ID].strip()
     except OSError:
         return ""
+
+
+def place_of(settings: Settings) -> Place | None:
+    """Which store this is, for all who keep it: the folder says its name itself, whatever path leads to it.
+
+    None where the folder cannot be written: then nothing can be recorded there either, and the store says so.
+    """
+    if settings.influx.url is not None:
+        return Place("influx", "InfluxDB")  # a server may have several addresses
+    file = settings.experience_file.parent / STORE_FILE
+    partial = file.with_name(f"{STORE_FILE}.{new_id()}.partial")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(new_id())
+        with suppress(FileExistsError):  # of several that start at once, the first one names it
+            os.link(partial, file)
+        store_id = file.read_text(errors="replace")[:LONGEST_ID].strip()
+    except OSError as error:
+        logger.warning("nobody can know which store %s is: %s", file.parent, error)
+        return None
+    finally:
+        partial.unlink(missing_ok=True)
+    return Place(store_id, f"{socket.gethostname()}:{file.parent.absolute()}")

@@ -6,6 +6,7 @@ from typing import Annotated
 import nats.errors
 import typer
 
+from evolution.errors import RecordedElsewhere
 from gateway.cli.bus.which import without_password
 from gateway.cli.terminal import session
 from gateway.cli.terminal.failure import ExitCode, Failed
@@ -39,7 +40,7 @@ def serve(
             detail=str(error) or type(error).__name__,
             next_step="start a NATS server with JetStream there, or set AOS_NATS_URL; `aos up` brings its own",
         ) from error
-    except CopiesImpossible as error:
+    except (CopiesImpossible, RecordedElsewhere) as error:
         raise Failed(
             f"the {role} role cannot work: {error}",
             exit_code=ExitCode.USAGE,

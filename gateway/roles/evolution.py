@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from evolution.wiring import build_store, run_recorder
 from gateway.bus.identity import identity_of
-from gateway.experience_origin import note_bus
+from gateway.experience_origin import note_bus, place_of
 from gateway.experience_store import store_settings
 from gateway.foundation import open_bus
 from gateway.roles.yielding import give_way
@@ -19,7 +19,7 @@ RETRY_S = 30.0
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Record until ``stop`` is set; the batch in hand is finished. Raises as `open_bus`."""
+    """Record until ``stop`` is set; the batch in hand is finished. Raises as `open_bus`, and RecordedElsewhere."""
     from agents.evolving.live.service import RefinementService
     from gateway.auditions.desk import audition_newcomers
     from gateway.experience_desk import compact_on_schedule
@@ -36,7 +36,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await refiner.start()
         try:
             await asyncio.gather(
-                run_recorder(bus.nc, store, stop),
+                run_recorder(bus.nc, store, stop, place_of(settings)),
                 kept_going("policies", lambda: look_after_policies(bus.js, store, stop, settings), stop),
                 kept_going("mining", lambda: mine_on_schedule(settings, stop), stop),
                 kept_going("compaction", lambda: compact_on_schedule(settings, stop), stop),
