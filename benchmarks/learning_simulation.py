@@ -19,7 +19,8 @@ from agents.matching.live.exploring import (
     shortlisted,
 )
 from agents.matching.live.features import Shown
-from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.learner import Learner
+from agents.matching.live.policy import LivePolicy, Outcome
 from benchmarks.learning_fleet import AGENTS, FleetTruth, Work, agent_name, examples_of, succeeds
 from benchmarks.learning_regret import Decision
 

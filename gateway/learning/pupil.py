@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.matching.live.features import Shown
+from agents.matching.live.learner import Learner
 from agents.matching.live.lessons import lessons_of
 from agents.matching.live.past import CAPACITY
-from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.ranker import WORDS
 from agents.matching.ranking import nearness_of
 from evolution.replay.comparing import spread

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.learner import Learner
+from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
 from evolution.errors import PolicyDamaged
 from evolution.replay.rerunning import unit_vector

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from agents.matching.live.clusters import kinship, middles
 from agents.matching.live.evidence import NO_STEPS, Steps
 from agents.matching.live.past import PastTasks
 from agents.matching.live.standings import half_life
@@ -24,7 +25,6 @@ SIZES = (10, 30, 100)
 """Groups at each level, large ones first."""
 KIN_SIZE = 200
 """Groups that are kin to one another, where there are tasks enough."""
-KIN_SHARPNESS = 6
 FIRST_AT = 256
 """Outcomes before there are groups; they are found anew in the latest ``FOUND_IN`` whenever there are twice as many,
 then each ``ANEW_AT`` more, and later each eighth more up to ``ANEW_MOST``."""
@@ -39,7 +39,6 @@ MEMORY = 20.0
 """After so many later steps of the agent in the group an outcome counts e-fold less."""
 BACK_OFF = 3.0
 """A level is weighed against so many imagined outcomes as the larger groups foretell."""
-PASSES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +118,7 @@ class TaskGroups:
         """Groups counted from the past. How much the last ones are ``kin``, as above, is found there unless given."""
         self._levels = [_Level(each, np.zeros((2, agents, len(each)), dtype=np.float32)) for each in centres]
         last = self._levels[-1]
-        found = _kinship(last.members(past.vectors), past.agents, past.outcomes) if kin is None else kin
+        found = kinship(last.members(past.vectors), past.agents, past.outcomes) if kin is None else kin
         last.kin = found if len(found) else None
         self._asked = None
         self._recount(past, agents)
@@ -139,7 +138,7 @@ class TaskGroups:
             self._found_at = events
             recent = past.vectors[-FOUND_IN:]
             self.restore(
-                tuple(_middles(recent, min(size, len(recent) // ROWS_FOR_ONE)) for size in (*SIZES, KIN_SIZE)),
+                tuple(middles(recent, min(size, len(recent) // ROWS_FOR_ONE)) for size in (*SIZES, KIN_SIZE)),
                 past,
                 agents,
             )
@@ -182,6 +181,12 @@ class TaskGroups:
                 counts = weights * (faded * counted)[:, None]
                 level.table[side, who[lasts]] += np.add.reduceat(counts, lasts - runs + 1, axis=0)
 
+    def keep(self, agents: NDArray[np.int64], known: int) -> None:
+        """Forget all but these of so many ``known`` agents; these are numbered anew in this order."""
+        for level in self._levels:
+            level.know(known)
+            level.table = level.table[:, agents]
+
     def evidence(
         self, vector: Floats, agents: int, usual: float, own: Steps = NO_STEPS, kept: Floats | None = None
     ) -> GroupEvidence:
@@ -216,33 +221,3 @@ class TaskGroups:
             level.table[:] = 0.0
         latest = slice(max(0, past.count - int(COUNTED_HALF_LIVES * half_life(agents))), None)
         self.add_all(past.vectors[latest], past.agents[latest], past.outcomes[latest], agents)
-
-
-def _kinship(shares: Floats, agents: NDArray[np.int32], outcomes: Floats) -> Floats:
-    """(groups, groups) from 0 to 1 by the cosine of who did well in each, ever since; 1 for a group itself.
-
-    ``shares`` (steps, groups) of each group in the steps' tasks.
-    """
-    order = np.argsort(agents, kind="stable")
-    firsts = np.flatnonzero(np.diff(agents[order], prepend=-1))
-    done = np.add.reduceat(shares[order] * outcomes[order, None], firsts, axis=0)
-    masters = done / np.maximum(np.linalg.norm(done, axis=0), 1e-9)
-    kin: Floats = np.clip(masters.T @ masters, 0.0, 1.0) ** KIN_SHARPNESS
-    np.fill_diagonal(kin, 1.0)
-    return kin
-
-
-def _middles(vectors: Floats, count: int) -> Floats:
-    """Unit-norm middles of groups of unit-norm vectors (spherical k-means, Dhillon and Modha 2001)."""
-    middles = vectors[np.random.default_rng(0).permutation(len(vectors))[: max(1, count)]].copy()
-    for _ in range(PASSES):
-        nearest = (vectors @ middles.T).argmax(axis=1)
-        order = np.argsort(nearest, kind="stable")
-        who = nearest[order]
-        firsts = np.flatnonzero(np.diff(who, prepend=-1))
-        sums = np.zeros_like(middles)
-        sums[who[firsts]] = np.add.reduceat(vectors[order], firsts, axis=0)
-        lengths = np.linalg.norm(sums, axis=1)
-        full = lengths > 1e-6
-        middles[full] = sums[full] / lengths[full, None]
-    return middles

@@ -75,6 +75,11 @@ class OwnSteps:
         """One of its outcomes was corrected: the next look is at this agent too."""
         self._looked[agent : agent + 1] = 0
 
+    def keep(self, agents: NDArray[np.int64]) -> None:
+        """All but these are forgotten, and these numbered anew in this order; the rows stay."""
+        looked = np.pad(self._looked, (0, max(0, int(agents.max(initial=-1)) + 1 - len(self._looked))))
+        self._looked = looked[agents]
+
     def said(self, cosines: Floats, agents: Agents, dropped: int) -> Floats:
         """(agents,) how far beyond the usual each agent's outcome is expected to lie, 0 for whom nothing is known.
 

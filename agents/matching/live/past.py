@@ -97,6 +97,11 @@ class PastTasks:
         self.task_ids += task_ids
         self.count = end
 
+    def renumber(self, agents: NDArray[np.int64]) -> None:
+        """(count,) the agents' new numbers."""
+        self._agents[: self.count] = agents
+        self._runs = None
+
     def correct(self, task_id: str, outcome: float) -> list[tuple[int, float]]:
         """What people said of a task's result replaces what its answers looked like; a step that failed has failed.
 

@@ -1,10 +1,9 @@
 """One policy at work: everything learned of a tenant's agents, asked for chances and told of outcomes.
 
-Called by ``ranker`` in workers and by the learner of the evolution role. Both tell it every outcome; only the learner
-fits weights, and workers take those from the next snapshot.
+Called by ``ranker`` in workers and by the ``learner`` of the evolution role. Both tell it every outcome; only the
+learner fits weights, and workers take those from the next snapshot.
 """
 
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 
 from agents.matching.live.evidence import NO_STEPS, Near, Steps
 from agents.matching.live.features import NAMES, Known, Laid, Shown, lay_out, usual_success
+from agents.matching.live.forgetting import forget
 from agents.matching.live.groups import TaskGroups
 from agents.matching.live.own_steps import OwnSteps
 from agents.matching.live.past import PastTasks
 from agents.matching.live.standings import Standings
-from agents.matching.live.trust import NEARNESS_UNCLAIMED, Trust, claim
-from agents.matching.live.weighing import PRIOR_WEIGHTS, ROWS_KEPT, Weights, chances, fit, importance_of
+from agents.matching.live.trust import claim
+from agents.matching.live.weighing import PRIOR_WEIGHTS, Weights, chances
 from schemas.audition import is_audition
 
 Floats = NDArray[np.float32]
@@ -26,8 +26,6 @@ Floats = NDArray[np.float32]
 NEAR_KEPT = 100
 WORTHLESS = 1e-3
 """What an answer counts at least: that there was one is remembered, for people may yet say otherwise."""
-UNPROVEN = 0.5
-"""Less evidence than that at tasks like this one is none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +76,7 @@ class LivePolicy:
         """How far an answer that nobody judged proves its agent right, 0 to 1: as the learner last saw it."""
         self._asked: dict[bytes, Near] = {}
         self._asked_at = 0
+        self._dropped = past.dropped
 
     @classmethod
     def blank(cls, dimension: int) -> "LivePolicy":
@@ -116,6 +115,9 @@ class LivePolicy:
         past = self.past
         self.own_steps.hear(past.vectors, past.agents, past.outcomes, min(new, past.count), past.dropped)
         self.events += new
+        if self._dropped != past.dropped:
+            self._dropped = past.dropped
+            forget(past, self.standings, self.groups, self.own_steps)
 
     def near(self, vector: Floats) -> Near:
         """The past tasks most alike; asked again it looks once, for a long past takes a millisecond."""
@@ -190,52 +192,6 @@ class LivePolicy:
             self.own_steps.outdate(number)
         self.groups.outdated = self.groups.outdated or bool(before)
         return bool(before)
-
-
-class Learner:
-    """A policy that also fits its weights. ``learn`` costs under a millisecond, ``fit`` ten and up to 2 an agent."""
-
-    def __init__(self, policy: LivePolicy, rows_kept: int = ROWS_KEPT) -> None:
-        self.policy = policy
-        self._trust = Trust()
-        self._rows: deque[Floats] = deque(maxlen=rows_kept)
-        self._outcomes: deque[float] = deque(maxlen=rows_kept)
-        self._tasks: deque[str] = deque(maxlen=rows_kept)
-        self._importance: deque[float] = deque(maxlen=rows_kept)
-
-    def learn(self, outcome: Outcome) -> float:
-        """First judge, then learn: how far the chance that was foretold lay off what the outcome counts."""
-        shown = Shown(*(np.array([value], dtype=np.float32) for value in _shown(outcome)))
-        judged = self.policy.judge(outcome.vector, [outcome.agent_id], shown)
-        unclaimed = outcome.nearness is not None and outcome.nearness < NEARNESS_UNCLAIMED
-        self._trust.hear(outcome.success, stranger=unclaimed and bool(judged.amount[0] < UNPROVEN))
-        self.policy.trust = self._trust.share
-        self._rows.append(judged.laid.rows[0])
-        self._outcomes.append(self.policy.credit(outcome))
-        self._tasks.append(outcome.task_id)
-        self._importance.append(importance_of(outcome.propensity))
-        self.policy.learn(outcome)
-        return float(judged.chances[0]) - self._outcomes[-1]
-
-    def correct(self, task_id: str, success: float) -> bool:
-        """See ``LivePolicy.correct``; weights fitted from now on heed it too."""
-        counted = max(success, WORTHLESS)
-        for row, known in enumerate(self._tasks):
-            if known == task_id and self._outcomes[row] > 0.0:
-                self._outcomes[row] = counted
-        return self.policy.correct(task_id, success)
-
-    def fit(self) -> Weights:
-        """Fit the weights to the latest outcomes, from the prior: the same outcomes give the same weights."""
-        self.policy.look()
-        if self._rows:
-            rows, outcomes = np.stack(self._rows), np.array(self._outcomes, dtype=np.float32)
-            self.policy.weights = fit(rows, outcomes, np.array(self._importance, dtype=np.float32))
-        return self.policy.weights
-
-
-def _shown(outcome: Outcome) -> tuple[float, float, float]:
-    return outcome.nearness or 0.0, outcome.words, outcome.load
 
 
 def named(weights: Weights) -> dict[str, float]:

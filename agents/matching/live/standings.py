@@ -63,6 +63,14 @@ class Standings:
             self._last = np.append(self._last, np.zeros_like(self._last))
         return number
 
+    def keep(self, agents: NDArray[np.int64]) -> None:
+        """Forget all but these, who are numbered anew in this order."""
+        known = self.agents
+        self._numbers = {known[agent]: number for number, agent in enumerate(agents.tolist())}
+        room = (0, max(0, FIRST_AGENTS - len(agents)))
+        self._table = np.pad(self._table[agents], (room, (0, 0)))
+        self._last = np.pad(self._last[agents], room)
+
     def put(self, agent_id: str, row: tuple[float, float, float, float]) -> None:
         """As a snapshot says."""
         number = self.met(agent_id)  # first: it may put a larger table in the place of this one

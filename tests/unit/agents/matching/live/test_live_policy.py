@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agents.matching.live.features import NAMES, Shown
-from agents.matching.live.policy import NEAR_KEPT, Learner, LivePolicy, Outcome, named, weights_of
+from agents.matching.live.learner import Learner
+from agents.matching.live.policy import NEAR_KEPT, LivePolicy, Outcome, named, weights_of
 from agents.matching.live.weighing import PRIOR_WEIGHTS
 
 DIMENSION = 16

@@ -5,7 +5,8 @@ import pytest
 
 from agents.matching.live.features import NAMES, Shown
 from agents.matching.live.groups import FIRST_AT
-from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.learner import Learner
+from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.snapshots import Title, artefacts_of, policy_of, snapshot_of
 from agents.matching.live.standings import PASSED_OVER_MIN, PASSED_OVER_ROUNDS, Standings, half_life
 from schemas.audition import audition_id

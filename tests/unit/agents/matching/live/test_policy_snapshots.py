@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from agents.matching.live.features import Shown
+from agents.matching.live.learner import Learner
 from agents.matching.live.past import PastTasks
-from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.snapshots import (
     CHUNK_ROWS,
     COUNTS,

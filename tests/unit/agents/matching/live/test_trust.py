@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agents.matching.live.features import Shown
-from agents.matching.live.policy import Learner, LivePolicy, Outcome
+from agents.matching.live.learner import Learner
+from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.trust import Trust, claim
 
 AGENTS = tuple(f"a{number}" for number in range(12))
