@@ -10,6 +10,7 @@ from gateway.http.app import create_app
 from gateway.http.doors import open_doors
 from gateway.http.server import serve_http
 from gateway.record_housekeeping import RecordHousekeeper
+from gateway.removed_keys import RemovedKeys
 from gateway.settings import Settings
 from tensor_layer.errors import BlobStoreUnavailable
 from tensor_layer.storage.blobs import ObstoreBlobs
@@ -27,6 +28,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         chores = [
             asyncio.create_task(_sweep_daily(blobs)),
             asyncio.create_task(RecordHousekeeper(bus.nc, bus.js).run()),
+            asyncio.create_task(RemovedKeys(bus.nc, bus.js).run()),
         ]
         try:
             await serve_http(create_app(doors), settings.http.host, settings.http.port, stop)

@@ -51,7 +51,7 @@ class PlanBook:
             return
         try:
             for entry in await snapshot(self._js, BUCKET_PLANS):
-                self._read(entry)
+                await self._note(entry)
         except BusUnavailable as error:
             logger.warning("the plans of kinds of task cannot be read yet: %s", error)
         self._following = begun((self._follow,), "the plans of kinds")
@@ -163,27 +163,35 @@ class PlanBook:
             self._kinds[tenant].forget(kind)
             self._doubted.discard((tenant, kind))
 
-    def _hear(self, template: PlanTemplate) -> None:
-        if not self._own.is_overtaken((template.tenant, template.kind), template.at):
-            self._take(template)
+    def _hear(self, template: PlanTemplate) -> str | None:
+        overtaken = self._own.is_overtaken((template.tenant, template.kind), template.at)
+        return None if overtaken else self._take(template)
 
     async def _follow(self) -> None:
         assert self._js is not None
         try:
             async for entry in follow(self._js, BUCKET_PLANS):
-                self._read(entry)
+                await self._note(entry)
         except BusUnavailable as error:
             logger.info("the plans of kinds of task are followed no more: %s", error)
 
-    def _read(self, entry: KvEntry) -> None:
+    async def _note(self, entry: KvEntry) -> None:
+        """What makes room here makes room in the bucket: else kinds lie there that no worker knows any more."""
+        evicted = self._read(entry)
+        if evicted is not None:
+            await self._remove(entry.key.partition(".")[0], evicted)
+
+    def _read(self, entry: KvEntry) -> str | None:
+        """Gives back the kind that had to make room."""
         tenant, _, key = entry.key.partition(".")
         if entry.removed:
             self._drop(tenant, key)
-            return
+            return None
         try:
             if key != PLANNING_PAST:
-                self._hear(PlanTemplate.from_peer(entry.value))
-            elif self._pasts is not None:
+                return self._hear(PlanTemplate.from_peer(entry.value))
+            if self._pasts is not None:
                 self._pasts.restore(PlanningPast.from_peer(entry.value))
         except (ValidationError, ValueError) as error:
             logger.warning("%s was written by another release and is left out: %s", entry.key, error)
+        return None
