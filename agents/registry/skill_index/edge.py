@@ -1,6 +1,7 @@
 """The skill index inside this process: Qdrant's own engine (qdrant-edge). Called by the fleet and by matching."""
 
 import asyncio
+import itertools
 import logging
 import shutil
 import time
@@ -55,6 +56,7 @@ class EdgeSkillIndex:
         self._dimension = dimension
         self._graph_points = graph_points
         self._graph_nice = NICE
+        self._graph_numbers = itertools.count()
         # Counting inside the engine visits every point: a replacement would cost more the larger the index is.
         self._owned: dict[AgentKey, tuple[str, ...]] = {}
         self._marks: dict[AgentKey, str] = {}
@@ -199,15 +201,17 @@ class EdgeSkillIndex:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
             quiet_s = time.monotonic() - self._written_at
-            if is_due(self._written_since, self._graphed, quiet_s, self._graph_points):
-                try:
+            try:
+                if is_due(self._written_since, self._graphed, quiet_s, self._graph_points):
                     await self._grow_graph()
-                except (GraphNotBuilt, OSError) as error:
-                    logger.warning("the skill index goes on without a new graph for %s s: %s", RETRY_S, error)
-                    await asyncio.sleep(RETRY_S)
+                if self._log.is_mostly_past(len(self._owned)):
+                    await self._shorten_log()
+            except (GraphNotBuilt, OSError) as error:
+                logger.warning("the skill index goes on with the graph and the log it has for %s s: %s", RETRY_S, error)
+                await asyncio.sleep(RETRY_S)
 
     async def _grow_graph(self) -> None:
-        folder = self._home.folder / f"graph-{self._log.end}"
+        folder = self._home.folder / f"graph-{next(self._graph_numbers)}"
         end, points, written = self._log.end, self._points, self._written_since
         started = time.monotonic()
         await build_elsewhere(self._log.path, end, folder, self._dimension, self._graph_nice)
@@ -223,6 +227,14 @@ class EdgeSkillIndex:
         logger.info("the skill index has a graph of %d skills after %.1f s", points, time.monotonic() - started)
         await self._readers.left(old)
         await asyncio.to_thread(_discard, old)
+
+    async def _shorten_log(self) -> None:
+        async with self._writing:
+            rewriting = asyncio.ensure_future(asyncio.to_thread(self._log.rewrite, latest(self._log.read)))
+            try:
+                await asyncio.shield(rewriting)
+            finally:  # whoever closes the index waits for it
+                await asyncio.wait([rewriting])
 
     def _catch_up(self, grown: Shard, start: int) -> int:
         """Write what came since ``start``; where the log ends now."""

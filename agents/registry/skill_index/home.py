@@ -19,8 +19,6 @@ from agents.registry.skill_index.shard import Shard
 logger = logging.getLogger(__name__)
 
 LOG, SHARD, CLEAN, LOCK = "skills.log", "shard", "clean.json", "lock"
-GARBAGE_SHARE = 2.0
-"""A log with so many times more records than agents is rewritten when it is opened."""
 
 
 @dataclass(slots=True)
@@ -67,8 +65,7 @@ class Home:
             shard = Shard.load(self.folder / SHARD)
             shard.revive()
             return shard, graphed
-        records = sum(1 for _ in log.read())
-        if records > GARBAGE_SHARE * sum(1 for _ in latest(log.read)) + 1_000:
+        if log.is_mostly_past(sum(1 for _ in latest(log.read))):
             log.rewrite(latest(log.read))
         shard = Shard.create(self.folder / SHARD, dimension)
         for one in latest(log.read):

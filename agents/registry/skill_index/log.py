@@ -20,6 +20,8 @@ from schemas.parts import Modality
 
 FORMAT = 1
 _LENGTHS = struct.Struct("<III")
+GARBAGE_SHARE, GARBAGE_LEAST = 2.0, 1_000
+"""A log with so many times more records than agents, and so many more, is rewritten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class SkillLog:
         self._header = json.dumps({"format": FORMAT, "encoder": encoder, "dimension": dimension}).encode() + b"\n"
         self.lost: str | None = None
         """Why what lay here, or its end, is not used; None when all of it is."""
+        self.records = 0
         self._file = self._open()
 
     @property
@@ -52,6 +55,11 @@ class SkillLog:
         """Add a record. Not synced: whatever a power failure takes comes again from the registry."""
         self._file.write(_packed(one))
         self._file.flush()
+        self.records += 1
+
+    def is_mostly_past(self, agents: int) -> bool:
+        """Whether it is worth a rewrite where so many agents have points now."""
+        return self.records > GARBAGE_SHARE * agents + GARBAGE_LEAST
 
     def read(self, start: int = 0, end: int | None = None) -> Iterator[Replacement]:
         """The records between two offsets."""
@@ -79,7 +87,7 @@ class SkillLog:
         if header != self._header:
             self.lost = f"it was made by {header[:200]!r}, and this is {self._header!r}"
             self.path.write_bytes(self._header)
-        sound = len(self._header) + _sound_bytes(self.path, len(self._header))
+        self.records, sound = _sound(self.path, len(self._header))
         if sound < self.path.stat().st_size:
             self.lost = f"{self.path.stat().st_size - sound} bytes after byte {sound} are damaged"
         file_ = self.path.open("r+b")
@@ -108,18 +116,17 @@ def latest(read: Callable[[], Iterator[Replacement]]) -> Iterator[Replacement]:
             yield one
 
 
-def _sound_bytes(path: Path, start: int) -> int:
-    """How many bytes from ``start`` on are whole records."""
-    size = path.stat().st_size
+def _sound(path: Path, start: int) -> tuple[int, int]:
+    """How many whole records there are from ``start`` on, and where the last one ends."""
+    size, records, end = path.stat().st_size, 0, start
     with path.open("rb") as file:
         file.seek(start)
-        sound = start
         while head := _head(file, size):
             words, floats, crc = head
             if zlib.crc32(file.read(words + floats)) != crc:
                 break
-            sound = file.tell()
-    return sound - start
+            records, end = records + 1, file.tell()
+    return records, end
 
 
 def _head(file: BinaryIO, size: int) -> tuple[int, int, int] | None:
