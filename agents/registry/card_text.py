@@ -21,7 +21,6 @@ _TAGS = _PLAIN | {None, "!", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
 _NUMBERS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float")}
 LONGEST_NUMBER = 100
 """In characters."""
-_SCALARS = yaml.constructor.SafeConstructor()
 
 
 class TextRefused(Exception):
@@ -168,7 +167,7 @@ def _scalar(node: yaml.Node) -> object:
         # Dates and the like are texts to a card. So are numbers of thousands of digits: building one takes seconds.
         return node.value
     try:
-        return _SCALARS.construct_object(node)
+        return yaml.constructor.SafeConstructor().construct_object(node)  # one that stays keeps every node it ever saw
     except ValueError:
         return node.value
 

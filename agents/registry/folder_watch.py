@@ -101,7 +101,8 @@ class FolderWatch:
         try:
             return mark, LoadedCard(file, load_card(file))
         except CardInvalid as refusal:
-            return mark, refusal
+            # Without the traceback: its frames hold the refusal before, and that one's, for as long as the file is bad.
+            return mark, CardInvalid(str(refusal), refusal.problems)
 
     def _report(self, refused: tuple[CardInvalid, ...]) -> None:
         """Each refusal once, until the file changes for better or worse."""
