@@ -4,6 +4,7 @@ A version is stored as its file: whatever was cut off or edited by hand is refus
 compare-and-set, so that of two people at once one is told to look again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class PolicyBucket:
 
         Raises PolicyDamaged for what is no whole policy file, PolicyExists when the name has another content.
         """
-        snapshot = read_version(content)
+        snapshot = await asyncio.to_thread(read_version, content)
         if not is_token(snapshot.policy) or snapshot.policy == BUILT_IN:
             raise PolicyExists(f"a policy cannot be called {snapshot.policy!r}: 1-64 letters, digits, '_' and '-'")
         key = subjects.policy_version_key(tenant, snapshot.policy)

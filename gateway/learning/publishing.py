@@ -37,8 +37,9 @@ class Publisher:
         refs = {name: await self._blobs.put_bytes(content) for name, content in parts.items()}
         lineage = await asyncio.to_thread(pupil.lineage, self._code)
         title = Title(_new_name(), None if parent == BUILT_IN else parent, pupil.encoder, lineage)
-        snapshot = snapshot_of(pupil.learner.policy, title, {name: ref.digest for name, ref in refs.items()})
-        await self._bucket.put(tenant, dumps(snapshot))
+        digests = {name: ref.digest for name, ref in refs.items()}
+        snapshot = await asyncio.to_thread(snapshot_of, pupil.learner.policy, title, digests)
+        await self._bucket.put(tenant, await asyncio.to_thread(dumps, snapshot))
         for name, ref in refs.items():  # pruning may have removed a part that only old versions named until now
             if not await self._blobs.exists(ref):
                 await self._blobs.put_bytes(parts[name])

@@ -37,7 +37,7 @@ class Loader:
 
     async def load(self, tenant: str, policy: str, dimension: int, cards: Mapping[str, AgentCard]) -> LivePolicy:
         """The policy, ready. Raises PolicyUnreadable and its kin for one that cannot be used, BusUnavailable."""
-        snapshot = loads(await self._content(tenant, policy))
+        snapshot = await asyncio.to_thread(loads, await self._content(tenant, policy))
         _check_encoder(snapshot, self._encoder)
         _check_agents(snapshot, cards)
         parts = {name: await self._artefact(name, digest) for name, digest in snapshot.artefacts.items()}

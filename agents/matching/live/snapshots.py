@@ -67,7 +67,9 @@ def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
 
 def snapshot_of(policy: LivePolicy, title: Title, artefacts: Mapping[str, str]) -> PolicySnapshot:
     """The small file. ``artefacts`` names the digests under which the large parts were stored."""
-    agents = zip(policy.standings.agents, policy.standings.table.astype(np.float64).tolist(), strict=True)
+    # Nine digits say all of a float32; as float64 it would be written with seventeen, for each of thousands of agents.
+    rows = [[float(f"{value:.9g}") for value in row] for row in policy.standings.table.tolist()]
+    agents = zip(policy.standings.agents, rows, strict=True)
     return PolicySnapshot(
         policy=title.policy,
         parent=title.parent,
