@@ -49,7 +49,7 @@ class RuleBook:
 
     async def _follow(self) -> None:
         try:
-            async for entry in follow(self._js, subjects.BUCKET_POLICY):
+            async for entry in follow(self._js, subjects.BUCKET_POLICY, f"*.{subjects.ROUTING_RULES}"):
                 self.note(entry)
         except BusUnavailable as error:
             logger.warning("routing rules are no longer followed: %s", error)

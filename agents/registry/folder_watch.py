@@ -46,6 +46,7 @@ class FolderWatch:
         self._on_refused = on_refused
         self._read: dict[Path, tuple[FileMark, LoadedCard | CardInvalid]] = {}
         self._registered: dict[Path, AgentCard] = {}
+        self._described: frozenset[tuple[str, str]] = frozenset()
         self._reported: set[str] = set()
         self._memory = FolderMemory(memory, folder)
 
@@ -78,6 +79,7 @@ class FolderWatch:
     async def synchronise(self) -> FolderLoad:
         """Bring the registry in step with the folder as it is now. Raises BusUnavailable."""
         self.loaded = await asyncio.to_thread(self._load)
+        self._described = frozenset(_identity(each.card) for each in self.loaded.cards)
         self._report(self.loaded.refused)
         for each in self.loaded.cards:
             await self._register(each)
@@ -135,7 +137,7 @@ class FolderWatch:
 
     async def _remove(self, tenant: str, agent_id: str) -> None:
         """Take the agent out, unless another file describes it now (the file was renamed)."""
-        if any(_identity(each.card) == (tenant, agent_id) for each in self.loaded.cards):
+        if (tenant, agent_id) in self._described:
             return
         try:
             await self._registry.remove(tenant, agent_id)

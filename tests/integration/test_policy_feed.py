@@ -11,6 +11,7 @@ from agents.matching.live.features import Shown
 from agents.matching.live.feed import PolicyFeed
 from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.snapshots import Title, artefacts_of, snapshot_of
+from agents.matching.rule_book import RuleBook
 from agents.outcome_feed import OutcomeFeed
 from schemas import subjects
 from schemas.card import AgentCard, NatsEndpoint, Skill
@@ -52,18 +53,18 @@ class Desk:
         self.js, self.blobs = js, blobs
 
     async def publish(
-        self, name: str, agent: str = "a", *, content: bytes | None = None, encoder: str = ENCODER
+        self, name: str, agent: str = "a", *, content: bytes | None = None, encoder: str = ENCODER, tenant="default"
     ) -> None:
         policy = LivePolicy.blank(DIMENSION)
         for number in range(10):
             policy.learn(Outcome(f"{name}-{number}", agent, towards(0), 1.0, 0.5))
         digests = {key: (await self.blobs.put_bytes(part)).digest for key, part in artefacts_of(policy).items()}
         snapshot = snapshot_of(policy, Title(name, None, encoder, Lineage()), digests)
-        await self.put(subjects.policy_version_key("default", name), dumps(snapshot) if content is None else content)
+        await self.put(subjects.policy_version_key(tenant, name), dumps(snapshot) if content is None else content)
 
-    async def say(self, **values: object) -> None:
-        state = PolicyState.model_validate({"tenant": "default", **values})
-        await self.put(subjects.policy_state_key("default"), state.model_dump_json().encode())
+    async def say(self, *, tenant: str = "default", **values: object) -> None:
+        state = PolicyState.model_validate({"tenant": tenant, **values})
+        await self.put(subjects.policy_state_key(tenant), state.model_dump_json().encode())
 
     async def put(self, key: str, value: bytes) -> None:
         await (await self.js.key_value(subjects.BUCKET_POLICY)).put(key, value)
@@ -232,6 +233,29 @@ async def test_a_version_catches_up_with_what_was_heard_before_and_while_it_was_
         assert live.events == 13
     finally:
         await feed.stop()
+
+
+async def test_what_one_tenant_learns_outdates_nothing_of_another(feed, desk):
+    for tenant in ("default", "other"):
+        await desk.publish("one", tenant=tenant)
+        await desk.say(active="one", tenant=tenant)
+        await until(lambda tenant=tenant: feed.lot(tenant, None) is not None)
+    before = feed.lot("default", None).edition, feed.lot("other", None).edition
+    feed.learn([taught("t")])
+    assert feed.lot("default", None).edition == before[0] + 1
+    assert feed.lot("other", None).edition == before[1]
+
+
+async def test_the_files_of_versions_are_read_by_those_who_load_them_alone(feed, js, desk):
+    book = RuleBook(js)
+    await book.start()
+    bucket = f"KV_{subjects.BUCKET_POLICY}"
+    async with asyncio.timeout(WITHIN_S):
+        while len(followed := {one.config.filter_subject for one in await js.consumers_info(bucket)}) < 2:
+            await asyncio.sleep(0.05)
+    await book.stop()
+    start = f"$KV.{subjects.BUCKET_POLICY}.*."
+    assert followed == {start + subjects.POLICY_STATE, start + subjects.ROUTING_RULES}
 
 
 async def test_what_is_learned_in_a_hurry_makes_remembered_plans_outdated_once(js, desk):

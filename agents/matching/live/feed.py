@@ -9,7 +9,7 @@ good one in place, and is said in the log and by explain. Between versions every
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
@@ -66,10 +66,10 @@ class PolicyFeed:
         self._in_force: dict[str, str] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._recent: dict[str, deque[Outcome]] = {}
-        self._edition = 0
+        self._editions: Counter[str] = Counter()
         self._news_every_s = news_every_s
-        self._news = False
-        self._news_at = float("-inf")
+        self._news: set[str] = set()
+        self._news_at: dict[str, float] = {}
         self._dimension = 0
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,7 +104,7 @@ class PolicyFeed:
         if task_id is not None:
             drawn = position(f"explore {policy}", task_id)
             ticket = drawn if drawn < state.exploration else None
-        return Lot(policy, self._edition_now(), state.exploration, ticket)
+        return Lot(policy, self._edition_now(tenant), state.exploration, ticket)
 
     def state(self, tenant: str) -> PolicyState | None:
         """What applies to the tenant; None while nobody said anything."""
@@ -132,27 +132,24 @@ class PolicyFeed:
 
     async def _follow(self) -> None:
         try:
-            async for entry in follow(self._js, subjects.BUCKET_POLICY):
+            # The versions lie beside the states: thousands of files that only those who load them have to read.
+            async for entry in follow(self._js, subjects.BUCKET_POLICY, f"*.{subjects.POLICY_STATE}"):
                 self._note(entry)
         except BusUnavailable as error:
             logger.warning("policies are no longer followed: %s", error)
 
     def _note(self, entry: KvEntry) -> None:
-        tenant, _, name = entry.key.partition(".")
-        if name != subjects.POLICY_STATE:
-            if self._problems:  # the version that was missing may be this one
-                self._wanted.set()
-            return
+        tenant = entry.key.partition(".")[0]
         if entry.removed:
             self._states.pop(tenant, None)
-            self._edition += 1
+            self._editions[tenant] += 1
             return
         try:
             self._states[tenant] = PolicyState.model_validate_json(entry.value)
         except ValidationError as error:
             logger.error("the policy state of tenant %s does not read; the last good one stays: %s", tenant, error)
             return
-        self._edition += 1
+        self._editions[tenant] += 1
         self._wanted.set()
 
     async def _load_wanted(self) -> None:
@@ -180,7 +177,7 @@ class PolicyFeed:
         await self._catch_up(tenant, live)
         self._orders[tenant, policy] = LearnedOrder(policy, live)
         self._problems.pop((tenant, policy), None)
-        self._edition += 1
+        self._editions[tenant] += 1
         logger.info("tenant %s routes by policy %s, learned from %d outcomes", tenant, policy, live.events)
 
     async def _catch_up(self, tenant: str, live: LivePolicy) -> None:
@@ -207,13 +204,16 @@ class PolicyFeed:
         for (whose, policy), order in self._orders.items():
             if whose == tenant and policy != state.reference:
                 order.live.learn_all(outcomes)
-        self._news = True
+        self._news.add(tenant)
 
-    def _edition_now(self) -> int:
-        if self._news and time.monotonic() - self._news_at >= self._news_every_s:
-            self._edition += 1
-            self._news, self._news_at = False, time.monotonic()
-        return self._edition
+    def _edition_now(self, tenant: str) -> int:
+        """One tenant's news outdate nothing of another's."""
+        due = self._news_at.get(tenant, float("-inf")) + self._news_every_s
+        if tenant in self._news and time.monotonic() >= due:
+            self._editions[tenant] += 1
+            self._news.discard(tenant)
+            self._news_at[tenant] = time.monotonic()
+        return self._editions[tenant]
 
 
 def _policy_for(state: PolicyState, task_id: str | None) -> str | None:
