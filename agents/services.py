@@ -16,6 +16,8 @@ from schemas.json_bodies import has_too_many_values
 
 GOODBYE_S = 2.0
 """How long questions under way hold up a worker that stops; doors ask another one."""
+PING_EVERY_S, PINGS_UNANSWERED = 3, 2
+"""A server that answers none of so many is left for another one; the library's own numbers take some minutes."""
 
 Question = TypeVar("Question", bound=Message)
 
@@ -32,6 +34,8 @@ class BusServices:
         self._broker = NatsBroker(
             nats_url.split(","),
             max_reconnect_attempts=-1,
+            ping_interval=PING_EVERY_S,
+            max_outstanding_pings=PINGS_UNANSWERED,
             user_credentials=credentials,
             logger=None,
             graceful_timeout=GOODBYE_S,

@@ -11,6 +11,9 @@ from gateway.bus.client import BusClient
 logger = logging.getLogger(__name__)
 
 RECONNECT_WAIT_S = 0.25
+PING_EVERY_S = 3
+PINGS_UNANSWERED = 2
+"""A server that answers none of so many is left for another one: a machine that is cut off closes no connection."""
 
 
 async def connect(
@@ -42,8 +45,8 @@ async def connect(
         max_reconnect_attempts=-1,
         reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type] # parts of a second are waited for as well
         connect_timeout=5,
-        ping_interval=10,
-        max_outstanding_pings=3,
+        ping_interval=PING_EVERY_S,
+        max_outstanding_pings=PINGS_UNANSWERED,
         pending_size=16 * 1024 * 1024,
         error_cb=_log_error(url),
         disconnected_cb=_log("disconnected from the bus"),

@@ -26,7 +26,9 @@ class Bus(Section):
     credentials: Path | None = Field(
         default=None, description="NATS credentials file (.creds)", json_schema_extra=plain("AOS_NATS_CREDENTIALS")
     )
-    replicas: int = Field(default=1, ge=1, le=5, description="copies of each stream; 3 on a cluster")
+    replicas: int = Field(
+        default=1, ge=1, le=5, description="copies of each stream, raised and never lowered; 3 on a cluster"
+    )
     quota_scale: PositiveFloat = Field(
         default=1.0, description="factor on every stream's size quota (1.0 is 6 GiB in all)"
     )

@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 from agents.background_tasks import ended
 from agents.running.checkpoint_stream import CheckpointStream
 from agents.running.frames import Value
+from gateway import foundation
 from gateway.bus.connection import connect
 from gateway.bus.ensuring import ensure
 from gateway.bus.identity import identity_of
@@ -168,8 +169,19 @@ async def test_a_worker_resumes_from_the_last_checkpoint_at_a_server_whose_copy_
             assert all(await asyncio.gather(*(is_read() for _ in range(30))))
 
 
-async def test_a_role_waits_for_a_cluster_that_has_lost_most_of_its_servers(cluster, caplog):
+async def test_who_is_connected_to_a_server_that_falls_silent_goes_to_another_one(cluster):
+    """A machine that is cut off closes no connection."""
+    async with client_of(cluster.url) as nc:
+        silent = next(node for node in cluster.nodes if node.port == nc.connected_url.port)
+        with frozen(silent):
+            async with asyncio.timeout(30):
+                while nc.connected_url is None or nc.connected_url.port == silent.port:
+                    await asyncio.sleep(0.05)
+
+
+async def test_a_role_waits_for_a_cluster_that_has_lost_most_of_its_servers(cluster, caplog, monkeypatch):
     caplog.set_level("WARNING")
+    monkeypatch.setattr(foundation, "ANSWER_S", 1.0)
     down = cluster.nodes[1:]
     for node in down:
         node.kill()
