@@ -65,6 +65,7 @@ class CheckpointStream:
         self._nc = nc
         self._js: JetStreamContext = nc.jetstream(timeout=REQUEST_TIMEOUT_S)
         self._patience_s = patience_s
+        self._copies: int | None = None
 
     async def put(self, subject: str, value: Value, *, only_first: bool = False) -> bool:
         """Store durably. With ``only_first`` what is there already stays, and the answer is False."""
@@ -96,14 +97,14 @@ class CheckpointStream:
     async def read_raw(self, subject_filter: str) -> dict[str, bytes]:
         """Every message under the filter, parts of large values included, in the order of storing.
 
-        Pages come from any copy of the stream, so they are read again until they hold what its leader knows of.
+        Pages come from any copy of the stream. Where it has several, they are read again until they hold what its
+        leader knows of.
         """
         return await self._patiently(partial(self._read_all, subject_filter))
 
     async def _read_all(self, subject_filter: str) -> dict[str, bytes]:
-        try:
-            newest = (await self._js.get_last_msg(subjects.STREAM_CHECKPOINTS, subject_filter)).seq or 0
-        except NotFoundError:
+        newest = 0
+        if await self._has_copies() and not (newest := await self._newest(subject_filter)):
             return {}
         messages: dict[str, bytes] = {}
         seen = 0
@@ -117,6 +118,19 @@ class CheckpointStream:
         if seen < newest:
             raise _CopyIsBehind
         return messages
+
+    async def _newest(self, subject_filter: str) -> int:
+        """The sequence of the last message under the filter; 0 where there is none."""
+        try:
+            return (await self._js.get_last_msg(subjects.STREAM_CHECKPOINTS, subject_filter)).seq or 0
+        except NotFoundError:
+            return 0
+
+    async def _has_copies(self) -> bool:
+        """Asked once: where there is a single one, asking it twice would cost each task a round trip."""
+        if self._copies is None:
+            self._copies = (await self._js.stream_info(subjects.STREAM_CHECKPOINTS)).config.num_replicas or 1
+        return self._copies > 1
 
     async def threads(self) -> list[str]:
         """Ids of all threads that have a checkpoint."""
