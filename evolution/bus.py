@@ -37,6 +37,8 @@ RETRY_MIN_S = 0.5
 RETRY_MAX_S = 30.0
 MAX_DEAD_PAYLOAD = 512 * 1024
 """A refused message travels on inside another one, base64 in JSON, and the bus takes 1 MB."""
+MAX_DEAD_REASON = 4_000
+"""In characters. A reason names fields, and whoever wrote the message may have named one with half a megabyte."""
 
 
 class ExperienceConsumer:
@@ -173,7 +175,7 @@ class ExperienceConsumer:
 
 def dead_letter(message: Msg, verdict: Verdict) -> DeadTask:
     """What is kept of a refused message."""
-    payload, reason = message.data, verdict.reason
+    payload, reason = message.data, verdict.reason[:MAX_DEAD_REASON]
     if len(payload) > MAX_DEAD_PAYLOAD:
         reason += f" (only the first {MAX_DEAD_PAYLOAD} of its {len(payload)} bytes are kept)"
     return DeadTask(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from evolution.errors import ExperienceRefused
 from schemas.experience import ExperienceRecord, Feedback
+from schemas.network import Interval, PlanEstimate
 
 MAX_AHEAD_S = 600.0
 """A record from further in the future than this comes from a wrong clock: it would sit in every window for ever."""
@@ -66,12 +67,19 @@ def _values(record: ExperienceRecord) -> Iterator[float]:
     yield record.latency_ms
     yield record.cost
     times = record.times
-    yield times.queued_ms + times.perceive_ms + times.match_ms + times.plan_ms + times.run_ms
+    yield times.queued_ms + times.perceive_ms + times.match_ms + times.plan_ms + times.run_ms + times.approval_ms
     for candidate in record.candidates:
         yield candidate.score
         yield from candidate.scores.values()
+        yield from candidate.features.values()
+        yield from candidate.contributions.values()
+        for past in candidate.counted:
+            yield past.weight
     for step in record.steps:
         yield step.latency_ms + step.cost
+    if record.estimate is not None:
+        for _, forecast in _forecasts(record.estimate):
+            yield forecast.low + forecast.middle + forecast.high
 
 
 def _named(record: ExperienceRecord) -> Iterator[tuple[str, float]]:
@@ -81,8 +89,19 @@ def _named(record: ExperienceRecord) -> Iterator[tuple[str, float]]:
         yield f"times.{name}", value
     for candidate in record.candidates:
         yield f"score of {candidate.agent_id}", candidate.score
-        for kind, value in candidate.scores.items():
-            yield f"{kind} of {candidate.agent_id}", value
+        for told in (candidate.scores, candidate.features, candidate.contributions):
+            for kind, value in told.items():
+                yield f"{kind} of {candidate.agent_id}", value
+        for past in candidate.counted:
+            yield f"weight of {past.task_id} for {candidate.agent_id}", past.weight
     for step in record.steps:
         yield f"latency_ms of {step.step_id}", step.latency_ms
         yield f"cost of {step.step_id}", step.cost
+    if record.estimate is not None:
+        for what, forecast in _forecasts(record.estimate):
+            for bound, value in forecast:
+                yield f"estimate.{what}.{bound}", value
+
+
+def _forecasts(estimate: PlanEstimate) -> tuple[tuple[str, Interval], ...]:
+    return (("duration_ms", estimate.duration_ms), ("cost", estimate.cost), ("quality", estimate.quality))

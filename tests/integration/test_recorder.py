@@ -22,6 +22,8 @@ from schemas.task import DeadTask
 from tests.unit.evolution.experience_records import MOMENT, a_feedback, a_record, said_of
 
 PATIENCE_S = 30
+A_BUS_TAKES_BYTES = 1_000_000
+"""In one message, as it comes; the embedded one is set to take more."""
 
 
 @pytest.fixture
@@ -96,8 +98,9 @@ async def test_several_recorders_share_the_work_and_double_nothing(nc, js, store
         (a_record(tenant="other").model_dump_json().encode(), "tenant 'other'"),
         (a_record(at=now().replace(year=2099)).model_dump_json().encode(), "clock skew"),
         (b'{"record_id":"' + b"x" * 900_000, "only the first"),
+        (a_record().model_dump_json().replace('"team":"finance"', f'"{"x" * 900_000}":7').encode(), "labels.xxx"),
     ],
-    ids=["json", "utf8", "empty", "negative", "nan", "infinity", "vector", "tenant", "clock", "huge"],
+    ids=["json", "utf8", "empty", "negative", "nan", "infinity", "vector", "tenant", "clock", "huge", "long name"],
 )
 async def test_what_cannot_be_kept_ends_in_the_dead_letters_and_stops_nobody(nc, js, store, payload, reason):
     good = a_record()
@@ -110,6 +113,7 @@ async def test_what_cannot_be_kept_ends_in_the_dead_letters_and_stops_nobody(nc,
     assert reason in letter.reason
     assert letter.subject == "aos.default.experience"
     assert payload.startswith(base64.b64decode(letter.payload))
+    assert len(letter.model_dump_json()) < A_BUS_TAKES_BYTES
 
 
 async def test_what_a_newer_worker_adds_to_a_record_is_left_out_of_it(nc, js, store):
