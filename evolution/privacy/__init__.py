@@ -2,5 +2,6 @@
 
 ``redaction``  patterns of what must not be kept, cut out of task text and feedback
 ``keys``       a tenant's keys in a file, newest first; sealing, opening, rotating
-``guard``      both together, as the stores use them
+``words``      where a task's words lie in its record
+``guard``      all together, as the stores use them
 """

@@ -1,9 +1,12 @@
 """What a durable store does to task text and feedback on their way in and out. Called by the stores."""
 
+from functools import partial
+
 import orjson
 
 from evolution.privacy.keys import KeyRing
 from evolution.privacy.redaction import Redaction
+from evolution.privacy.words import reworded
 from schemas.experience import ExperienceRecord, Feedback
 
 
@@ -16,13 +19,11 @@ class Guard:
 
     def sealed(self, record: ExperienceRecord) -> ExperienceRecord:
         """The record as it may be stored. Raises KeysUnusable."""
-        text = self._out(record.tenant, record.instruction)
-        return record if text == record.instruction else record.model_copy(update={"instruction": text})
+        return reworded(record, partial(self._out, record.tenant))
 
     def opened(self, record: ExperienceRecord) -> ExperienceRecord:
         """The record as it was, but for what was redacted. Raises KeysUnusable."""
-        text = self._in(record.tenant, record.instruction)
-        return record if text == record.instruction else record.model_copy(update={"instruction": text})
+        return reworded(record, partial(self._in, record.tenant))
 
     def sealed_feedback(self, feedback: Feedback) -> Feedback:
         """Feedback as it may be stored; its comment may be longer than the schema allows. Raises KeysUnusable."""

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import orjson
 
 from evolution.errors import ColdFileDamaged
 from evolution.privacy.keys import KeyRing
+from evolution.privacy.words import reword_stored
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_names import cold_files, dropping, key_of, sweep, withdraw, written
 from evolution.tiers.cold_rows import COLUMNS, Row, from_parquet
@@ -110,9 +112,9 @@ def renew(
     """
     done = 0
     with closing(opened(path)) as connection:
-        for table, column, field in (("experience", "record", "instruction"), ("feedback", "feedback", "comment")):
+        for table, column in (("experience", "record"), ("feedback", "feedback")):
             for rows in _batches(connection, table, column, tenant):
-                renewed = [(_renewed(body, field, keys, tenant), seq) for seq, body in rows]
+                renewed = [(_renewed(body, keys, tenant), seq) for seq, body in rows]
                 sql = f"UPDATE {table} SET {column} = ? WHERE seq = ?"  # noqa: S608 - constants of this function
                 transaction(connection, Step(sql, renewed))
                 done += len(renewed)
@@ -223,14 +225,14 @@ def _batches(
 
 def _sealed(row: Row, keys: KeyRing, tenant: str) -> Row:
     place = _PLACE["record"]
-    return (*row[:place], _renewed(row[place], "instruction", keys, tenant), *row[place + 1 :])
+    return (*row[:place], _renewed(row[place], keys, tenant), *row[place + 1 :])
 
 
-def _renewed(body: str, field: str, keys: KeyRing, tenant: str) -> str:
+def _renewed(body: str, keys: KeyRing, tenant: str) -> str:
     values = _values(body)
     if not values:
         return body
-    values[field] = keys.renewed(tenant, values.get(field) or "")
+    reword_stored(values, partial(keys.renewed, tenant))
     return orjson.dumps(values).decode()
 
 

@@ -341,6 +341,7 @@ async def test_keys_rotate_under_a_running_store_and_the_old_one_can_go(path, co
     fresh = KeyRing(tmp_path / "keys")
     again = TieredStore(SqliteExperienceStore(path, guard=Guard(fresh)), path, cold, Guard(fresh))
     assert [record.instruction for record in await scanned(again)] == ["one", "two", "four"]
+    assert [record.network.nodes[0].goal for record in await scanned(again)] == ["one", "two", "four"]
     await again.close()
 
 

@@ -26,7 +26,8 @@ def a_record(task_id: str | None = None, *, minutes: float = 0.0, **changes: obj
     """A record as a worker leaves it, ``minutes`` after MOMENT."""
     task_id = task_id or new_id()
     agents = changes.pop("chosen", ("ocr", "summary"))
-    nodes = tuple(Node(id=f"n{i}", agent_id=agent, skill_id="do") for i, agent in enumerate(agents))
+    words = changes.pop("instruction", "read the invoice, “Rechnung” №7, and sum it up\nin one line")
+    nodes = tuple(Node(id=f"n{i}", agent_id=agent, skill_id="do", goal=words) for i, agent in enumerate(agents))
     edges = [Edge(source="task", target="n0", modalities=(Modality.IMAGE,))]
     edges += [Edge(source=f"n{i}", target=f"n{i + 1}", modalities=(Modality.TEXT,)) for i in range(len(agents) - 1)]
     values: dict[str, object] = {
@@ -36,7 +37,7 @@ def a_record(task_id: str | None = None, *, minutes: float = 0.0, **changes: obj
         "at": MOMENT + timedelta(minutes=minutes),
         "state": TaskState.SUCCEEDED,
         "success": True,
-        "instruction": "read the invoice, “Rechnung” №7, and sum it up\nin one line",
+        "instruction": words,
         "modalities": (Modality.TEXT, Modality.IMAGE),
         "vector": encoded(np.linspace(-1.0, 1.0, 384)),
         "vector_version": "minilm-1",
