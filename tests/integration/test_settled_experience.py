@@ -34,6 +34,20 @@ async def test_an_outcome_is_told_when_stored_and_not_again_by_whoever_settles_a
     assert ExperienceRecord.model_validate_json(stored.data) == first[0]
 
 
+async def test_an_experience_that_is_missing_though_the_ending_was_told_is_left_by_the_next(nc, js, tmp_path):
+    records = TaskRecords(await js.key_value(subjects.BUCKET_TASKS))
+    blobs = ObstoreBlobs.from_url(tmp_path.as_uri())
+    died = Settlement(js, records, Teller(nc, "worker-1"), blobs, record_experience=False)  # just after the event
+    task = TaskSubmitted(task_id="t", parts=(text_part("do it"),))
+    held = taken(None, task, "worker-1", stream_seq=7, deliveries=1)
+    ended = await died.settle(held, task, None, Ending(TaskState.SUCCEEDED))
+    await Settlement(js, records, Teller(nc, "worker-2"), blobs).settle_again(ended, task, None)
+    stored = await js.get_last_msg(subjects.STREAM_EXPERIENCE, subjects.experience("default"))
+    assert ExperienceRecord.from_peer(stored.data).record_id == "t-7"
+    events = await js.stream_info(subjects.STREAM_EVENTS, subjects.event("default", "t"))
+    assert events.state.subjects == {subjects.event("default", "t"): 1}
+
+
 @pytest.mark.parametrize("late", [(), (TaskEventKind.ACCEPTED,), (TaskEventKind.ACCEPTED, TaskEventKind.STARTED)])
 async def test_an_ending_counts_as_told_unless_a_worker_told_more_since(nc, js, late):
     task_id, teller = new_id(), Teller(nc, "worker-1")

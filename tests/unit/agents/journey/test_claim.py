@@ -59,3 +59,11 @@ def test_a_task_that_waits_for_people_ignores_messages_until_they_decide():
 def test_a_decision_brings_a_waiting_task_back(decision):
     waiting = record(TaskState.AWAITING_APPROVAL, stream_seq=7, plan=PLAN, approvals={"a": decision})
     assert claim(waiting, 9) is Claim.RESUME
+
+
+@pytest.mark.parametrize("decision", list(ApprovalState))
+def test_a_task_that_is_cancelled_while_it_waits_is_cancelled_whatever_was_decided(decision):
+    waiting = record(
+        TaskState.AWAITING_APPROVAL, stream_seq=7, plan=PLAN, approvals={"a": decision}, cancel_requested=True
+    )
+    assert claim(waiting, 9) is Claim.CANCEL
