@@ -110,3 +110,16 @@ async def test_a_wish_that_went_past_a_worker_without_connection_is_found_in_the
     await nats_server.start()
     await working
     assert (await bench.record(task)).state == "cancelled"
+
+
+async def test_a_step_that_is_cut_off_by_a_shutdown_is_nobodys_wish(queue, bench):
+    task = a_task()
+    bench.answer = Held()
+    await queue.put(task)
+    working = asyncio.create_task(bench.dispatcher.dispatch(await queue.next()))
+    await bench.answer.asked.wait()
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+    assert (await bench.record(task)).state == "running", "another worker goes on"
+    assert "cancelled" not in await bench.told(task)
