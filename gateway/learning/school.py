@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 STUDY_AT_ONCE = 128
 """About 20 ms of one thread: the recorder beside it waits no longer."""
+WAITING_MAX = 1_024
+"""Records read and not studied yet. Where cores are too few to keep up, all others wait in the store, not in memory."""
 LOOK_EVERY_S = 0.25
 LOOK_BACK_EVERY_S = 60.0
 RETRY_S = 5.0
@@ -90,6 +92,7 @@ class School:
         self._answered: set[str] = set()
         self._urgent: set[str] = set()
         self._begun = asyncio.Event()
+        self._studied = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
@@ -123,6 +126,9 @@ class School:
                     self._begun.set()
                 async for record in self._store.tail(ExperienceQuery(since=started)):
                     self._records.append(record)
+                    while len(self._records) >= WAITING_MAX:
+                        self._studied.clear()
+                        await self._studied.wait()
             except (EvolutionError, BusUnavailable) as error:
                 logger.warning("learning waits for experience: %s", error)
             await asyncio.sleep(RETRY_S)
@@ -179,6 +185,7 @@ class School:
             lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, len(self._records)))]
             lots = self._by_pupil(lot)
             await asyncio.to_thread(_teach, lots, self._said())
+            self._studied.set()
         said = self._said()
         if said:
             await asyncio.to_thread(_teach, [], said)

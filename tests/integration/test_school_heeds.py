@@ -1,10 +1,12 @@
 """What people said is learned from, whoever heard it: stored before the learner starts, on the bus, or kept since."""
 
 import asyncio
+import itertools
 from contextlib import asynccontextmanager
 
 import pytest
 
+from evolution.errors import PolicyError
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.learning.publishing import Publisher
@@ -124,4 +126,53 @@ async def test_looking_back_asks_of_tasks_that_are_new_or_that_something_was_sai
         assert store.asked[-1] == 0
         # At the beginning, and once by looking back; then nothing but what is new.
         assert sum(store.asked) <= 2 * len(first) + len(later) + len(judged)
+    await store.close()
+
+
+class EndlessStore(SqliteExperienceStore):
+    """Has ever more records, faster than anybody studies them."""
+
+    told = 0
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.awaited, self.reached = 0, asyncio.Event()
+
+    async def tail(self, query, latest=0):
+        for record in itertools.cycle(a_week(80)):
+            self.told += 1
+            if self.awaited and self.told >= self.awaited:
+                self.reached.set()
+            yield record
+            await asyncio.sleep(0)
+
+
+class BusyPublisher:
+    """Publishes nothing before it is allowed to; nothing is studied meanwhile."""
+
+    def __init__(self) -> None:
+        self.asked, self.allowed = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, tenant, pupil):
+        self.asked.set()
+        await self.allowed.wait()
+        raise PolicyError("it was only asked")
+
+
+async def test_what_cannot_be_studied_yet_stays_in_the_store(nc, js, tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.learning.school.WAITING_MAX", 50)
+    store, publisher, stop = EndlessStore(tmp_path / "experience.sqlite"), BusyPublisher(), asyncio.Event()
+    running = asyncio.create_task(School(nc, store, publisher, OFTEN, 3600).run(stop))
+    async with asyncio.timeout(TOOK_IN):
+        await publisher.asked.wait()
+    before = store.told
+    for _ in range(500):
+        await asyncio.sleep(0)
+    assert store.told <= before + 50
+    store.awaited = before + 100
+    publisher.allowed.set()
+    async with asyncio.timeout(TOOK_IN):
+        await store.reached.wait()
+    stop.set()
+    await running
     await store.close()
