@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 IDLE_CHECK_S = 1.0
 RETRY_S = 0.25
 FORGET_CONSUMER_AFTER_S = 30.0
+UNLISTED_MAX = 1_000
+"""So many keys more than twice those listed last, and the bucket is listed again: nothing tells that keys expired, or
+were purged without a marker, and they would be remembered for ever."""
 
 BUS_ERRORS = (nats.errors.Error, OSError)
 """All that nats-py raises when the bus does not answer (asyncio's TimeoutError is an OSError)."""
@@ -78,8 +81,8 @@ async def snapshot(js: JetStreamContext, bucket: str, keys: str = ">", *, histor
 async def follow(js: JetStreamContext, bucket: str, keys: str = ">") -> AsyncIterator[KvEntry]:
     """Every present one of the keys, then every change as it happens, for ever.
 
-    Changes of the same key during an outage are told as one. A key that vanished during it is told as removed. Raises
-    BusUnavailable once the client is closed.
+    Changes of the same key during an outage are told as one. A key that vanished during it is told as removed; one
+    that expires is, too, but late. Raises BusUnavailable once the client is closed.
     """
     present: dict[str, int] = {}
     while True:
@@ -107,8 +110,11 @@ async def _differences(reader: "_Reader", present: dict[str, int]) -> AsyncItera
             yield _noted(entry, present)
     for key in sorted(set(present) - listed):
         yield _noted(KvEntry(key, b"", 0, removed=True, stored_at=datetime.now(UTC)), present)
+    many = 2 * len(listed) + UNLISTED_MAX
     async for entry in reader.changes():
         yield _noted(entry, present)
+        if len(present) > many:
+            return
 
 
 def _noted(entry: KvEntry, present: dict[str, int]) -> KvEntry:
