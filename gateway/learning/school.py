@@ -181,8 +181,9 @@ class School:
             self._feedback.setdefault(feedback.tenant, deque(maxlen=CAPACITY)).append(feedback)
 
     async def _study(self) -> None:
-        while self._records:
-            lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, len(self._records)))]
+        waiting = len(self._records)  # what comes meanwhile waits: else a version would wait until nothing comes
+        for start in range(0, waiting, STUDY_AT_ONCE):
+            lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, waiting - start))]
             lots = self._by_pupil(lot)
             await asyncio.to_thread(_teach, lots, self._said())
             self._studied.set()
