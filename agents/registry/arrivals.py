@@ -23,6 +23,7 @@ class Arrivals:
         self._unread: dict[AgentKey, CardRevision] = {}
         self._newest = 0
         self._taking = False
+        self._told = 0
         self._stirred = asyncio.Event()
         self._taken = asyncio.Event()
 
@@ -43,8 +44,7 @@ class Arrivals:
     async def batch(self) -> AsyncIterator[list[CardRevision]]:
         """The next changes, once there are any; what raises puts them back."""
         await self._stirred.wait()
-        if len(self._unread) > LOGGED_BACKLOG:
-            logger.info("indexing agents: %d cards to go", len(self._unread))
+        self._tell_of_backlog(len(self._unread))
         taken = [self._unread.pop(key) for key in list(islice(self._unread, BATCH_CARDS))]
         if not self._unread:
             self._stirred.clear()
@@ -63,6 +63,12 @@ class Arrivals:
         while self._newest < revision or self._unread or self._taking:
             self._taken.clear()
             await self._taken.wait()
+
+    def _tell_of_backlog(self, cards: int) -> None:
+        """Whenever it is another number of thousands."""
+        if cards // LOGGED_BACKLOG != self._told:
+            self._told = cards // LOGGED_BACKLOG
+            logger.info("indexing agents: %d cards to go", cards)
 
     def _put_back(self, batch: Sequence[CardRevision]) -> None:
         for revision in batch:

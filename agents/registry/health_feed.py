@@ -30,9 +30,6 @@ CARDS_PER_TURN = 1_000
 FRESH_SHARE = 0.8
 """An entry younger than this share of the period was written by another worker this round: no need to do it again."""
 
-HEARD_FRESH_PERIODS = 1.4
-"""Every worker hears heartbeats itself; for doors and workers that start, every other one in the mirror is enough."""
-
 MIRRORED_AT_ONCE = 64
 """One after the other, the heartbeats of a thousand agents took longer than they are worth."""
 
@@ -120,12 +117,12 @@ class HealthFeed:
             self._board.hear(key, heartbeat.load)
             self._unmirrored[key] = heartbeat
 
-    def _is_fresh(self, key: AgentKey, periods: float = FRESH_SHARE) -> bool:
-        return self._clock() - self._mirrored_at.get(key, float("-inf")) < self._period_s * periods
+    def _is_fresh(self, key: AgentKey) -> bool:
+        return self._clock() - self._mirrored_at.get(key, float("-inf")) < self._period_s * FRESH_SHARE
 
     async def _mirror_heard(self) -> None:
         heard, self._unmirrored = self._unmirrored, {}
-        due = [beat for key, beat in heard.items() if not self._is_fresh(key, HEARD_FRESH_PERIODS)]
+        due = [beat for key, beat in heard.items() if not self._is_fresh(key)]
         for start in range(0, len(due), MIRRORED_AT_ONCE):
             await asyncio.gather(*map(self._mirror, due[start : start + MIRRORED_AT_ONCE]))
 
