@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import numpy as np
 import pytest
 
+from agents.matching.live import loading
 from agents.matching.live.features import Shown
 from agents.matching.live.feed import PolicyFeed
 from agents.matching.live.policy import LivePolicy, Outcome
@@ -233,6 +234,24 @@ async def test_a_version_catches_up_with_what_was_heard_before_and_while_it_was_
         assert live.events == 13
     finally:
         await feed.stop()
+
+
+async def test_a_version_that_breaks_the_worker_stops_nobody_elses(feed, desk, monkeypatch):
+    built = loading.policy_of
+
+    def policy_of(snapshot, parts, dimension):
+        if snapshot.policy == "broken":
+            raise IndexError("index 32 is out of bounds")
+        return built(snapshot, parts, dimension)
+
+    monkeypatch.setattr(loading, "policy_of", policy_of)
+    await desk.publish("broken")
+    await desk.say(active="broken")
+    await until(lambda: "out of bounds" in feed.problem("default"))
+    await desk.publish("good", tenant="other")
+    await desk.say(active="good", tenant="other")
+    await until(lambda: feed.lot("other", None) is not None)
+    assert feed.lot("default", None) is None
 
 
 async def test_what_one_tenant_learns_outdates_nothing_of_another(feed, desk):

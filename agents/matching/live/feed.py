@@ -174,6 +174,12 @@ class PolicyFeed:
                 logger.error("policy %s of tenant %s is not used, the last good one stays: %s", policy, tenant, error)
             self._problems[tenant, policy] = str(error)
             return
+        except Exception as error:
+            # A mistake of ours about one tenant's version must not keep all others from theirs, from now on.
+            if (tenant, policy) not in self._problems:
+                logger.exception("policy %s of tenant %s cannot be built, the last good one stays", policy, tenant)
+            self._problems[tenant, policy] = f"it cannot be built: {error!r}"
+            return
         await self._catch_up(tenant, live)
         self._orders[tenant, policy] = LearnedOrder(policy, live)
         self._problems.pop((tenant, policy), None)
