@@ -1,13 +1,16 @@
 """Puts the evolution layer together: which store, and the recorder that fills it. Called by the composition root."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import nats.errors
 from nats.aio.client import Client
+from nats.js import JetStreamContext
 
-from evolution.bus import ExperienceConsumer
+from evolution.bus import DURABLE, ExperienceConsumer
 from evolution.claiming import Place
 from evolution.ports import ExperienceStore
 from evolution.privacy.guard import OPEN, Guard
@@ -16,6 +19,7 @@ from evolution.store.memory_store import MemoryExperienceStore
 from evolution.store.sqlite_store import SqliteExperienceStore
 from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.tiered_store import TieredStore
+from schemas import subjects
 
 
 class StoreKind(StrEnum):
@@ -64,6 +68,12 @@ def build_store(settings: StoreSettings) -> ExperienceStore:
         retention_days=settings.retention_days,
         guard=settings.guard,
     )
+
+
+async def claim_store(js: JetStreamContext, place: Place) -> None:
+    """Asked before anything of the role works. Raises RecordedElsewhere; for a silent bus the recorder waits."""
+    with suppress(nats.errors.Error):
+        await place.claim(js, subjects.STREAM_EXPERIENCE, DURABLE)
 
 
 async def run_recorder(nc: Client, store: ExperienceStore, stop: asyncio.Event, place: Place | None = None) -> None:

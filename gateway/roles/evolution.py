@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from evolution.wiring import build_store, run_recorder
+from evolution.wiring import build_store, claim_store, run_recorder
 from gateway.bus.identity import identity_of
 from gateway.experience_origin import note_bus, place_of
 from gateway.experience_store import store_settings
@@ -30,13 +30,16 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     # What is recorded waits in a durable stream meanwhile. Loading is done: who starts again should soon be there.
     give_way(settings.learning.niceness)
     async with open_bus(settings, "aos-evolution", stop=stop) as bus:
+        place = place_of(settings)
+        if place is not None:  # who records into another store than the rest must not publish what it learns either
+            await claim_store(bus.js, place)
         store = build_store(store_settings(settings))
         note_bus(settings, await identity_of(bus.js))
         refiner = RefinementService(bus.nc)
         await refiner.start()
         try:
             await asyncio.gather(
-                run_recorder(bus.nc, store, stop, place_of(settings)),
+                run_recorder(bus.nc, store, stop, place),
                 kept_going("policies", lambda: look_after_policies(bus.js, store, stop, settings), stop),
                 kept_going("mining", lambda: mine_on_schedule(settings, stop), stop),
                 kept_going("compaction", lambda: compact_on_schedule(settings, stop), stop),

@@ -12,6 +12,7 @@ from evolution.errors import RecordedElsewhere
 from evolution.recording import Recorder
 from evolution.store.memory_store import MemoryExperienceStore
 from gateway.experience_origin import place_of
+from gateway.roles.evolution import run as run_role
 from gateway.settings import Settings
 from schemas import subjects
 from schemas.base import new_id
@@ -52,6 +53,11 @@ async def test_who_keeps_another_store_is_refused_while_somebody_records(nc, js,
     ) as refused:
         await Role(nc, tmp_path / "b").working
     assert "AOS_INFLUX_URL" in refused.value.next_step
+    settings = Settings(bus={"url": nc.connected_url.geturl()}, data_dir=tmp_path / "b", learning={"niceness": 0})
+    with pytest.raises(RecordedElsewhere):
+        await run_role(settings, asyncio.Event())
+    assert not settings.mining_dir.exists()
+    assert not settings.experience_file.exists()
     same = Role(nc, tmp_path / "a")
     await first.end()
     await same.keeps_one(js)
