@@ -6,7 +6,8 @@ from evolution.policies.bucket import PolicyBucket
 from evolution.ports import ExperienceStore
 from gateway.foundation import Bus, open_blobs
 from gateway.learning.publishing import Publisher
-from gateway.learning.school import School, Terms
+from gateway.learning.school import School
+from gateway.learning.terms import Terms
 from gateway.settings import Settings
 
 

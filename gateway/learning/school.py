@@ -1,9 +1,9 @@
 """Learns from the store's experience for as long as the evolution role runs. Started by ``gateway.roles.evolution``.
 
-At start the latest records are studied from scratch, with what people said of them and what newcomers answered in their
-auditions; then every record as it is stored. Remarks are heard at once, and looked up in the store each minute, for
-those that came while nobody listened. Studying happens in a thread, some milliseconds at a time; a version is published
-after so many outcomes, after some time when there is any news, or once a newcomer was auditioned.
+At start each tenant's past is studied from scratch (``beginning``), with what people said of it and what newcomers
+answered in their auditions; then every record as it is stored. Remarks are heard at once, and looked up in the store
+each minute, for those that came while nobody listened. Studying happens in a thread, some milliseconds at a time; when
+a version is due, ``terms`` say.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -27,8 +27,10 @@ from evolution.errors import EvolutionError
 from evolution.judging import last_judging
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.auditions.keeping import Auditions, read
+from gateway.learning.beginning import latest_of_each, records_to_begin_with
 from gateway.learning.publishing import Publisher
 from gateway.learning.pupil import Pupil
+from gateway.learning.terms import Terms
 from schemas import subjects
 from schemas.audition import Audition
 from schemas.base import now
@@ -44,30 +46,8 @@ WAITING_MAX = 1_024
 LOOK_EVERY_S = 0.25
 LOOK_BACK_EVERY_S = 60.0
 RETRY_S = 5.0
-EARLY_GROWTH = 0.25
-"""The first versions come after so much more than the one before had learned from: how far cards are to be believed,
-and how far the past, fifty outcomes tell better than no outcomes do."""
-SEASONED_OUTCOMES = 2_000
-"""With so many outcomes behind it, a policy has new versions less and less often."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """When a version is due."""
-
-    every_outcomes: int = 500
-    every_s: float = 300.0
-    least_outcomes: int = 50
-    least_s: float = 10.0
-
-    def are_met(self, events: int, new: int, since_s: float, *, urgent: bool = False) -> bool:
-        """Of a policy that learned from ``events`` outcomes, ``new`` of them since its version of so long ago."""
-        if new == 0 or events < self.least_outcomes:
-            return False
-        # A version costs workers and this process the more the more it remembers; what is newer they hear meanwhile.
-        least_s = min(self.least_s * max(1.0, events / SEASONED_OUTCOMES), self.every_s)
-        enough = min(self.every_outcomes, EARLY_GROWTH * (events - new))
-        return since_s >= (least_s if urgent or new >= enough else self.every_s)
+OVERLAP = timedelta(seconds=10)
+"""What comes late by no more than that is not missed when the store was away; what comes twice is passed over."""
 
 
 class School:
@@ -91,6 +71,7 @@ class School:
         self._auditioned: set[tuple[str, str]] = set()
         self._answered: set[str] = set()
         self._urgent: set[str] = set()
+        self._tenants_begun: set[str] = set()
         self._begun = asyncio.Event()
         self._studied = asyncio.Event()
 
@@ -110,28 +91,41 @@ class School:
                 await hearing.unsubscribe()
 
     async def _read(self) -> None:
-        """The latest records, then every one that comes, for ever."""
-        started, first = now(), True
+        """Every tenant's past, then every record that comes, for ever."""
+        started = since = now()
         while True:
             try:
-                if first:
-                    latest = await self._store.find(ExperienceQuery(limit=CAPACITY))
-                    for tenant in {record.tenant for record in latest}:
-                        await self._look_up(tenant, [record.task_id for record in latest if record.tenant == tenant])
-                    started = latest[0].at if latest else started
-                    auditions = [one for held in await self._auditions.all() for one in self._answers(held.audition)]
-                    self._records += sorted([*auditions, *reversed(latest)], key=lambda record: record.at)
-                    self._urgent.clear()
-                    first = False
-                    self._begun.set()
-                async for record in self._store.tail(ExperienceQuery(since=started)):
+                await self._begin(started)
+                async for record in self._store.tail(ExperienceQuery(since=since)):
+                    since = max(since, record.at - OVERLAP)
                     self._records.append(record)
-                    while len(self._records) >= WAITING_MAX:
-                        self._studied.clear()
-                        await self._studied.wait()
+                    await self._until_fewer_wait(WAITING_MAX)
             except (EvolutionError, BusUnavailable) as error:
                 logger.warning("learning waits for experience: %s", error)
             await asyncio.sleep(RETRY_S)
+
+    async def _begin(self, until: datetime) -> None:
+        """One tenant after the other, so that no more than one past waits in memory; each once."""
+        auditions: dict[str, list[Audition]] = {}
+        for held in await self._auditions.all():
+            auditions.setdefault(held.audition.tenant, []).append(held.audition)
+        tenants = sorted({*await self._store.tenants(), *auditions})
+        for tenant in tenants:
+            if tenant in self._tenants_begun:
+                continue
+            records = await records_to_begin_with(self._store, tenant, until, latest_of_each(len(tenants)))
+            await self._look_up(tenant, [record.task_id for record in records])
+            records += [record for audition in auditions.get(tenant, ()) for record in self._answers(audition)]
+            self._records += sorted(records, key=lambda record: record.at)
+            self._tenants_begun.add(tenant)
+            await self._until_fewer_wait(1)
+        self._urgent.clear()
+        self._begun.set()
+
+    async def _until_fewer_wait(self, records: int) -> None:
+        while len(self._records) >= records:
+            self._studied.clear()
+            await self._studied.wait()
 
     async def _watch_auditions(self) -> None:
         """What newcomers answer is learned as it comes; once one has done, a version is due."""

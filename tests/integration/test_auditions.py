@@ -21,7 +21,7 @@ from gateway.bus.stream_reader import StreamReader
 from gateway.foundation import Bus
 from gateway.learning.publishing import Publisher
 from gateway.learning.school import School
-from gateway.learning.school import Terms as SchoolTerms
+from gateway.learning.terms import Terms as SchoolTerms
 from gateway.replay.asked import Kept
 from gateway.replay.lane import Lane
 from gateway.replay.shadow import HARMLESS

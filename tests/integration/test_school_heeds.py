@@ -10,7 +10,8 @@ from evolution.errors import PolicyError
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.learning.publishing import Publisher
-from gateway.learning.school import School, Terms
+from gateway.learning.school import School
+from gateway.learning.terms import Terms
 from schemas import subjects
 from schemas.base import now
 from schemas.experience import Feedback

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Agents = NDArray[np.int32]
+Serials = NDArray[np.int64]
 
 NOISE = 0.3
 """Variance of an agent's latest outcome, that of what is looked for being 1."""
@@ -25,24 +26,24 @@ GROWTH = 0.125
 class OwnSteps:
     """A weight for each past step: what is said of an agent is the sum of its steps' weights by likeness.
 
-    Rows are those of the past, of which it may have ``dropped`` the oldest since they were weighed. For one thread at a
-    time.
+    Rows are those of the past, which may have dropped some since they were weighed: each is known by its serial (see
+    ``PastTasks.serials``). For one thread at a time.
     """
 
     def __init__(self) -> None:
         self._weights = np.zeros(0, dtype=np.float32)
         self._added = np.zeros(0, dtype=np.float32)
-        self._dropped = 0
+        self._serials = np.zeros(0, dtype=np.int64)
         self._usual: float | None = None
         self._looked = np.zeros(0, dtype=np.int64)
 
-    def look(self, vectors: Floats, agents: Agents, outcomes: Floats, usual: float, dropped: int) -> None:
+    def look(self, vectors: Floats, agents: Agents, outcomes: Floats, usual: float, serials: Serials) -> None:
         """At the agents of whom enough is new. Rows of the past: (rows, dimension) unit-norm, (rows,) agents' numbers
 
         and outcomes; ``usual`` is that of all steps.
         """
         self._usual = usual
-        self._reach(len(agents), dropped)
+        self._reach(serials)
         done = np.bincount(agents, minlength=len(self._looked))
         looked = np.pad(self._looked, (0, len(done) - len(self._looked)))
         enough = np.maximum(1.0, GROWTH * np.minimum(looked, STEPS_MAX))
@@ -54,11 +55,11 @@ class OwnSteps:
             looked[agent] = done[agent]
         self._looked = looked
 
-    def hear(self, vectors: Floats, agents: Agents, outcomes: Floats, new: int, dropped: int) -> None:
+    def hear(self, vectors: Floats, agents: Agents, outcomes: Floats, new: int, serials: Serials) -> None:
         """The last ``new`` rows of the past were added. Some 60 µs for each agent among them."""
         if self._usual is None:
             return
-        self._reach(len(agents), dropped)
+        self._reach(serials)
         first = len(agents) - new
         for agent in np.unique(agents[first:]):
             rows = np.flatnonzero(agents == agent)
@@ -80,34 +81,38 @@ class OwnSteps:
         looked = np.pad(self._looked, (0, max(0, int(agents.max(initial=-1)) + 1 - len(self._looked))))
         self._looked = looked[agents]
 
-    def said(self, cosines: Floats, agents: Agents, dropped: int) -> Floats:
+    def said(self, cosines: Floats, agents: Agents, serials: Serials) -> Floats:
         """(agents,) how far beyond the usual each agent's outcome is expected to lie, 0 for whom nothing is known.
 
         ``cosines`` (rows,) of a task to the rows of the past.
         """
-        weights, _ = self.kept(dropped)
+        weights, _ = self.kept(serials)
         likeness = alike(cosines[: len(weights)])
         said: Floats = np.bincount(agents[: len(weights)], likeness * weights).astype(np.float32)
         return said
 
-    def added(self, rows: NDArray[np.int64], dropped: int) -> Floats:
+    def added(self, rows: NDArray[np.int64], serials: Serials) -> Floats:
         """(rows,) of what is said of an agent at the task of its own step, how much the step itself adds."""
-        _, added = self.kept(dropped)
+        _, added = self.kept(serials)
         return np.append(added, np.float32(0.0))[np.minimum(rows, len(added))]
 
-    def kept(self, dropped: int) -> tuple[Floats, Floats]:
-        """Of the rows of the past that were weighed: the weight of each, and what it adds at its own task."""
-        gone = dropped - self._dropped
-        return self._weights[gone:], self._added[gone:]
+    def kept(self, serials: Serials) -> tuple[Floats, Floats]:
+        """Of the past's rows that were weighed, its first: the weight of each, and what it adds at its own task."""
+        known = len(self._serials)
+        if known == 0 or (known <= len(serials) and serials[known - 1] == self._serials[-1]):
+            return self._weights, self._added  # nothing was dropped since
+        there = np.searchsorted(self._serials, serials[: np.searchsorted(serials, self._serials[-1], side="right")])
+        return self._weights[there], self._added[there]
 
     def resume(self, weights: Floats, added: Floats, usual: float) -> None:
         """As a snapshot says; (rows,) of its past, none of which has been dropped."""
-        self._weights, self._added, self._dropped, self._usual = weights, added, 0, usual
+        self._weights, self._added, self._usual = weights, added, usual
+        self._serials = np.arange(len(weights))
 
-    def _reach(self, rows: int, dropped: int) -> None:
+    def _reach(self, serials: Serials) -> None:
         """Make room for all rows of the past; those not weighed yet say nothing."""
-        self._weights, self._added = (_padded(kept, rows) for kept in self.kept(dropped))
-        self._dropped = dropped
+        self._weights, self._added = (_padded(kept, len(serials)) for kept in self.kept(serials))
+        self._serials = serials.copy()
 
 
 def _padded(values: Floats, rows: int) -> Floats:

@@ -99,21 +99,21 @@ class LivePolicy:
     def _said(self, near: Near, apart: Steps) -> Floats:
         """(agents,) what each agent's own steps say of it, those ``apart`` not counted."""
         said = np.zeros(len(self.standings), dtype=np.float32)
-        heard = self.own_steps.said(near.cosines, self.past.agents, self.past.dropped)
+        heard = self.own_steps.said(near.cosines, self.past.agents, self.past.serials)
         said[: len(heard)] = heard
-        np.subtract.at(said, apart.agents, self.own_steps.added(apart.rows, self.past.dropped))
+        np.subtract.at(said, apart.agents, self.own_steps.added(apart.rows, self.past.serials))
         return said
 
     def look(self) -> None:
         """Look at the agents' own steps and at groups again, as far as enough is new."""
         self.groups.find(self.past, len(self.standings), self.events)
         past, usual = self.past, usual_success(self.standings)
-        self.own_steps.look(past.vectors, past.agents, past.outcomes, usual, past.dropped)
+        self.own_steps.look(past.vectors, past.agents, past.outcomes, usual, past.serials)
 
     def _hear(self, new: int) -> None:
         """So many steps were added to the past."""
         past = self.past
-        self.own_steps.hear(past.vectors, past.agents, past.outcomes, min(new, past.count), past.dropped)
+        self.own_steps.hear(past.vectors, past.agents, past.outcomes, min(new, past.count), past.serials)
         self.events += new
         if self._dropped != past.dropped:
             self._dropped = past.dropped

@@ -53,7 +53,7 @@ def artefacts_of(policy: LivePolicy) -> dict[str, bytes]:
     ids = np.array([task_id.encode()[:_ID_BYTES] for task_id in past.task_ids], dtype=f"S{_ID_BYTES}")
     if past.count:
         parts[OUTCOMES] = _packed_many(agents=past.agents, outcomes=past.outcomes.astype(np.float16), ids=ids)
-    weights, added = policy.own_steps.kept(past.dropped)
+    weights, added = policy.own_steps.kept(past.serials)
     if len(weights):
         parts[OWN_STEPS] = _packed_many(weights=weights.astype(np.float16), added=added.astype(np.float16))
     if policy.groups:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.learning.school import Terms
+from gateway.learning.terms import Terms
 
 TERMS = Terms(every_outcomes=500, every_s=300.0, least_outcomes=50, least_s=10.0)
 NEVER_BEFORE = float("inf")

@@ -58,7 +58,7 @@ def test_what_is_known_of_those_who_stay_stays_and_makes_a_snapshot_that_reads()
     policy.learn_all(outcomes(0, 300, ["gone-1", "a", "gone-2", "b"]))
     policy.look()
     policy.learn_all(outcomes(300, 300, ["c", "b", "a"]))
-    policy.past._drop_oldest(300)
+    policy.past._keep(np.arange(300, 600))
     names = [policy.standings.agents[number] for number in policy.past.agents]
     rows = {agent: policy.standings.table[policy.standings.number(agent)] for agent in "abc"}
     counts = {agent: policy.groups.counts[:, policy.standings.number(agent)] for agent in "abc"}

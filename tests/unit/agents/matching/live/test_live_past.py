@@ -1,9 +1,9 @@
-"""Past tasks: what is near counts, what came later displaces it, old failures are forgiven, memory is bounded."""
+"""Past tasks: what is near counts, what came later displaces it, old failures are forgiven."""
 
 import numpy as np
 
 from agents.matching.live.evidence import Kernel
-from agents.matching.live.past import FORGIVING_OUTCOMES, PastTasks
+from agents.matching.live.past import FORGIVING_OUTCOMES, ROWS_MAX, PastTasks
 
 KERNEL = Kernel(sharpness=10.0, memory=4.0)
 DIMENSION = 8
@@ -65,14 +65,10 @@ def test_an_old_failure_is_forgiven_and_an_old_success_remembered():
     assert found.successes[1] > 0.9
 
 
-def test_memory_is_bounded_and_forgets_the_oldest_first():
-    past = PastTasks(DIMENSION, capacity=100)
-    for number in range(250):
-        past.add(f"t{number}", direction(number % DIMENSION), number % 3, 1.0)
-    assert past.count <= 100
-    assert past.task_ids[-1] == "t249"
-    assert len(past.task_ids) == past.count
-    assert past.vectors[-1].argmax() == 249 % DIMENSION
+def test_where_one_request_comes_again_and_again_the_latest_of_them_count():
+    past = past_of(*[(0, 0, 1.0)] * (5 * ROWS_MAX), *[(0, 0, 0.0)] * 20)
+    assert past.near(direction(0)).rows.tolist() == list(range(past.count - ROWS_MAX, past.count))
+    assert evidence(past, 0).failures[0] > 10 * evidence(past, 0).successes[0]
 
 
 def test_what_people_say_replaces_what_a_result_looked_like():

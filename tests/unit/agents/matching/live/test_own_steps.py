@@ -27,21 +27,19 @@ def remembered(count: int, agents: int, seed: int, capacity: int = 4_096) -> Pas
 def add(past: PastTasks, rng: np.random.Generator, count: int, agents: int) -> None:
     numbers = rng.integers(0, agents, count).astype(np.int32)
     outcomes = rng.integers(0, 2, count).astype(np.float32)
-    past.extend(
-        [f"t{past.dropped + past.count + at}" for at in range(count)], directions(rng, count), numbers, outcomes
-    )
+    past.extend([f"t{at}" for at in range(count)], directions(rng, count), numbers, outcomes)
 
 
 def look(steps: OwnSteps, past: PastTasks) -> None:
-    steps.look(past.vectors, past.agents, past.outcomes, USUAL, past.dropped)
+    steps.look(past.vectors, past.agents, past.outcomes, USUAL, past.serials)
 
 
 def hear(steps: OwnSteps, past: PastTasks, new: int) -> None:
-    steps.hear(past.vectors, past.agents, past.outcomes, new, past.dropped)
+    steps.hear(past.vectors, past.agents, past.outcomes, new, past.serials)
 
 
 def said(steps: OwnSteps, past: PastTasks, vector: np.ndarray) -> np.ndarray:
-    return steps.said(past.near(vector).cosines, past.agents, past.dropped)
+    return steps.said(past.near(vector).cosines, past.agents, past.serials)
 
 
 @settings(deadline=None, max_examples=20)
@@ -110,7 +108,7 @@ def test_steps_heard_in_lots_count_as_if_each_were_heard_by_itself(lots, seed):
             past.add(f"n{at}", vector, int(numbers[at]), float(outcomes[at]))
             hear(apart, past, 1)
         hear(together, past, lot)
-    for ours, theirs in zip(together.kept(0), apart.kept(0), strict=True):
+    for ours, theirs in zip(together.kept(past.serials), apart.kept(past.serials), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
@@ -118,19 +116,20 @@ def test_what_the_past_dropped_says_nothing_and_what_stays_is_still_its_own():
     past, rng = remembered(400, 4, 1, capacity=400), np.random.default_rng(2)
     steps = OwnSteps()
     look(steps, past)
-    weights, _ = steps.kept(0)
+    weights, _ = steps.kept(past.serials)
     add(past, rng, 10, 4)
-    assert past.dropped == 40
-    kept, _ = steps.kept(past.dropped)
-    np.testing.assert_array_equal(kept, weights[40:])
+    kept, _ = steps.kept(past.serials)
+    stayed = past.serials[:-10]
+    assert len(stayed) == 360
+    np.testing.assert_array_equal(kept, weights[stayed])
     hear(steps, past, 10)
-    assert len(steps.kept(past.dropped)[0]) == past.count
+    assert len(steps.kept(past.serials)[0]) == past.count
 
 
 def test_only_the_latest_steps_of_an_agent_are_looked_at():
     past, steps = remembered(STEPS_MAX + 50, 1, 3), OwnSteps()
     look(steps, past)
-    weights, _ = steps.kept(0)
+    weights, _ = steps.kept(past.serials)
     assert not weights[:50].any()
     assert weights[50:].all()
 
@@ -138,14 +137,14 @@ def test_only_the_latest_steps_of_an_agent_are_looked_at():
 def test_a_corrected_outcome_is_looked_at_again():
     past, steps = remembered(100, 1, 4), OwnSteps()
     look(steps, past)
-    before = steps.kept(0)[0].copy()
+    before = steps.kept(past.serials)[0].copy()
     row = int(np.flatnonzero(past.outcomes)[50])
     assert past.correct(past.task_ids[row], 0.001)
     look(steps, past)
-    np.testing.assert_array_equal(steps.kept(0)[0], before)
+    np.testing.assert_array_equal(steps.kept(past.serials)[0], before)
     steps.outdate(0)
     look(steps, past)
-    assert abs(steps.kept(0)[0] - before).max() > 0.1
+    assert abs(steps.kept(past.serials)[0] - before).max() > 0.1
 
 
 def test_nothing_is_said_before_anything_happened():
@@ -154,4 +153,4 @@ def test_nothing_is_said_before_anything_happened():
     look(steps, past)
     assert said(steps, past, vector).shape == (0,)
     past.add("t", vector, 0, 1.0)
-    assert OwnSteps().said(past.near(vector).cosines, past.agents, 0).tolist() == []
+    assert OwnSteps().said(past.near(vector).cosines, past.agents, past.serials).tolist() == []

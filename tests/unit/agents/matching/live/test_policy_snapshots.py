@@ -133,7 +133,7 @@ def test_own_steps_come_back_and_say_alike_and_go_on_hearing():
     for policy in (before, after):
         policy.learn(Outcome("new", "a1", vector, 1.0))
     one, other = (
-        policy.own_steps.said(policy.near(vector).cosines, policy.past.agents, policy.past.dropped)
+        policy.own_steps.said(policy.near(vector).cosines, policy.past.agents, policy.past.serials)
         for policy in (before, after)
     )
     assert abs(one).max() > 0.1
