@@ -11,6 +11,7 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -208,7 +209,8 @@ class PythonConnector:
 
     def _mark_broken(self, card: AgentCard, fault: str) -> None:
         """Remember for a while that it does not load, so that a storm of tasks is no storm of processes."""
-        self._broken[card.tenant, card.id] = (self._locate(card), time.monotonic() + BROKEN_FOR_S, fault)
+        with suppress(TargetMissing):  # removed while it was loaded: that is what the next task hears
+            self._broken[card.tenant, card.id] = (self._locate(card), time.monotonic() + BROKEN_FOR_S, fault)
         while len(self._broken) > 1000:
             self._broken.pop(next(iter(self._broken)))
 

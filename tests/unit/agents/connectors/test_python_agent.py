@@ -228,6 +228,16 @@ async def test_an_agent_that_does_not_load_says_why_and_is_not_tried_again_at_on
         await say(connector, "answer", card=broken)
 
 
+async def test_an_agent_whose_file_goes_while_it_is_loaded_does_not_load(make: Maker, tmp_path: Path) -> None:
+    (tmp_path / "brief.py").write_text("import os\nos.unlink(__file__)\nimport nothing_of_that_name\n")
+    connector, brief = make(), card_for("brief.py:run")
+    with pytest.raises(AgentUnreachable, match="No module named 'nothing_of_that_name'") as caught:
+        await say(connector, "answer", card=brief)
+    assert caught.value.retryable is False
+    with pytest.raises(AgentUnreachable, match=r"there is no brief\.py in"):
+        await say(connector, "answer", card=brief)
+
+
 async def test_a_missing_callable_or_file_is_named(make: Maker) -> None:
     with pytest.raises(AgentUnreachable, match="has no callable 'walk'"):
         await say(make(), "answer", card=card_for("agent.py:walk"))
