@@ -26,6 +26,10 @@ def test_the_first_version_replaces_the_built_in_policy():
     assert (after.active, after.previous, after.actor) == (NEW, ("cosine-1",), ACTOR)
 
 
+def test_a_version_that_cannot_say_how_much_it_changes_is_promoted_where_nothing_else_speaks_against_it():
+    assert state_after(state(), version(None), 0.5).active == NEW
+
+
 def test_a_version_replaces_the_one_before():
     before = state(active="learned-1", previous=("cosine-1",))
     assert state_after(before, version(), 0.5).previous[0] == "learned-1"

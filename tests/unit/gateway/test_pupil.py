@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from agents.matching.live.policy import WORTHLESS
+from gateway.learning import pupil as module
 from gateway.learning.pupil import JUDGED_PER_S, Pupil
 from schemas.candidate import Candidate
 from schemas.experience import ExperienceRecord, Feedback
@@ -171,3 +172,19 @@ def test_praise_for_a_result_is_not_for_the_agent_whose_place_another_took():
     pupil = studied([record(1, NOON).model_copy(update={"steps": steps})])
     pupil.heed(said("t1", 1.0))
     assert pupil.learner.policy.past.outcomes.tolist() == [0.0, 1.0]
+
+
+def test_a_version_says_when_it_learned_and_how_various_that_was():
+    records = [open_record(number, number % 2, "a1") for number in range(20)]
+    lineage = studied([*records[10:], *records[:10]]).lineage("code")
+    assert (lineage.since, lineage.until, lineage.records) == (records[0].at, records[-1].at, 20)
+    assert lineage.metrics["effective_agents"] == 1.0
+    assert "effective_tasks" in lineage.metrics
+
+
+def test_of_what_people_say_of_tasks_not_studied_yet_only_the_latest_is_kept(monkeypatch):
+    monkeypatch.setattr(module, "CAPACITY", 3)
+    pupil = Pupil(DIMENSION, "encoder")
+    for number in range(10):
+        pupil.heed(said(f"t{number}", 0.5))
+    assert list(pupil._said) == ["t7", "t8", "t9"]
