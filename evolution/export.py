@@ -22,6 +22,7 @@ import pyarrow.parquet
 from evolution.errors import ExportFailed
 from evolution.export_feedback import COLUMNS, UNKNOWN, columns_of, said_of
 from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.progress import Progress, unseen
 from evolution.whole_file import whole_file
 from schemas.experience import ExperienceRecord, Feedback
 
@@ -85,6 +86,7 @@ async def export(
     *,
     batch_rows: int = BATCH_ROWS,
     feedback: bool = True,
+    progress: Progress = unseen,
 ) -> int:
     """Write every record of the query (``limit`` aside), oldest first, and answer how many.
 
@@ -94,7 +96,8 @@ async def export(
     """
     try:
         with whole_file(path) as partial:
-            return await _write(store, query, partial, kind, batch_rows, feedback and kind is not ExportFormat.JSONL)
+            asked = feedback and kind is not ExportFormat.JSONL
+            return await _write(store, query, partial, kind, batch_rows, asked, progress)
     except BrokenPipeError:
         raise  # whoever read it has enough
     except OSError as error:
@@ -102,15 +105,23 @@ async def export(
 
 
 async def _write(
-    store: ExperienceStore, query: ExperienceQuery, path: Path, kind: ExportFormat, rows: int, feedback: bool
+    store: ExperienceStore,
+    query: ExperienceQuery,
+    path: Path,
+    kind: ExportFormat,
+    rows: int,
+    feedback: bool,
+    progress: Progress,
 ) -> int:
     sink = await asyncio.to_thread(_SINKS[kind], path)
-    count = 0
+    everything = query == ExperienceQuery(tenant=query.tenant, limit=query.limit)
+    count, total = 0, await store.count(query.tenant) if everything else 0
     try:
         async for records in store.scan(query, rows):
             said = await said_of(store, records) if feedback else None
             await asyncio.to_thread(sink.write, records, said)
             count += len(records)
+            progress(count, total)
     finally:
         await asyncio.to_thread(sink.close)
     return count

@@ -21,6 +21,7 @@ class ExperienceQuery:
     agent_id: str | None = None
     task_id: str | None = None
     success: bool | None = None
+    policy: str | None = None
     limit: int = 1000
 
 

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, TypeVar
 from evolution.errors import EvolutionError, KeysUnusable, NotEmbedded
 from evolution.mining.digest import DigestFolder
 from evolution.privacy.keys import KeyRing
+from evolution.progress import Progress, unseen
 from evolution.store import sqlite_schema
 from evolution.store.moments import microseconds
-from evolution.tiers import compaction, forgetting
+from evolution.tiers import compaction, forgetting, sealing
 from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.compaction import Compacted
 from evolution.tiers.forgetting import Forgotten
@@ -39,7 +40,7 @@ PATIENCE_S = 300.0
 Result = TypeVar("Result")
 
 
-def compact(settings: Settings, progress: Callable[[int], None] = lambda _moved: None) -> "Compacted | InfluxKept":
+def compact(settings: Settings, progress: Progress = unseen) -> "Compacted | InfluxKept":
     """Move what is no longer hot, remove what is too old; in InfluxDB set how long buckets keep and count the hours.
 
     For a thread. Raises EvolutionError.
@@ -66,7 +67,14 @@ def must_exist(settings: Settings) -> None:
         sqlite_schema.must_exist(settings.experience_file)
 
 
-def forget(settings: Settings, tenant: str, *, task: str | None = None, subject: str | None = None) -> Forgotten:
+def forget(
+    settings: Settings,
+    tenant: str,
+    *,
+    task: str | None = None,
+    subject: str | None = None,
+    progress: Progress = unseen,
+) -> Forgotten:
     """Remove a task's or a person's traces, from mining's digest too; also what an earlier run was ended at.
 
     Then the bus is to be looked into for the tasks of the answer, and ``finish_forgetting`` called. For a thread.
@@ -77,8 +85,8 @@ def forget(settings: Settings, tenant: str, *, task: str | None = None, subject:
     with folder.locked(PATIENCE_S):
         note = folder.unfinished.add
         if settings.influx.url is None:
-            cold = ColdFiles(*object_store(settings))
-            found = forgetting.forget(settings.experience_file, cold, tenant, task=task, subject=subject, note=note)
+            path, cold = settings.experience_file, ColdFiles(*object_store(settings))
+            found = forgetting.forget(path, cold, tenant, task=task, subject=subject, note=note, progress=progress)
         else:
             gone = _in_influx(settings, lambda keeping: keeping.forget(tenant, task=task, subject=subject, note=note))
             found = Forgotten(gone.tasks, gone.records, gone.feedback)
@@ -126,9 +134,7 @@ def _in_influx(settings: Settings, work: "Callable[[InfluxKeeping], Awaitable[Re
     return asyncio.run(run())
 
 
-def rotate_keys(
-    settings: Settings, tenant: str, *, drop_old: bool, progress: Callable[[int], None] = lambda _done: None
-) -> tuple[int, int]:
+def rotate_keys(settings: Settings, tenant: str, *, drop_old: bool, progress: Progress = unseen) -> tuple[int, int]:
     """A new key for the tenant, and everything of it sealed by that key. For a thread. Raises EvolutionError.
 
     Answers how many texts were renewed, and how many older keys were dropped.
@@ -138,14 +144,14 @@ def rotate_keys(
             "no key file is set: set experience.key_file (AOS_EXPERIENCE_KEYS) for every role, then repeat"
         )
     _must_be_embedded(settings, "new records are sealed by the new key once the file holds it")
-    keys = KeyRing(settings.experience.key_file)
+    keys, path = KeyRing(settings.experience.key_file), settings.experience_file
     keys.add(tenant)
     renewed = 0
-    if sqlite_schema.is_there(settings.experience_file):
-        cold = ColdFiles(*object_store(settings))
-        renewed = forgetting.renew(settings.experience_file, cold, keys, tenant, progress)
+    if sqlite_schema.is_there(path):
+        cold, until = ColdFiles(*object_store(settings)), sealing.stored_until(path)
+        renewed = sealing.renew(path, cold, keys, tenant, progress)
         # What the recorder sealed by the old key meanwhile.
-        forgetting.renew(settings.experience_file, cold, keys, tenant)
+        sealing.renew(path, cold, keys, tenant, after=until)
     return renewed, keys.keep_newest(tenant) if drop_old else 0
 
 

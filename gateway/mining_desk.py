@@ -18,9 +18,10 @@ from nats.js import JetStreamContext
 from agents.errors import BusUnavailable
 from evolution.errors import EvolutionError
 from evolution.mining.digest import DigestFolder
-from evolution.mining.miner import Miner, Progress, Report, Window
+from evolution.mining.miner import Miner, Report, Window
 from evolution.mining.sources import MiningSource, RecordSource, SqliteSource
 from evolution.ports import ExperienceQuery
+from evolution.progress import Progress, unseen
 from evolution.rules.keeping import Patterns, Rules
 from evolution.rules.making import AutomaticRules
 from evolution.store.moments import microseconds
@@ -47,7 +48,7 @@ def mine(
     until: datetime | None = None,
     *,
     afresh: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = unseen,
 ) -> Report:
     """The patterns of a tenant's experience of that time. For a thread of its own.
 

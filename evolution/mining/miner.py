@@ -4,7 +4,7 @@ Called by `aos mine` and by the evolution role's schedule. CPU-bound and synchro
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from evolution.mining.kinds import HELD_OUT, SAMPLE, Kinds, Vectors, commonest, 
 from evolution.mining.mine import synthesize
 from evolution.mining.rows import Rows
 from evolution.mining.sources import MiningSource
+from evolution.progress import Progress, unseen
 from schemas.pattern import SynthesizedPattern
 
 NEW_KINDS_AT_GROWTH = 2.0
@@ -25,9 +26,6 @@ NEW_KINDS_AT_NOISE = 0.1
 """Kinds are learned afresh when there is twice the experience that they were learned from, or when of the new tasks a
 tenth more (and twice as many) are of no kind."""
 FEW_ROWS = 500
-
-Progress = Callable[[int, int], None]
-"""Told how many rows have been read of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class Miner:
         *,
         seed: int = 0,
         quote: bool = True,
-        progress: Progress = lambda _done, _total: None,
+        progress: Progress = unseen,
     ) -> None:
         self._source = source
         self._folder = folder

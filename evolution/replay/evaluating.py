@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evolution.errors import NothingToEvaluate
 from evolution.judging import rewards
 from evolution.ports import ExperienceQuery, ExperienceStore
+from evolution.progress import Progress, unseen
 from evolution.replay.decision_log import Policy, Reward, cross_fitted, decisions, probabilities_of, success
 from evolution.replay.off_policy import Evaluation, evaluate
 from schemas.experience import ExperienceRecord
@@ -33,15 +34,24 @@ class PolicyEvaluation:
         self._store = store
         self._max_decisions = max_decisions
 
-    async def compare(self, query: ExperienceQuery, policies: Mapping[str, Policy]) -> Comparison:
+    async def compare(
+        self, query: ExperienceQuery, policies: Mapping[str, Policy], progress: Progress = unseen
+    ) -> Comparison:
         """Raises NothingToEvaluate, ExperienceStoreUnavailable, and ValueError for a policy that is none."""
         records: list[ExperienceRecord] = []
+        read = 0
         async for batch in self._store.scan(query):
             records += (slim(record) for record in batch)
             del records[: -self._max_decisions]
+            read += len(batch)
+            progress(read, 0)
         reward = await rewards(self._store, records)
         # Off the event loop: a minute of CPU for the largest window.
-        return await asyncio.to_thread(evaluated, records, policies, reward)
+        found = await asyncio.to_thread(evaluated, records, policies, reward)
+        if read == len(records):
+            return found
+        older = {f"they are older than the newest {len(records):,}": read - len(records)}
+        return replace(found, left_out={**found.left_out, **older})
 
 
 def slim(record: ExperienceRecord) -> ExperienceRecord:

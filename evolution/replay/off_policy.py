@@ -125,8 +125,12 @@ def doubly_robust(
 
 
 def _within(value: float, low: float, high: float) -> Estimate:
-    """Rewards lie in [0, 1], so the true value does; the estimate itself stays as it came out."""
-    return Estimate(value, min(max(low, 0.0), 1.0), min(max(high, 0.0), 1.0))
+    """Rewards lie in [0, 1], so the true value does; the estimate itself stays as it came out.
+
+    The bets behind an interval know that weights are 1 on average, and an estimate does not: where the log's are not,
+    it may come out beyond its interval, which is then drawn out to it.
+    """
+    return Estimate(value, min(max(min(low, value), 0.0), 1.0), min(max(high, value, 0.0), 1.0))
 
 
 def _of_known(found: Estimate, unsupported: float) -> Estimate:

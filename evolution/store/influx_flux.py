@@ -174,6 +174,9 @@ def _records(
     if query.success is not None:
         parameters["success"] = "true" if query.success else "false"
         text += "  |> filter(fn: (r) => r.success == success)\n"
+    if query.policy is not None:
+        parameters["policy"] = query.policy
+        text += "  |> filter(fn: (r) => r.policy == policy)\n"
     also = {"chosen": query.agent_id, "task_id": query.task_id}
     wanted = [f'r._field == "{name}"' for name, value in also.items() if value is not None]
     fields = " or ".join(filter(None, [_BODY, *wanted, extra_field]))

@@ -129,4 +129,5 @@ def matches(record: ExperienceRecord, query: ExperienceQuery) -> bool:
         and query.task_id in (None, record.task_id)
         and (query.agent_id is None or query.agent_id in record.chosen)
         and query.success in (None, record.success)
+        and query.policy in (None, record.policy)
     )

@@ -142,9 +142,24 @@ def oldest_after(query: ExperienceQuery, after: tuple[int, int], limit: int) -> 
     return _select(query, (test,), after, _order(query, "ASC"), limit)
 
 
+def beginning(query: ExperienceQuery) -> Select:
+    """The number after which all was stored that happened since ``query.since``; without that, the last one so far."""
+    if query.since is None:
+        return LAST_SEQ, ()
+    tenant = () if query.tenant is None else (query.tenant,)
+    where = "tenant = ? AND at_us >= ?" if tenant else "at_us >= ?"
+    # The plus: by its index of moments, for by number SQLite would go through all that happened before.
+    first = f"SELECT min(+seq) - 1 FROM experience WHERE {where}"  # noqa: S608
+    return f"SELECT coalesce(({first}), ({LAST_SEQ}))", (*tenant, microseconds(query.since))
+
+
 def stored_after(query: ExperienceQuery, seq: int, limit: int, columns: str = COLUMNS) -> Select:
     """The query's records stored after that sequence number, in order of storing; ``until`` does not apply."""
-    return _select(replace(query, until=None), ("e.seq > ?",), (seq,), "e.seq", limit, columns)
+    # By number, whatever is asked: an index would go through all of the tenant, or agent, for its few new rows.
+    asked = _restrictions(replace(query, until=None), "+e", "+e.at_us")
+    where = " AND ".join(["e.seq > ?", *(test for test, _ in asked)])
+    sql = f"SELECT {columns} FROM experience e WHERE {where} ORDER BY e.seq LIMIT ?"  # noqa: S608
+    return sql, (seq, *(value for _, value in asked), limit)
 
 
 def stored_between(tenant: str, after: int, last: int) -> Select:
@@ -171,19 +186,25 @@ def _order(query: ExperienceQuery, direction: str) -> str:
     return f"{_at(query)} {direction}, {_key(query)}.seq {direction}"
 
 
-def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: int, columns: str = COLUMNS) -> Select:
+def _select(query: ExperienceQuery, tests: Row, values: Row, order: str, limit: int) -> Select:
     key = _key(query)
     source = "experience e" if key == "e" else _OF_AGENT
+    asked = _restrictions(query, key, _at(query))
+    where = " AND ".join([*tests, *(test for test, _ in asked)]) or "1"
+    # Only constants of this module are joined here; every value travels as a parameter.
+    sql = f"SELECT {COLUMNS} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
+    return sql, (*values, *(value for _, value in asked), limit)
+
+
+def _restrictions(query: ExperienceQuery, key: str, at: str) -> list[tuple[str, Any]]:
+    """What the query asks of a row: tests, each with its value. ``key`` and ``at`` say by which index to look."""
     restrictions = [
         (f"{key}.tenant = ?", query.tenant),
         ("e.task_id = ?", query.task_id),
         ("c.agent_id = ?" if key == "c" else _CHOSEN, query.agent_id),
-        (f"{_at(query)} >= ?", None if query.since is None else microseconds(query.since)),
-        (f"{_at(query)} < ?", None if query.until is None else microseconds(query.until)),
+        (f"{at} >= ?", None if query.since is None else microseconds(query.since)),
+        (f"{at} < ?", None if query.until is None else microseconds(query.until)),
         ("e.success = ?", None if query.success is None else int(query.success)),
+        ("e.policy = ?", query.policy),
     ]
-    asked = [(test, value) for test, value in restrictions if value is not None]
-    where = " AND ".join([*tests, *(test for test, _ in asked)]) or "1"
-    # Only constants of this function are joined here; every value travels as a parameter.
-    sql = f"SELECT {columns} FROM {source} WHERE {where} ORDER BY {order} LIMIT ?"  # noqa: S608
-    return sql, (*values, *(value for _, value in asked), limit)
+    return [(test, value) for test, value in restrictions if value is not None]

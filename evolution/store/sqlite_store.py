@@ -98,7 +98,7 @@ class SqliteExperienceStore:
 
     async def tail(self, query: ExperienceQuery, latest: int = 0) -> AsyncIterator[ExperienceRecord]:
         """Polls the sequence number, at once after a write of this process, every 10 to 250 ms for those of others."""
-        last = -1 if query.since is not None else await self._last_seq()
+        [(last,)] = await self._read(*sqlite_rows.beginning(query))
         if latest and query.since is None:
             for row in reversed(await self._read_records(*sqlite_rows.newest_until(query, last, latest))):
                 if row.record:
@@ -190,10 +190,6 @@ class SqliteExperienceStore:
             self._writer = sqlite_schema.open_for_writing(self._path, self._max_bytes)
             self._ready = True
         return self._writer
-
-    async def _last_seq(self) -> int:
-        [(last,)] = await self._read(sqlite_rows.LAST_SEQ, ())
-        return int(last)
 
     async def _read_records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
         return await self._in_reader(partial(self._records, sql, values))

@@ -7,5 +7,7 @@
 ``compaction``    moves old rows there, counts them by the hour, removes what is older still
 ``summary``       what happened by the day, of records that are long gone too
 ``tiered_store``  the store's port over both tiers
-``forgetting``    removes a task's or a person's traces from both tiers, and renews what is sealed
+``forgetting``    removes a task's or a person's traces from both tiers
+``sealing``       seals a tenant's words in both tiers by its newest key
+``cold_changes``  how those two change files of the cold tier
 """

@@ -13,11 +13,12 @@ import json
 import logging
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from evolution.progress import Progress, unseen
 from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.cold_names import cold_files, dropping, sweep, withdraw, written
 from evolution.tiers.cold_rows import COLUMNS, Row
@@ -30,7 +31,7 @@ DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 
 _COLUMN = {name: number for number, name in enumerate(COLUMNS)}
-_OLDEST = "SELECT tenant, min(at_us) FROM experience WHERE at_us < ? GROUP BY tenant ORDER BY tenant"
+_OLDEST = "SELECT tenant, min(at_us), count(*) FROM experience WHERE at_us < ? GROUP BY tenant ORDER BY tenant"
 # Only constants of this module are joined here; every value travels as a parameter.
 _ROWS = f"""SELECT {", ".join(COLUMNS)} FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ?
     ORDER BY at_us, seq LIMIT {ROWS_A_FILE}"""  # noqa: S608
@@ -55,7 +56,7 @@ def compact(
     *,
     hot_until_us: int,
     cold_until_us: int,
-    progress: Callable[[int], None] = lambda _moved: None,
+    progress: Progress = unseen,
 ) -> Compacted:
     """Rows before ``hot_until_us`` go to the cold tier, files wholly before ``cold_until_us`` go for good.
 
@@ -63,7 +64,9 @@ def compact(
     """
     moved = files = 0
     with closing(opened(path)) as connection:
-        for tenant, oldest_us in query(connection, _OLDEST, hot_until_us):
+        of_tenants = query(connection, _OLDEST, hot_until_us)
+        total = sum(count for _, _, count in of_tenants)
+        for tenant, oldest_us, _ in of_tenants:
             day_us = oldest_us - oldest_us % DAY_US
             while day_us < hot_until_us:
                 until_us = min(day_us + DAY_US, hot_until_us)
@@ -73,7 +76,7 @@ def compact(
                     continue
                 if _move(connection, cold, rows):
                     moved, files = moved + len(rows), files + 1
-                    progress(moved)
+                    progress(moved, total)
         removed = _expire(connection, cold, cold_until_us)
         query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     return Compacted(moved, files, removed)

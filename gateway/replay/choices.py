@@ -5,6 +5,7 @@ the very task that is asked again is left out: else it would be praised for havi
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +57,7 @@ def ranked_by(ranker: Ranker) -> Policy:
 
     def policy(record: ExperienceRecord) -> Sequence[float]:
         hits = [_hit(candidate) for candidate in record.candidates]
-        cards = {candidate.agent_id: _card(candidate) for candidate in record.candidates}
+        cards = {candidate.agent_id: _card(candidate.agent_id, candidate.skill_id) for candidate in record.candidates}
         best = ranker.rank(hits, cards)[0].agent_id
         return [float(candidate.agent_id == best) for candidate in record.candidates]
 
@@ -110,13 +111,14 @@ def _chances(live: LivePolicy, record: ExperienceRecord, vector: NDArray[np.floa
     return [float(one) for one in live.judge(vector, ids, shown, apart_from=record.task_id).chances]
 
 
-def _card(candidate: Candidate) -> AgentCard:
+@lru_cache(maxsize=10_000)
+def _card(agent_id: str, skill_id: str) -> AgentCard:
     """As much of a card as a ranker looks at; what the agent's card said then is not recorded. Not validated: many."""
     skill = Skill.model_construct(
-        id=candidate.skill_id, description="as recorded", inputs=(Modality.TEXT,), outputs=(Modality.TEXT,)
+        id=skill_id, description="as recorded", inputs=(Modality.TEXT,), outputs=(Modality.TEXT,)
     )
     return AgentCard.model_construct(
-        id=candidate.agent_id, version="0.0.0", description="as recorded", skills=(skill,), endpoint=_ENDPOINT
+        id=agent_id, version="0.0.0", description="as recorded", skills=(skill,), endpoint=_ENDPOINT
     )
 
 

@@ -35,18 +35,20 @@ FEEDBACK = st.builds(
 )
 STEPS = st.lists(st.one_of(st.lists(RECORD, max_size=4), st.lists(FEEDBACK, max_size=3)), max_size=8)
 QUERIES = st.builds(
-    lambda tenant, since, until, agent, success: ExperienceQuery(
+    lambda tenant, since, until, agent, success, policy: ExperienceQuery(
         tenant=tenant,
         since=None if since is None else MOMENT + timedelta(minutes=since),
         until=None if until is None else MOMENT + timedelta(minutes=until),
         agent_id=agent,
         success=success,
+        policy=policy,
     ),
     st.none() | TENANT,
     st.none() | FEW,
     st.none() | FEW,
     st.none() | st.sampled_from(["ocr", "chart", "nobody"]),
     st.none() | st.booleans(),
+    st.none() | st.sampled_from(["cosine-1", "learned-1"]),
 )
 
 

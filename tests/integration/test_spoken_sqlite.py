@@ -11,7 +11,8 @@ from evolution.errors import StoreMissing
 from evolution.privacy.guard import Guard
 from evolution.privacy.keys import KeyRing
 from evolution.store.sqlite_store import SqliteExperienceStore
-from evolution.tiers.forgetting import forget, renew
+from evolution.tiers.forgetting import forget
+from evolution.tiers.sealing import renew
 from tests.unit.evolution.experience_records import a_feedback, a_record, said_of
 
 SPEAKER = """

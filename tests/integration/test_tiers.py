@@ -20,7 +20,8 @@ from evolution.store.moments import microseconds
 from evolution.store.sqlite_store import SqliteExperienceStore
 from evolution.tiers.cold_files import ColdFiles
 from evolution.tiers.compaction import compact
-from evolution.tiers.forgetting import forget, renew
+from evolution.tiers.forgetting import forget
+from evolution.tiers.sealing import renew
 from evolution.tiers.tiered_store import TieredStore
 from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, said_of
 

@@ -147,6 +147,17 @@ async def test_records_are_found_by_agent_and_by_success(stored: Stored) -> None
     assert await stored.store.find(stored.query(agent_id="nobody")) == []
 
 
+async def test_records_are_found_by_the_policy_that_routed_them(stored: Stored) -> None:
+    old, new = (
+        a_record(tenant=stored.mine, minutes=minutes).model_copy(update={"policy": policy})
+        for minutes, policy in ((0, "cosine-1"), (1, "learned-1"))
+    )
+    await stored.store.record([old, new])
+    assert await stored.store.find(stored.query(policy="cosine-1", limit=1)) == [old]
+    assert await stored.store.find(stored.query(policy="cosine-1", agent_id="ocr", task_id=old.task_id)) == [old]
+    assert await stored.store.find(stored.query(policy="learned")) == []
+
+
 async def test_records_of_one_task_are_found_whichever_way_they_are_asked_for(stored: Stored) -> None:
     first = a_failure("asked", tenant=stored.mine, minutes=0)
     again = a_record("asked", tenant=stored.mine, minutes=2).model_copy(update={"record_id": "asked-again"})

@@ -90,7 +90,7 @@ def compact(as_json: Json = False) -> None:
     settings = session.settings_from({}).settings
     with bar("moving to the cold tier", silent=as_json) as progress, _reported():
         experience_desk.must_exist(settings)
-        done = experience_desk.compact(settings, lambda moved: progress(moved, 0))
+        done = experience_desk.compact(settings, progress)
     if as_json:
         session.print_json({name: getattr(done, name) for name in done.__slots__})
     elif not isinstance(done, Compacted):
@@ -114,9 +114,9 @@ def forget(
     if not (task or subject) or (task and subject):
         raise Failed("say what to forget: either --task or --subject", exit_code=ExitCode.USAGE)
     settings = session.settings_from({"tenant": tenant}).settings
-    with _reported():
+    with bar("looking for it", silent=as_json) as progress, _reported():
         experience_desk.must_exist(settings)
-        gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject)
+        gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject, progress=progress)
     quoting, answers = session.run(_forget_on_the_bus(settings, gone.tasks))
     if quoting is not None:
         with _reported():
@@ -156,9 +156,7 @@ def rotate_keys(
 
     settings = session.settings_from({"tenant": tenant}).settings
     with bar("sealing anew", silent=as_json) as progress, _reported():
-        renewed, dropped = experience_desk.rotate_keys(
-            settings, settings.tenant, drop_old=drop_old, progress=lambda done: progress(done, 0)
-        )
+        renewed, dropped = experience_desk.rotate_keys(settings, settings.tenant, drop_old=drop_old, progress=progress)
     if as_json:
         session.print_json({"renewed": renewed, "dropped_keys": dropped})
     else:

@@ -12,6 +12,7 @@ from evolution.ports import ExperienceQuery
 from gateway.cli.experience.source import stored
 from gateway.cli.experience.whose import kept_in
 from gateway.cli.terminal import session
+from gateway.cli.terminal.bar import bar
 from gateway.cli.terminal.failure import ExitCode, Failed
 from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.terminal.windows import AnyWindow, span
@@ -59,7 +60,8 @@ def export(
 
     async def work() -> int:
         async with stored(settings) as store:
-            return await export_records(store, query, target, kind, feedback=feedback)
+            with bar("exporting", silent=as_json) as progress:
+                return await export_records(store, query, target, kind, feedback=feedback, progress=progress)
 
     count = session.run(work())
     if path == session.STANDARD_OUTPUT:

@@ -48,12 +48,13 @@ def list_tasks(
         until=asked.until,
         agent_id=agent,
         success=False if failed else None,
-        limit=limit if policy is None else max(limit, 10_000),
+        policy=policy,
+        limit=limit,
     )
 
     async def work() -> list[ExperienceRecord]:
         async with stored(settings) as store:
-            return [record for record in await store.find(query) if policy in (None, record.policy)][:limit]
+            return await store.find(query)
 
     found = session.run(work())
     if as_json:

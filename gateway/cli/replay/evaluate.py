@@ -8,7 +8,7 @@ import typer
 from evolution.ports import ExperienceQuery
 from gateway.cli.replay.sources import check_fixed_agents, policies_and_store
 from gateway.cli.terminal import session
-from gateway.cli.terminal.bar import say
+from gateway.cli.terminal.bar import bar
 from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.terminal.windows import Window, span
 
@@ -46,8 +46,8 @@ def evaluate(
 
     async def work() -> Any:  # noqa: ANN401 - a Comparison, whose module is loaded lazily
         async with policies_and_store(settings, names, asked, dispensable=dispensable) as (policies, store):
-            say(f"evaluating {', '.join(policies)} on {window} …")
-            return await PolicyEvaluation(store).compare(query, policies)
+            with bar(f"evaluating {', '.join(policies)} on {window}", silent=as_json) as progress:
+                return await PolicyEvaluation(store).compare(query, policies, progress)
 
     found = session.run(work())
     check_fixed_agents(names, found.agents)

@@ -7,16 +7,20 @@ from contextlib import contextmanager
 
 @contextmanager
 def bar(doing: str, *, silent: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """Gives a function that is told how much is done of how much."""
+    """Gives a function that is told how much is done of how much; of 0 where nobody knows how much there is."""
     if silent or not sys.stderr.isatty():
         yield lambda _done, _total: None
         return
     from rich.console import Console  # lazy: 50 ms that --json and --help need not pay
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(doing, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    columns = (
+        *(TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[said]}")),
+        *(TimeElapsedColumn(), TimeRemainingColumn()),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(doing, total=None, said="")
+        yield lambda done, total: shown.update(task, completed=done, total=total or None, said=_said(done, total))
 
 
 def say(text: str) -> None:
@@ -24,3 +28,7 @@ def say(text: str) -> None:
     if sys.stderr.isatty():
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+
+def _said(done: int, total: int) -> str:
+    return f"{done:,} of {total:,}" if total else f"{done:,}"

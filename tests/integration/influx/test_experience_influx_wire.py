@@ -128,9 +128,10 @@ def ns(moment) -> int:
 
 async def test_a_value_never_becomes_part_of_the_query_text(store, door):
     evil = '") |> drop(columns: ["_value"]) //'
-    await store.find(ExperienceQuery(tenant="default", agent_id=evil, success=True))
+    await store.find(ExperienceQuery(tenant="default", agent_id=evil, success=True, policy=evil))
     assert evil not in door.queries[0]["query"]
     assert parameters(door.queries[0])["agent"] == f"|{evil}|"
+    assert parameters(door.queries[0])["policy"] == evil
 
 
 async def test_a_point_that_does_not_read_as_a_record_is_left_out_with_a_warning(store, door, caplog):

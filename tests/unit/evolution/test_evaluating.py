@@ -62,9 +62,13 @@ async def test_what_people_said_of_a_task_is_what_it_earned(store):
     assert found.evaluations["best scored"].doubly_robust.value == pytest.approx(0.9, abs=0.01)
 
 
-async def test_only_the_newest_decisions_are_kept(store):
-    found = await PolicyEvaluation(store, max_decisions=300).compare(ExperienceQuery(), {"logged": as_logged})
+async def test_only_the_newest_decisions_are_kept_and_how_many_are_older_is_said(store):
+    told = []
+    evaluation = PolicyEvaluation(store, max_decisions=300)
+    found = await evaluation.compare(ExperienceQuery(), {"logged": as_logged}, lambda *so_far: told.append(so_far))
     assert found.evaluations["logged"].decisions == 300
+    assert found.left_out == {"they are older than the newest 300": 1201}
+    assert told[-1] == (1501, 0)
 
 
 async def test_a_window_without_decisions_says_why():

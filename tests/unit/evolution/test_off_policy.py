@@ -154,6 +154,16 @@ def test_an_honest_log_is_not_doubted_because_nothing_rare_was_drawn_yet():
     assert not any("mean weight" in warning for warning in evaluation.warnings)
 
 
+def test_an_estimate_lies_within_its_interval_though_chance_drew_rare_choices_too_often():
+    actions = (np.arange(4000) % 200 < 23).astype(int)
+    rewards = (np.arange(4000) % 10 < 7).astype(float)
+    log = DecisionLog(actions, rewards, np.tile([0.9, 0.1], (4000, 1)))
+    evaluation = evaluate(log, np.tile([0.5, 0.5], (4000, 1)), np.full((4000, 2), 0.7))
+    assert evaluation.mean_weight > 1.05
+    for estimate in (evaluation.ips, evaluation.self_normalised, evaluation.doubly_robust):
+        assert estimate.low <= estimate.value <= estimate.high
+
+
 def test_a_target_that_never_did_what_was_logged_says_nothing():
     log = DecisionLog(np.zeros(100, dtype=int), np.ones(100), np.tile([0.5, 0.5], (100, 1)))
     evaluation = evaluate(log, np.tile([0.0, 1.0], (100, 1)), np.full((100, 2), 0.5))
