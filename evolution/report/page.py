@@ -29,7 +29,7 @@ WORDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the page speaks of. ``records`` oldest first, of one tenant; ``total`` when they are a sample of more.
+    """What the page speaks of. ``records`` oldest first, of one tenant; ``cut`` when the window may hold older ones.
 
     ``kinds`` are those that mining knows: what is still there keeps its name on the page.
     """
@@ -39,7 +39,7 @@ class Window:
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     changes: Sequence[PolicyState] = ()
-    total: int | None = None
+    cut: bool = False
     kinds: Kinds | None = None
     made_at: datetime = field(default_factory=now)
 
@@ -94,7 +94,9 @@ def _sections(window: Window, mined: Mined | None, kinds: Mapping[str, str]) -> 
         "<h2>Agents and kinds in numbers</h2>",
         '<p class="note">by a stand-in: of the tasks, those that succeeded because another agent stood in.</p>',
         _groups("agent", summaries.grouped(records, summaries.agents_of)),
+        _unlisted(records, summaries.agents_of, "agents"),
         _groups("kind", summaries.grouped(records, by_kind)),
+        _unlisted(records, by_kind, "kinds"),
         "<h2>Learning curve</h2>",
         drawn("success over the tasks that a policy routed", figures.curve("curve", summaries.learning_curve(records))),
         _groups("policy", summaries.grouped(records, summaries.policy_of)),
@@ -136,7 +138,7 @@ def _span(window: Window) -> str:
     if not window.records:
         return made
     first, last = window.records[0].at, window.records[-1].at
-    of_more = f", the newest of {window.total}" if window.total and window.total > len(window.records) else ""
+    of_more = ", the newest of the window (--limit takes more)" if window.cut else ""
     return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {len(window.records)} tasks{of_more}; {made}"
 
 
@@ -182,6 +184,12 @@ def _groups(what: str, rows: Sequence[GroupRow]) -> str:
         for row in rows
     ]
     return table((*columns, ("mean cost", "n")), cells)
+
+
+def _unlisted(records: Sequence[ExperienceRecord], label: summaries.Label, what: str) -> str:
+    """That a table does not hold all of them; nothing where it does."""
+    more = len({name for record in records for name in label(record)}) - summaries.MOST_ROWS
+    return f'<p class="note">and {more} more {what} with fewer tasks</p>' if more > 0 else ""
 
 
 def _changes(changes: Sequence[PolicyState]) -> str:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 BINS = 24
 MOST_SERIES = 6
+MOST_ROWS = 30
 ROLLING = 200
 OTHERS = "others"
 
@@ -102,7 +103,7 @@ def common(records: Sequence[ExperienceRecord], label: Label, limit: int = MOST_
     return [name for name, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0]))[:limit]]
 
 
-def grouped(records: Sequence[ExperienceRecord], label: Label, limit: int = 30) -> list[GroupRow]:
+def grouped(records: Sequence[ExperienceRecord], label: Label, limit: int = MOST_ROWS) -> list[GroupRow]:
     """A table by label, most frequent first."""
     groups: dict[str, list[ExperienceRecord]] = defaultdict(list)
     for record in records:

@@ -303,7 +303,7 @@ async def test_the_report_is_written_whole_or_not_at_all(aos, week, bucket, tmp_
     out = tmp_path / "report.html"
     assert (await aos("replay", "report", "--out", str(out), "--limit", "60"))[0] == 0
     assert out.read_text().endswith("</html>\n")
-    assert "60 tasks, the newest of 600" in out.read_text()
+    assert "60 tasks, the newest of the window" in out.read_text()
     assert (await aos("replay", "report", "--out", str(out), "--window", "6d..5d"))[0] == 0
     assert "the newest of" not in out.read_text()
     code, page, _ = await aos("replay", "report", "--out", "-", "--limit", "60")

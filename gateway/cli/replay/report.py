@@ -84,8 +84,8 @@ async def _gathered(settings: Settings, store: ExperienceStore, query: Experienc
         policies[f"always {best}"] = always(best)
     say(f"evaluating {', '.join(policies)} …")
     evaluations, left_out = await _evaluated(records, policies, reward)
-    total = await store.count(settings.tenant) if len(records) == query.limit else None
-    return Window(settings.tenant, records, evaluations, left_out, changes, total, _kinds(settings))
+    cut = len(records) == query.limit
+    return Window(settings.tenant, records, evaluations, left_out, changes, cut, _kinds(settings))
 
 
 async def _evaluated(

@@ -18,6 +18,7 @@ from schemas.base import now
 from schemas.policy_state import PolicyState
 from tests.unit.evolution.a_week import a_week
 from tests.unit.evolution.decisions_made import a_decision
+from tests.unit.evolution.experience_records import a_record
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def html(week):
     policies = {"logged": as_logged, "best": best_scored, "always <solver>": always("solver")}
     compared = evaluated(week, policies)
     changed = PolicyState(tenant="default", active="learned-2", actor="anna", reason="looks <good>")
-    return page(Window("default", week, compared.evaluations, compared.left_out, (changed,), total=9000))
+    return page(Window("default", week, compared.evaluations, compared.left_out, (changed,), cut=True))
 
 
 def test_the_page_asks_nothing_of_the_network_and_runs_no_script(html):
@@ -49,11 +50,17 @@ def test_whatever_has_a_colour_by_day_has_another_by_night(html):
     assert "svg { filter: invert" in night
 
 
+def test_agents_that_the_table_has_no_room_for_are_counted(html):
+    crowd = page(Window("default", [a_record(f"t{n}", minutes=n, chosen=(f"agent{n}",)) for n in range(33)]))
+    assert "and 3 more agents with fewer tasks" in crowd
+    assert "with fewer tasks" not in html
+
+
 def test_every_part_is_there(html):
     for title in ("Success", "Latency", "Cost", "Learning curve", "Policies compared", "Patterns", "Agents and kinds"):
         assert f"<h2>{title}" in html
     assert html.count("<svg ") == 8
-    assert "600 tasks, the newest of 9000" in html
+    assert "600 tasks, the newest of the window" in html
     assert "sum up the invoice" in html
     assert "Kind 0: " in html
 
