@@ -4,6 +4,7 @@ In a fleet that does hundreds of tasks a second the latest records are those of 
 once a week, is known from the days before, of which every part has its say. Called by ``school``.
 """
 
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 
 from agents.matching.live.past import CAPACITY
@@ -23,22 +24,20 @@ def latest_of_each(tenants: int) -> int:
     return min(CAPACITY, max(LATEST_LEAST, LATEST_IN_ALL // max(1, tenants)))
 
 
-async def records_to_begin_with(
-    store: ExperienceStore, tenant: str, until: datetime, most: int
-) -> list[ExperienceRecord]:
-    """The tenant's before ``until``, oldest first: the latest ``most``, and up to half as many of the days before."""
+async def latest_records(store: ExperienceStore, tenant: str, until: datetime, most: int) -> list[ExperienceRecord]:
+    """The tenant's latest ``most`` before ``until``, oldest first. A record takes some 20 KB of memory."""
     latest = await store.find(ExperienceQuery(tenant=tenant, until=until, limit=most))
-    latest.reverse()
-    earlier = await _earlier(store, tenant, latest[0].at, most // 2) if len(latest) == most else []
-    known = {record.record_id for record in latest}
-    return [*(record for record in earlier if record.record_id not in known), *latest]
+    return latest[::-1]
 
 
-async def _earlier(store: ExperienceStore, tenant: str, until: datetime, most: int) -> list[ExperienceRecord]:
+async def days_before(
+    store: ExperienceStore, tenant: str, latest: Sequence[ExperienceRecord]
+) -> AsyncIterator[list[ExperienceRecord]]:
+    """Records of each part of the days before the ``latest``, oldest first: all in all half as many as these."""
+    until, known = latest[0].at, {record.record_id for record in latest}
     step = BEFORE / PARTS
-    found: list[ExperienceRecord] = []
     for part in range(PARTS, 0, -1):
         start = until - part * step
-        query = ExperienceQuery(tenant=tenant, since=start, until=start + step, limit=max(1, most // PARTS))
-        found += reversed(await store.find(query))
-    return found
+        limit = max(1, len(latest) // 2 // PARTS)
+        found = await store.find(ExperienceQuery(tenant=tenant, since=start, until=start + step, limit=limit))
+        yield [record for record in reversed(found) if record.record_id not in known]

@@ -172,3 +172,14 @@ class Pupil:
         self._since = min(self._since or record.at, record.at)
         self._until = max(self._until or record.at, record.at)
         self._recent.append(record)
+
+
+def teach(
+    lots: Sequence[tuple[Pupil, Sequence[ExperienceRecord]]], said: Sequence[tuple[Pupil, Sequence[Feedback]]]
+) -> None:
+    """For a thread. Remarks come first: they may be of what is studied now."""
+    for pupil, remarks in said:
+        for feedback in remarks:
+            pupil.heed(feedback)
+    for pupil, lot in lots:
+        pupil.study_all(lot)

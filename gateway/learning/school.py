@@ -27,9 +27,9 @@ from evolution.errors import EvolutionError
 from evolution.judging import last_judging
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.auditions.keeping import Auditions, read
-from gateway.learning.beginning import latest_of_each, records_to_begin_with
+from gateway.learning.beginning import days_before, latest_of_each, latest_records
 from gateway.learning.publishing import Publisher
-from gateway.learning.pupil import Pupil
+from gateway.learning.pupil import Pupil, teach
 from gateway.learning.terms import Terms
 from schemas import subjects
 from schemas.audition import Audition
@@ -72,6 +72,8 @@ class School:
         self._answered: set[str] = set()
         self._urgent: set[str] = set()
         self._tenants_begun: set[str] = set()
+        self._beginning: str | None = None
+        """Whose past is being studied: no version is made of half of it."""
         self._begun = asyncio.Event()
         self._studied = asyncio.Event()
 
@@ -111,16 +113,29 @@ class School:
             auditions.setdefault(held.audition.tenant, []).append(held.audition)
         tenants = sorted({*await self._store.tenants(), *auditions})
         for tenant in tenants:
-            if tenant in self._tenants_begun:
-                continue
-            records = await records_to_begin_with(self._store, tenant, until, latest_of_each(len(tenants)))
-            await self._look_up(tenant, [record.task_id for record in records])
-            records += [record for audition in auditions.get(tenant, ()) for record in self._answers(audition)]
-            self._records += sorted(records, key=lambda record: record.at)
-            self._tenants_begun.add(tenant)
-            await self._until_fewer_wait(1)
+            if tenant not in self._tenants_begun:
+                self._beginning = tenant
+                await self._begin_tenant(tenant, until, latest_of_each(len(tenants)), auditions.get(tenant, []))
+                self._tenants_begun.add(tenant)
+        self._beginning = None
         self._urgent.clear()
         self._begun.set()
+
+    async def _begin_tenant(self, tenant: str, until: datetime, most: int, auditions: Sequence[Audition]) -> None:
+        self._pupils.pop(tenant, None)  # it may have begun, and the store have gone away
+        latest = await latest_records(self._store, tenant, until, most)
+        if len(latest) == most:
+            async for part in days_before(self._store, tenant, latest):
+                await self._take(tenant, part)
+        answers = [record for audition in auditions for record in self._answers(audition)]
+        await self._take(tenant, sorted([*latest, *answers], key=lambda record: record.at))
+        await self._until_fewer_wait(1)
+
+    async def _take(self, tenant: str, records: Sequence[ExperienceRecord]) -> None:
+        """Have these studied, with what was said of them."""
+        await self._look_up(tenant, [record.task_id for record in records])
+        self._records += records
+        await self._until_fewer_wait(WAITING_MAX)
 
     async def _until_fewer_wait(self, records: int) -> None:
         while len(self._records) >= records:
@@ -179,11 +194,11 @@ class School:
         for start in range(0, waiting, STUDY_AT_ONCE):
             lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, waiting - start))]
             lots = self._by_pupil(lot)
-            await asyncio.to_thread(_teach, lots, self._said())
+            await asyncio.to_thread(teach, lots, self._said())
             self._studied.set()
         said = self._said()
         if said:
-            await asyncio.to_thread(_teach, [], said)
+            await asyncio.to_thread(teach, [], said)
 
     def _said(self) -> list[tuple[Pupil, deque[Feedback]]]:
         """Remarks to heed. In tenants that nothing was learned of yet they wait, for as long as there is room."""
@@ -215,7 +230,9 @@ class School:
     async def _publish_due(self) -> None:
         # Whoever is auditioned from here on is not in the versions that are made now.
         urgent, self._urgent = self._urgent, set()
-        for tenant, pupil in self._pupils.items():
+        for tenant, pupil in list(self._pupils.items()):
+            if tenant == self._beginning:
+                continue
             since_s = time.monotonic() - self._published_at.get(tenant, float("-inf"))
             if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s, urgent=tenant in urgent):
                 self._urgent |= urgent & {tenant}
@@ -228,14 +245,3 @@ class School:
                 self._urgent |= urgent & {tenant}
                 continue
             logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
-
-
-def _teach(
-    lots: Sequence[tuple[Pupil, Sequence[ExperienceRecord]]], said: Sequence[tuple[Pupil, Sequence[Feedback]]]
-) -> None:
-    """For a thread. Remarks come first: they may be of what is studied now."""
-    for pupil, remarks in said:
-        for feedback in remarks:
-            pupil.heed(feedback)
-    for pupil, lot in lots:
-        pupil.study_all(lot)

@@ -9,7 +9,7 @@ from evolution.errors import ExperienceStoreUnavailable
 from evolution.policies.bucket import PolicyBucket
 from evolution.store.sqlite_store import SqliteExperienceStore
 from gateway.learning import beginning
-from gateway.learning.beginning import latest_of_each, records_to_begin_with
+from gateway.learning.beginning import days_before, latest_of_each, latest_records
 from gateway.learning.publishing import Publisher
 from gateway.learning.school import School
 from gateway.learning.terms import Terms
@@ -72,13 +72,17 @@ async def test_a_tenant_that_does_little_is_not_crowded_out_by_one_that_does_muc
         await running
 
 
-async def test_the_latest_come_last_and_every_part_of_the_days_before_has_its_say(store):
+async def test_every_part_of_the_days_before_the_latest_has_its_say(store):
     week = a_week(600)
     await store.record(week)
-    found = await records_to_begin_with(store, "default", now(), 128)
-    assert [record.record_id for record in found[-128:]] == [record.record_id for record in week[-128:]]
-    assert len({record.record_id for record in found}) == len(found) == 128 + 64 - _parts_without(week[:-128])
-    days = {(week[-1].at - record.at) // timedelta(days=1) for record in found}
+    latest = await latest_records(store, "default", now(), 128)
+    assert [record.record_id for record in latest] == [record.record_id for record in week[-128:]]
+    parts = [part async for part in days_before(store, "default", latest)]
+    before = [record for part in parts for record in part]
+    assert [len(part) for part in parts if part] == [1] * (64 - _parts_without(week[:-128]))
+    assert [record.at for record in before] == sorted(record.at for record in before)
+    assert not {record.record_id for record in before} & {record.record_id for record in latest}
+    days = {(week[-1].at - record.at) // timedelta(days=1) for record in [*before, *latest]}
     assert days == set(range(7))
 
 
@@ -91,8 +95,23 @@ def _parts_without(before) -> int:
 async def test_a_past_that_is_short_is_begun_with_whole(store):
     week = a_week(50)
     await store.record(week)
-    found = await records_to_begin_with(store, "default", now(), 128)
-    assert [record.record_id for record in found] == [record.record_id for record in week]
+    latest = await latest_records(store, "default", now(), 128)
+    assert [record.record_id for record in latest] == [record.record_id for record in week]
+
+
+async def test_no_version_is_made_of_half_a_past(nc, js, store, tmp_path, monkeypatch):
+    monkeypatch.setattr(beginning, "LATEST_IN_ALL", 256)
+    monkeypatch.setattr(beginning, "LATEST_LEAST", 256)
+    monkeypatch.setattr("gateway.learning.school.WAITING_MAX", 1)
+    await store.record(a_week(600))
+    bucket, stop = PolicyBucket(nc.jetstream()), asyncio.Event()
+    running = asyncio.create_task(school(nc, store, tmp_path).run(stop))
+    try:
+        await until_known(bucket, "default")
+        assert await studied(bucket) >= 256 + 64
+    finally:
+        stop.set()
+        await running
 
 
 @pytest.mark.parametrize(("tenants", "each"), [(0, 20_480), (1, 20_480), (4, 20_480), (8, 10_240), (1_000, 2_048)])
