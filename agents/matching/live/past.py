@@ -54,7 +54,6 @@ class PastTasks:
         self._outcomes = np.zeros(FIRST_ROWS, dtype=np.float32)
         self._cells = np.zeros(FIRST_ROWS, dtype=np.int16)
         self._serials = np.zeros(FIRST_ROWS, dtype=np.int64)
-        self._lateness = _lateness(FIRST_ROWS)
         self._foresight: Foresight | None = None
         self._runs: tuple[Near, Runs] | None = None
 
@@ -165,7 +164,8 @@ class PastTasks:
 
     def _nearest(self, cosines: Floats) -> Near:
         if self.count > ROWS_MAX:
-            nearness = np.rint(cosines / LIKENESS_STEP) + self._lateness[: self.count]
+            lateness = np.arange(self.count, dtype=np.float32) / np.float32(self.capacity)
+            nearness = np.rint(cosines / LIKENESS_STEP) + lateness
             rows = np.sort(np.argpartition(nearness, -ROWS_MAX)[-ROWS_MAX:])
         else:
             rows = np.arange(self.count)
@@ -240,12 +240,6 @@ class PastTasks:
         self._outcomes = _longer(self._outcomes, (size,))
         self._cells = _longer(self._cells, (size,))
         self._serials = _longer(self._serials, (size,))
-        self._lateness = _lateness(size)
-
-
-def _lateness(size: int) -> Floats:
-    """(size,) rising from 0 to just below 1; exact in float32 beside a rounded cosine for 100,000 rows."""
-    return np.arange(size, dtype=np.float32) / np.float32(size)
 
 
 def _longer(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
