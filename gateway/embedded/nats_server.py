@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.errors import ServerDidNotStart
@@ -69,6 +70,7 @@ class NatsServer:
         self._sync_interval = sync_interval
         self._max_file_store = max_file_store
         self._process: subprocess.Popen[bytes] | None = None
+        self._held_port: socket.socket | None = None
 
     @property
     def url(self) -> str:
@@ -83,6 +85,7 @@ class NatsServer:
     async def start(self, timeout_s: float = 20.0) -> None:
         """Start and wait until clients can connect. Raises ServerDidNotStart with the end of the server's log."""
         command = await asyncio.to_thread(self.prepare)
+        self._let_go_of_port()
         # Not in a thread: the server dies with the thread that starts it (see gateway.leash).
         self._process = self._spawn(command)
         await self._until_reachable(time.monotonic() + timeout_s)
@@ -101,6 +104,7 @@ class NatsServer:
 
     async def stop(self, timeout_s: float = 10.0) -> None:
         """Ask the server to end and wait; kill it when it does not."""
+        self._let_go_of_port()
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -112,11 +116,25 @@ class NatsServer:
             await asyncio.to_thread(process.wait)
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would."""
+        """SIGKILL, as a crash would. The port stays its own, so that its clients do not find somebody else's server."""
         process, self._process = self._process, None
         if process is not None and process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
+            self._hold_port()
+
+    def _hold_port(self) -> None:
+        """Bound and not listened on: connections are refused, and nobody else is given it."""
+        held = socket.socket()
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            held.bind((self.host, self.port))
+        self._held_port = held
+
+    def _let_go_of_port(self) -> None:
+        held, self._held_port = self._held_port, None
+        if held is not None:
+            held.close()
 
     def _spawn(self, command: tuple[str, ...]) -> subprocess.Popen[bytes]:
         with (self._data_dir / "nats-server.log").open("ab") as log:

@@ -61,6 +61,19 @@ def test_past_the_cap_a_text_changes_nothing_and_costs_nothing(minilm: MiniLm):
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize("multiplies", ["as this processor does", "not"])
+def test_bfloat16_points_the_same_way_whatever_the_processor_multiplies(
+    minilm: MiniLm, monkeypatch: pytest.MonkeyPatch, multiplies: str
+):
+    if multiplies == "not":
+        monkeypatch.setattr("torch.ops.mkldnn._is_mkldnn_bf16_supported", lambda: False)
+    texts = ["hello world", "Summarise the attached PDF and judge its sentiment, please."]
+
+    rounded = MiniLm.packaged(dtype="bfloat16").encode(texts)
+
+    assert ((rounded * minilm.encode(texts)).sum(axis=1) > 0.999).all()
+
+
 def test_the_version_names_weights_and_windows(minilm: MiniLm):
     assert minilm.version.version == f"0.1.0-w{WINDOWS_MAX}x256"
     assert minilm.version.dimension == 384
