@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
 
-import nats.errors
-import nats.js.errors
 import orjson
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.errors import BusUnavailable
+from gateway.bus.clearing import Clearing
 from gateway.bus.stream_reader import Stored, StreamReader
 from schemas.base import now
 from schemas.subjects import BUCKET_TASKS
@@ -26,7 +25,6 @@ from schemas.task import TaskState
 logger = logging.getLogger(__name__)
 
 _STREAM = f"KV_{BUCKET_TASKS}"
-_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class RecordHousekeeper:
     """Removes records of ended tasks, oldest first, while the bucket is fuller than it should be."""
 
     def __init__(self, nc: Client, js: JetStreamContext, limits: HousekeepingLimits | None = None) -> None:
-        self._js = js
+        self._clearing = Clearing(js, _STREAM)
         self._reader = StreamReader(nc, _STREAM)
         self._limits = limits or HousekeepingLimits()
 
@@ -68,25 +66,16 @@ class RecordHousekeeper:
 
     async def tidy(self) -> int:
         """Make room if there is too little; the number of records removed. Raises BusUnavailable."""
-        size_bytes, quota_bytes = await self._fill()
+        size_bytes, quota_bytes = await self._clearing.fill()
         if size_bytes < self._limits.start_share * quota_bytes:
             return 0
         chosen, before_seq = await self._oldest_ended(size_bytes - self._limits.end_share * quota_bytes)
         if not chosen:
             return 0
-        await self._purge(before_seq)
+        await self._clearing.purge(before_seq)
         apart = [stored for stored in chosen if stored.seq >= before_seq]
-        for start in range(0, len(apart), _AT_ONCE):
-            batch = apart[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._purge(stored.seq + 1, stored.subject) for stored in batch))
+        await self._clearing.purge_each([(stored.subject, stored.seq) for stored in apart])
         return len(chosen)
-
-    async def _fill(self) -> tuple[int, int]:
-        try:
-            info = await self._js.stream_info(_STREAM)
-        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise BusUnavailable(f"the bucket of task records cannot be looked at: {error!r}") from error
-        return info.state.bytes, max(info.config.max_bytes or 0, 1)
 
     async def _oldest_ended(self, surplus_bytes: float) -> tuple[list[_Ended], int]:
         """The oldest records that nobody needs any more, as many as take up the surplus.
@@ -106,13 +95,6 @@ class RecordHousekeeper:
                 first_kept = stored.seq
         after_last = chosen[-1].seq + 1 if chosen else 1
         return chosen, first_kept or after_last
-
-    async def _purge(self, seq: int, subject: str | None = None) -> None:
-        """Remove what is older than ``seq``. A record that was changed meanwhile has a higher one and stays."""
-        try:
-            await self._js.purge_stream(_STREAM, seq=seq, subject=subject)
-        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise BusUnavailable(f"old task records cannot be removed: {error!r}") from error
 
 
 def _has_ended(stored: Stored) -> bool:

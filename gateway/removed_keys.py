@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import timedelta
 
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.errors import BusUnavailable
 from agents.registry.kv_feed import stream_of, subject_of
+from gateway.bus.clearing import Clearing
 from gateway.bus.stream_reader import StreamReader
 from schemas.base import now
 from schemas.subjects import BUCKET_AGENTS, BUCKET_PATTERNS, BUCKET_PLANS
@@ -30,7 +29,6 @@ KEPT_S: Mapping[str, float] = {BUCKET_AGENTS: 30 * DAY_S, BUCKET_PLANS: HOUR_S, 
 CROWDED_S = HOUR_S
 """The same in a bucket that is ``CROWDED_SHARE`` full: what is there comes before what was."""
 CROWDED_SHARE = 0.8
-_AT_ONCE = 64
 
 
 class RemovedKeys:
@@ -61,19 +59,13 @@ class RemovedKeys:
         return sum([await self._sweep(bucket, kept_s) for bucket, kept_s in self._kept_s.items()])
 
     async def _sweep(self, bucket: str, kept_s: float) -> int:
-        markers = await self._markers(bucket, min(kept_s, CROWDED_S) if await self._is_crowded(bucket) else kept_s)
-        subjects = list(markers)
-        for start in range(0, len(subjects), _AT_ONCE):
-            batch = subjects[start : start + _AT_ONCE]
-            await asyncio.gather(*(self._purge(bucket, subject, markers[subject]) for subject in batch))
+        clearing = Clearing(self._js, stream_of(bucket))
+        size_bytes, quota_bytes = await clearing.fill()
+        if size_bytes >= CROWDED_SHARE * quota_bytes:
+            kept_s = min(kept_s, CROWDED_S)
+        markers = await self._markers(bucket, kept_s)
+        await clearing.purge_each(markers.items())
         return len(markers)
-
-    async def _is_crowded(self, bucket: str) -> bool:
-        try:
-            info = await self._js.stream_info(stream_of(bucket))
-        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise BusUnavailable(f"bucket {bucket} cannot be looked at: {error!r}") from error
-        return info.state.bytes >= CROWDED_SHARE * max(info.config.max_bytes or 0, 1)
 
     async def _markers(self, bucket: str, kept_s: float) -> dict[str, int]:
         """The newest marker of each key that was removed so long ago, by its subject."""
@@ -87,10 +79,3 @@ class RemovedKeys:
                 if stored.deleted:
                     found[stored.subject] = stored.seq
         return found
-
-    async def _purge(self, bucket: str, subject: str, marker: int) -> None:
-        """The marker and all before it. Whatever the key was given since has a higher sequence and stays."""
-        try:
-            await self._js.purge_stream(stream_of(bucket), seq=marker + 1, subject=subject)
-        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
-            raise BusUnavailable(f"a removed key cannot be swept out of bucket {bucket}: {error!r}") from error
