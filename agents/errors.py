@@ -25,7 +25,7 @@ AgentsError
 """
 
 from schemas.invocation import INPUT_REQUIRED
-from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, StepOutcome
+from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, DEADLINE_EXCEEDED, StepOutcome
 
 
 class AgentsError(Exception):
@@ -139,7 +139,7 @@ class ApprovalDenied(StepFailed):
 class DeadlineExceeded(AgentsError):
     """The task's own deadline passed."""
 
-    code = "deadline_exceeded"
+    code = DEADLINE_EXCEEDED
 
 
 class BudgetExceeded(AgentsError):

@@ -6,7 +6,7 @@ from schemas.base import Message, Moment, Share, Token, new_id, now
 from schemas.candidate import Candidate
 from schemas.network import Network, PlanEstimate
 from schemas.parts import Modality
-from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, StageTimes, StepOutcome, TaskState
+from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, DEADLINE_EXCEEDED, StageTimes, StepOutcome, TaskState
 
 
 class ExperienceRecord(Message):
@@ -42,8 +42,8 @@ class ExperienceRecord(Message):
 
     @property
     def untried(self) -> bool:
-        """Whether no agent did anything: a person's no, or the budget, came before the first step."""
-        return not self.steps and self.failure_code in (APPROVAL_DENIED, BUDGET_EXCEEDED)
+        """Whether no agent did anything: a person's no, the budget, or the deadline came before the first step."""
+        return not self.steps and self.failure_code in (APPROVAL_DENIED, BUDGET_EXCEEDED, DEADLINE_EXCEEDED)
 
 
 class Feedback(Message):

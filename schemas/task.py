@@ -119,6 +119,8 @@ class StepOutcome(Message):
 
 APPROVAL_DENIED, BUDGET_EXCEEDED = "approval_denied", "budget_exceeded"
 """Codes of failures that no agent is to blame for: a person said no, or the task's sender allows no more cost."""
+DEADLINE_EXCEEDED = "deadline_exceeded"
+"""Nor for this one, where no step tells of an agent that was asked and had most of the time."""
 
 
 def counted(steps: Sequence[StepOutcome]) -> tuple[StepOutcome, ...]:

@@ -114,6 +114,7 @@ class Traveller:
             if not clock.expired():
                 raise BusUnavailable(f"the bus did not answer in time: {error!r}") from error
             problem = f"the task did not end within its deadline of {task.deadline_s:g} s"
+            journey.out_of_time()
             await self._end(journey, failure_of(DeadlineExceeded(problem)))
         except (UnreadablePart, BlobNotFound) as error:
             await self._end(journey, TaskFailure(code=error.code, message=str(error)), TaskState.REJECTED)

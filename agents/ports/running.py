@@ -9,8 +9,10 @@ from schemas.network import Plan
 from schemas.parts import Part
 from schemas.task import StepOutcome, TaskEventKind, TaskSubmitted
 
-Did = Callable[[tuple[StepOutcome, ...]], None]
-"""Told of the steps that had ended when the run is cancelled."""
+Steps = tuple[StepOutcome, ...]
+
+Did = Callable[[Steps, Steps], None]
+"""Told of the steps that had ended when the run is cancelled, and of those whose agents had been asked until then."""
 
 Tell = Callable[[TaskEventKind, dict[str, Any]], Awaitable[None]]
 """Publishes one moment of the task's life; must not raise for a slow bus."""
@@ -26,7 +28,7 @@ class RunRequest:
     cards: dict[str, AgentCard]
     approved: frozenset[str] = frozenset()
     denied: frozenset[str] = frozenset()
-    did: Did = lambda _steps: None
+    did: Did = lambda _ended, _under_way: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from schemas.base import Message
 from schemas.card import AgentCard, Skill
 from schemas.network import Node, Substitute
 from schemas.parts import Part
-from schemas.task import StepOutcome
+from schemas.task import DEADLINE_EXCEEDED, StepOutcome
 
 REQUESTS_MAX = 128
 """How many requests to agents one run may make, retries and substitutes included: whatever goes wrong, it ends."""
@@ -66,6 +66,8 @@ class Run:
         self._requests = 0
         self._reserved = 0.0
         self._asked: set[str] = set()
+        self._awaited: dict[str, tuple[Step, float, int]] = {}
+        """Whose answer is awaited: the step of each node, since when, and how often it was asked for."""
         self._still = asyncio.Event()
         self._still.set()
 
@@ -137,6 +139,8 @@ class Run:
         """
         self._asked.add(step.node.id)
         self._still.clear()
+        _, since, times = self._awaited.get(step.node.id, (step, self._clock(), 0))
+        self._awaited[step.node.id] = step, since, times + 1
         self._requests += 1
         if self._requests > REQUESTS_MAX:
             raise BudgetExceeded(f"the run made {REQUESTS_MAX} requests to agents without coming to its end")
@@ -171,6 +175,7 @@ class Run:
 
     def finish(self, outcome: StepOutcome, outputs: tuple[Part, ...]) -> StepDone:
         """Remember a step that this worker did."""
+        self._awaited.pop(outcome.node, None)
         before = tuple(failed for failed in self._failed if failed.node == outcome.node)
         self._failed = [failed for failed in self._failed if failed not in before]
         done = StepDone(outcome=outcome, outputs=outputs, worked_s=self.worked_s(), failed=before)
@@ -179,7 +184,26 @@ class Run:
 
     def fail(self, outcome: StepOutcome) -> None:
         """Remember a step that gave up."""
+        self._awaited.pop(outcome.node, None)
         self._failed.append(outcome)
+
+    def under_way(self) -> tuple[StepOutcome, ...]:
+        """Steps whose agents were asked and have not answered yet, as failed at this moment."""
+        return tuple(
+            StepOutcome(
+                step_id=step.step_id,
+                node=step.node.id,
+                agent_id=step.card.id,
+                skill_id=step.skill.id,
+                attempts=times,
+                latency_ms=max(0.0, (self._clock() - since) * 1_000),
+                cost=0.0,
+                ok=False,
+                error="it had not answered when the task's time was over",
+                error_code=DEADLINE_EXCEEDED,
+            )
+            for step, since, times in self._awaited.values()
+        )
 
     def outcome(self, waiting_for: tuple[str, ...] = ()) -> RunOutcome:
         """How the run ended."""

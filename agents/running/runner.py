@@ -94,7 +94,7 @@ class GraphRunner:
             error.steps, error.cost = run.steps, run.cost
             raise
         except asyncio.CancelledError:
-            run.request.did(run.steps)
+            run.request.did(run.steps, run.under_way())
             raise
 
     async def _run_single(self, run: Run) -> RunOutcome:

@@ -54,6 +54,7 @@ class _Tally:
 
     attempts: int = 0
     cost: float = 0.0
+    asked: bool = False
 
 
 class Steps:
@@ -122,7 +123,8 @@ class Steps:
             raise  # no failure: nobody was asked, or will be asked again
         except AgentsError as error:
             outcome = _outcome(step, tally, self._clock() - started, error)
-            run.fail(outcome)
+            if tally.asked or not isinstance(error, DeadlineExceeded):  # else its agent had no part in it
+                run.fail(outcome)
             await run.tell(TaskEventKind.STEP_FINISHED, _finished(step, outcome))
             raise
         finally:
@@ -161,11 +163,11 @@ class Steps:
                 permit = await gate.permit(min(step.card.timeouts.step_s, run.time_left_s()))
                 deadline.reschedule(None)
                 started = self._clock()
+                tally.asked = True
                 with gate.judged(permit):
                     reply = await self._invoke(run, step, tally.attempts)
         except TimeoutError:
-            run.time_left_s()
-            raise StepTimedOut(f"{step.card.id} had no free place in time") from None
+            raise DeadlineExceeded(f"{step.card.id} had no free place before the task's time was over") from None
         elapsed_s = self._clock() - started
         price = step.card.cost
         tally.cost += reply.cost if reply.cost is not None else price.per_call + price.per_second * elapsed_s

@@ -23,6 +23,7 @@ from evolution.mining.transactions import (
     DENIED,
     FAILURE,
     LACKING,
+    OUTRUN,
     OVERSPENT,
     RESCUED,
     SAMPLE,
@@ -45,6 +46,7 @@ _SAID = {
     CANCELLED: "a task that somebody cancels",
     DENIED: "a task that somebody denies",
     OVERSPENT: "a task whose budget does not suffice",
+    OUTRUN: "a task whose time is over before anybody could do anything",
 }
 
 

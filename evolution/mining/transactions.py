@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from evolution.mining.columns import NOISE, Columns
 from schemas.invocation import INPUT_REQUIRED
-from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, TaskState
+from schemas.task import APPROVAL_DENIED, BUDGET_EXCEEDED, DEADLINE_EXCEEDED, TaskState
 
 Mask = NDArray[np.bool_]
 Transactions = Counter[frozenset[str]]
@@ -22,11 +22,14 @@ RESCUED = "rescued"
 """The task succeeded, but only because another agent stood in for one that failed: no success of who was chosen."""
 LACKING, CANCELLED = f"outcome={INPUT_REQUIRED}", f"outcome={TaskState.CANCELLED}"
 DENIED, OVERSPENT = f"outcome={APPROVAL_DENIED}", f"outcome={BUDGET_EXCEEDED}"
+OUTRUN = f"outcome={DEADLINE_EXCEEDED}"
+"""Its time was over before any agent could have done anything; where one had it and did not answer, it failed."""
 _NOBODYS = {
     LACKING: INPUT_REQUIRED,
     CANCELLED: TaskState.CANCELLED.value,
     DENIED: APPROVAL_DENIED,
     OVERSPENT: BUDGET_EXCEEDED,
+    OUTRUN: DEADLINE_EXCEEDED,
 }
 """Neither success nor failure of anybody; by item, the code of the task's failure."""
 SUCCESS, FAILURE, CODE = "outcome=success", "outcome=failure", "failure="
@@ -70,6 +73,7 @@ class Items:
             RESCUED: _rescued(columns),
             **{item: self._failed_by(code) for item, code in _NOBODYS.items()},
         }
+        self._flags[OUTRUN] &= _nothing_done(columns)
         self._hours = columns.at_us // _HOUR_US % 24 // HOURS_PER_ITEM
         self._teams = [_team_items(json.loads(value)) for value in columns.team.values]
         self._modalities = [[f"modality={name}" for name in json.loads(v)] for v in columns.modalities.values]
@@ -142,6 +146,12 @@ def _rescued(columns: Columns) -> Mask:
     rescued = np.zeros(len(columns), dtype=bool)
     rescued[columns.step_task[~columns.step_ok]] = True
     return rescued & columns.success
+
+
+def _nothing_done(columns: Columns) -> Mask:
+    nothing = np.ones(len(columns), dtype=bool)
+    nothing[columns.step_task] = False
+    return nothing
 
 
 def _hours_item(part_of_day: int) -> str:

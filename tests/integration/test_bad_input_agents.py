@@ -97,13 +97,15 @@ async def test_an_agent_that_never_answers_costs_its_timeout_times_its_attempts(
     assert record["result"]["steps"][0]["attempts"] == 2
 
 
-async def test_an_agent_that_never_answers_does_not_outlast_the_deadline_of_its_task(door, bus):
+async def test_an_agent_that_never_answers_does_not_outlast_the_deadline_of_its_task(stack, door, bus):
     async def answer(nc, message, invocation) -> None:
         return
 
     async with agent_on_the_bus(bus, door, answer, timeouts={"step_s": 600, "attempts": 3}) as agent:
-        record = await done(door, agent, deadline_s=1.0)
+        record = await done(door, agent, deadline_s=4.0)  # of which planning takes less than half
     assert (record["state"], record["failure"]["code"]) == ("failed", "deadline_exceeded")
+    left = await stack.experience_of(record["task_id"])
+    assert [(step.agent_id, step.ok, step.error_code) for step in left.steps] == [(agent, False, "deadline_exceeded")]
 
 
 async def test_an_agent_that_left_is_told_to_be_unreachable(door, bus):

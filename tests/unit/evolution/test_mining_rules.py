@@ -148,6 +148,17 @@ def test_a_task_that_people_or_its_budget_ended_is_neither_a_success_nor_a_failu
     assert [int(both.having([item]).sum()) for item in ("outcome=failure", f"outcome={code}")] == [1, 1]
 
 
+def test_a_deadline_is_nobodys_failure_where_nobody_did_anything():
+    late = a_failure(chosen=("ocr",), failure_code="deadline_exceeded").model_copy(update={"steps": ()})
+    step = a_record("t").steps[0].model_copy(update={"ok": False})
+    hung = late.model_copy(update={"steps": (step,)})
+    of_each = [items_of(record, None, Limits(1e9, 1e9)) for record in (late, hung)]
+    assert [[item for item in items if item.startswith("outcome=")] for items in of_each] == [
+        ["outcome=deadline_exceeded"],
+        ["outcome=failure"],
+    ]
+
+
 def saved_by(record, helper):
     """The record, with its agent's step failed and ``helper`` standing in."""
     done = record.steps[0]

@@ -190,7 +190,7 @@ async def test_a_cancelled_run_tells_of_the_steps_that_had_ended(arrows, hangs, 
         return reply(invocation)
 
     story = Story()
-    request = replace(request_for(*arrows), did=told.append)
+    request = replace(request_for(*arrows), did=lambda *steps: told.append(steps))
     running = asyncio.create_task(runner_with(Agents(**{hangs: hang})).run(request, story))
     async with asyncio.timeout(30):
         while not begun or len(story.of(TaskEventKind.STEP_FINISHED)) < len(ended):
@@ -198,7 +198,9 @@ async def test_a_cancelled_run_tells_of_the_steps_that_had_ended(arrows, hangs, 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert [[(step.node, step.ok) for step in steps] for steps in told] == [[(node, True) for node in ended]]
+    ((over, under_way),) = told
+    assert [(step.node, step.ok) for step in over] == [(node, True) for node in ended]
+    assert [(step.node, step.ok, step.attempts) for step in under_way] == [(hangs, False, 1)]
 
 
 async def test_a_finished_run_that_is_asked_for_again_repeats_nothing():

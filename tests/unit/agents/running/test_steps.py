@@ -143,6 +143,26 @@ async def test_a_passed_deadline_ends_the_step():
         await steps.perform(run_of(time, deadline_s=4), "a")
 
 
+async def test_who_had_no_place_before_the_deadline_was_not_asked_and_has_not_failed():
+    busy = asyncio.Event()
+
+    async def hang(invocation):
+        busy.set()
+        await asyncio.Event().wait()
+        return reply(invocation)
+
+    agents = Agents(a=hang)
+    steps, time = steps_with(agents)
+    narrow = (card("a", concurrency=1, step_s=60),)
+    holding = asyncio.create_task(steps.perform(run_of(time, cards=narrow), "a"))
+    await busy.wait()
+    late = run_of(time, cards=narrow, deadline_s=0.02)
+    with pytest.raises(DeadlineExceeded):
+        await steps.perform(late, "a")
+    holding.cancel()
+    assert (len(agents.asked), late.steps, late.under_way()) == (1, (), ())
+
+
 async def test_no_pause_reaches_past_the_deadline():
     agents = Agents(a=failing(*[StepTimedOut("late")] * 3))
     steps, time = steps_with(agents, backoff=Backoff(base_s=1e9, limit_s=1e9))

@@ -78,8 +78,8 @@ def test_of_a_task_that_somebody_cancelled_only_steps_that_had_ended_count():
     assert taught(a_step("a", error_code="step_timed_out"), ended=TaskState.CANCELLED) == [("a", 0.0)]
 
 
-@pytest.mark.parametrize("code", ["approval_denied", "budget_exceeded"])
-def test_a_denied_or_overspent_task_is_no_failure_of_who_was_never_asked(code):
+@pytest.mark.parametrize("code", ["approval_denied", "budget_exceeded", "deadline_exceeded"])
+def test_a_denied_overspent_or_late_task_is_no_failure_of_who_was_never_asked(code):
     assert taught(ended=TaskState.FAILED, code=code) == []
     assert taught(a_step("reader", "n0"), ended=TaskState.FAILED, code=code) == [("reader", 1.0)]
     assert taught(a_step("a", error_code="step_timed_out"), ended=TaskState.FAILED, code=code) == [("a", 0.0)]
