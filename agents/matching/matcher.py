@@ -111,7 +111,7 @@ class SkillMatcher:
 
     async def _answer(self, goal: str, asked: _Question) -> MatchReport:
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
-        version = self._fleet.version
+        version = self._fleet.version(asked.tenant)
         about = (asked.tenant, asked.modalities, asked.hints, version)
         key = (asked.vector.tobytes(), asked.limit, asked.threshold, asked.lot, asked.where, about)
         report = self._reports.get(key)

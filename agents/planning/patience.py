@@ -14,9 +14,8 @@ logger = logging.getLogger(__name__)
 class Following(Protocol):
     """A fleet that can be waited for."""
 
-    @property
-    def version(self) -> int:
-        """Grows with every change."""
+    def version(self, tenant: str) -> int:
+        """Grows with every change of the tenant's agents."""
         ...
 
     async def catch_up(self) -> None:
@@ -33,19 +32,19 @@ class PatientPlanner:
 
     async def plan(self, task: TaskSubmitted, perceived: Perceived) -> Planned:
         """Raises NoAgentFits, NoNetworkFits and their kin once nothing new is to be known."""
-        version = self._fleet.version
+        version = self._fleet.version(task.tenant)
         try:
             return await self._planner.plan(task, perceived)
         except NoNetworkGoodEnough:
             raise
         except (NoAgentFits, NoNetworkFits):
-            if not await self._has_news(version):
+            if not await self._has_news(task.tenant, version):
                 raise
         return await self._planner.plan(task, perceived)
 
-    async def _has_news(self, version: int) -> bool:
+    async def _has_news(self, tenant: str, version: int) -> bool:
         try:
             await self._fleet.catch_up()
         except BusUnavailable as error:
             logger.warning("whether an agent was registered just now is not known: %s", error)
-        return self._fleet.version != version
+        return self._fleet.version(tenant) != version

@@ -93,8 +93,8 @@ class GreedyPlanner:
         """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
         started = time.perf_counter()
         # The version is read before anything it covers: a change meanwhile only wastes this entry.
-        learned = self.learned(task.tenant)
-        key = (self._fleet.version, task.tenant, learned, self._matcher.lot(task), *_asked(task, perceived))
+        version, learned = self._fleet.version(task.tenant), self.learned(task.tenant)
+        key = (version, task.tenant, learned, self._matcher.lot(task), *_asked(task, perceived))
         known = self._known.get(key)
         if known is not None:
             return replace(known, match_ms=0.0, plan_ms=_since_ms(started))

@@ -53,7 +53,6 @@ class Fleet(Protocol):
         """The load the agent last reported."""
         ...
 
-    @property
-    def version(self) -> int:
-        """Grows with every change of cards, index or liveness: decisions made under one version may be kept for it."""
+    def version(self, tenant: str) -> int:
+        """Grows with every change of the tenant's cards or liveness: what was decided for it may be kept meanwhile."""
         ...

@@ -15,6 +15,7 @@ from agents.errors import AgentsError
 from agents.ports.registry import Registry
 from agents.ports.skill_index import SkillIndex
 from agents.registry.arrivals import Arrivals, key_of
+from agents.registry.editions import Editions
 from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
 from agents.registry.health_feed import PROBE_EVERY_S, HealthFeed, Probe
 from agents.registry.skill_text import Encode, SkillVectors, mark_of, points_of, texts_of
@@ -54,7 +55,8 @@ class LiveFleet:
         self._registry = registry
         self._index = index
         self._vectors = SkillVectors(encode)
-        self._board = HealthBoard(clock, ttl_s)
+        self._editions = Editions()
+        self._board = HealthBoard(clock, self._editions.changed, ttl_s)
         self._health = HealthFeed(nc, js, self._board, lambda: self._cards, probe, clock, probe_every_s)
         self._cards: dict[str, dict[str, AgentCard]] = {}
         self._revisions: dict[AgentKey, int] = {}
@@ -64,7 +66,6 @@ class LiveFleet:
         self._noted_dead: frozenset[AgentKey] = frozenset()
         self._moved = asyncio.Event()
         self._revision_awaited = 0
-        self._changes = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -85,10 +86,9 @@ class LiveFleet:
         await ended(*self._tasks)
         self._tasks = []
 
-    @property
-    def version(self) -> int:
-        """Grows with every change of cards, index or liveness."""
-        return self._changes + self._board.version
+    def version(self, tenant: str) -> int:
+        """Grows with every change of the tenant's cards or liveness; other tenants' leave it as it is."""
+        return self._editions.of(tenant)
 
     async def catch_up(self, within_s: float = CATCH_UP_S) -> None:
         """Return once all that was registered until now can be found, or after that time. Raises BusUnavailable.
@@ -161,16 +161,21 @@ class LiveFleet:
             self._cards[tenant] = {**self.cards(tenant), **added}
         for card in cards:
             self._board.expect((card.tenant, card.id))
-        self._changes += 1
+            self._editions.changed(card.tenant)
 
     def _drop(self, cards: Sequence[AgentCard]) -> None:
-        for tenant in {card.tenant for card in cards}:
-            dropped = {card.id for card in cards if card.tenant == tenant}
-            self._cards[tenant] = {i: card for i, card in self.cards(tenant).items() if i not in dropped}
         for card in cards:
             self._board.forget((card.tenant, card.id))
             self._health.forget((card.tenant, card.id))
-        self._changes += 1
+        for tenant in {card.tenant for card in cards}:
+            dropped = {card.id for card in cards if card.tenant == tenant}
+            left = {i: card for i, card in self.cards(tenant).items() if i not in dropped}
+            if left:
+                self._cards[tenant] = left
+                self._editions.changed(tenant)
+            else:
+                self._cards.pop(tenant, None)
+                self._editions.emptied(tenant)
 
     async def _await_ready(self) -> None:
         """Ready when every card the registry lists was taken in; it is asked again when nothing moves for a while."""

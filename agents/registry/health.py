@@ -14,24 +14,28 @@ AgentKey = tuple[str, str]
 class HealthBoard:
     """The last sign of life of every registered agent. Pure: time comes from ``clock``, in seconds.
 
+    ``changed`` is told the tenant of whoever was registered, removed, fell silent or is heard again.
+
     ALIVE: heard within ``ttl_s``. UNKNOWN: never heard, registered within ``ttl_s``. DEAD: everything else.
     """
 
-    def __init__(self, clock: Callable[[], float], ttl_s: float = HEARTBEAT_TTL_S) -> None:
+    def __init__(
+        self, clock: Callable[[], float], changed: Callable[[str], None], ttl_s: float = HEARTBEAT_TTL_S
+    ) -> None:
         self._clock = clock
+        self._changed = changed
         self._ttl_s = ttl_s
         # Oldest first, so that a sweep looks only at what has expired.
         self._heard_at: OrderedDict[AgentKey, float] = OrderedDict()
         self._awaited_since: OrderedDict[AgentKey, float] = OrderedDict()
         self._silent: set[AgentKey] = set()
         self._loads: dict[AgentKey, float] = {}
-        self.version = 0
 
     def expect(self, key: AgentKey) -> None:
         """An agent is registered: it may take its time until the first sign of life."""
         if not self.knows(key):
             self._awaited_since[key] = self._clock()
-            self.version += 1
+            self._changed(key[0])
 
     def knows(self, key: AgentKey) -> bool:
         """Whether the agent is registered."""
@@ -43,7 +47,7 @@ class HealthBoard:
         self._awaited_since.pop(key, None)
         self._silent.discard(key)
         self._loads.pop(key, None)
-        self.version += 1
+        self._changed(key[0])
 
     def hear(self, key: AgentKey, load: float = 0.0, age_s: float = 0.0) -> None:
         """A sign of life, ``age_s`` old. Agents that nobody registered are ignored: memory stays bounded."""
@@ -51,7 +55,7 @@ class HealthBoard:
         if not self.knows(key) or moment < self._heard_at.get(key, float("-inf")) or age_s > self._ttl_s:
             return
         if self.liveness(key) is not Liveness.ALIVE:
-            self.version += 1
+            self._changed(key[0])
         self._awaited_since.pop(key, None)
         self._silent.discard(key)
         self._heard_at[key] = moment
@@ -59,13 +63,13 @@ class HealthBoard:
         self._loads[key] = load
 
     def sweep(self) -> None:
-        """Note who fell silent since the last sweep, so that ``version`` tells of it."""
+        """Note who fell silent since the last sweep, so that whoever counts changes is told."""
         deadline = self._clock() - self._ttl_s
         for since in (self._heard_at, self._awaited_since):
             while since and next(iter(since.values())) < deadline:
                 key, _ = since.popitem(last=False)
                 self._silent.add(key)
-                self.version += 1
+                self._changed(key[0])
 
     @property
     def silent(self) -> frozenset[AgentKey]:

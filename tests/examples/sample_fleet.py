@@ -23,8 +23,6 @@ def load_cards(folder: Path) -> dict[str, AgentCard]:
 class StandingFleet:
     """ports.Fleet: everybody is alive and nothing changes."""
 
-    version = 1
-
     def __init__(self, cards: dict[str, AgentCard]) -> None:
         self._cards = cards
 
@@ -33,6 +31,9 @@ class StandingFleet:
 
     def liveness(self, _tenant: str, _agent_id: str) -> Liveness:
         return Liveness.ALIVE
+
+    def version(self, _tenant: str) -> int:
+        return 1
 
     def load(self, _tenant: str, _agent_id: str) -> float:
         return 0.0

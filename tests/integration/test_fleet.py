@@ -12,6 +12,9 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.errors import AgentUnreachable
+from agents.matching.matcher import SkillMatcher
+from agents.matching.ranking import CosineRanker
+from agents.planning.planner import GreedyPlanner
 from agents.ports.registry import Registry
 from agents.ports.skill_index import IndexFilter, SkillPoint
 from agents.registry.fleet import LiveFleet
@@ -21,10 +24,13 @@ from agents.registry.skill_text import mark_of, points_of, texts_of
 from gateway.bus.connection import connect
 from gateway.embedded.nats_server import NatsServer
 from schemas import subjects
+from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Endpoint, Heartbeat, Liveness, NatsEndpoint, PythonEndpoint, Skill
-from schemas.parts import Modality
+from schemas.parts import Modality, text_part
+from schemas.percept import Percept
+from schemas.task import TaskSubmitted
 from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.ports import Vector
+from tensor_layer.ports import Perceived, Vector
 
 DIMENSION = 16
 PYTHON = PythonEndpoint(target="sample.agent:run")
@@ -166,10 +172,10 @@ async def test_cards_come_change_and_go_while_the_fleet_looks_on(
     await ready(fleet)
     await registry.register(a_card("a"))
     await becomes(lambda: "a" in fleet.cards("default"), "the new agent is there")
-    before = fleet.version
+    before = fleet.version("default")
     await registry.register(a_card("a", "Does something else now."))
     await becomes(lambda: fleet.cards("default")["a"].description.startswith("Does"), "the change is seen")
-    assert fleet.version > before
+    assert fleet.version("default") > before
     hits = await index.search(vector_of("a\nDoes something else now."), IndexFilter("default"), 1)
     assert hits[0].similarity == pytest.approx(1.0, abs=1e-5)
     [by_old_words] = await index.search(vector_of("a\nAnswers questions."), IndexFilter("default"), 1)
@@ -259,6 +265,59 @@ async def test_tenants_have_fleets_of_their_own(start: Start, registry: Registry
     assert fleet.cards("other") == {}
 
 
+class CountingMatcher(SkillMatcher):
+    """Counts what was not remembered."""
+
+    calls = 0
+
+    async def match(self, *asked: object, **more: object) -> MatchReport:
+        self.calls += 1
+        return await super().match(*asked, **more)  # type: ignore[arg-type]
+
+
+async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do(
+    start: Start, registry: Registry, index: CountingIndex, encoder: CountingEncoder, nc: Client
+):
+    await registry.register(a_card("hers", tenant="acme"))
+    for agent_id in ("his", "fleeting"):
+        await registry.register(a_card(agent_id, endpoint=NatsEndpoint()))
+    fleet = await start(ttl_s=0.5)
+    await ready(fleet)
+    await becomes(lambda: fleet.liveness("acme", "hers") is Liveness.ALIVE, "her agent is probed")
+    matcher = CountingMatcher(index, fleet, CosineRanker(), abstain_threshold=-1.0)
+    planner = GreedyPlanner(matcher, fleet, encoder)
+    task = TaskSubmitted(tenant="acme", parts=(text_part("Answer me."),))
+    perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of("Answer me."), task.parts)
+    first = await planner.plan(task, perceived)
+    before = fleet.version("default")
+    await beat(nc, "his")
+    await becomes(lambda: fleet.liveness("default", "his") is Liveness.ALIVE, "his agent is heard")
+    await becomes(lambda: fleet.liveness("default", "his") is Liveness.DEAD, "his agent falls silent")
+    await registry.register(a_card("his", "Does something else now.", endpoint=NatsEndpoint()))
+    await registry.remove("default", "fleeting")
+    await becomes(lambda: set(fleet.cards("default")) == {"his"}, "his changes are seen")
+    await becomes(lambda: fleet.version("default") > before, "the version of his fleet tells of it")
+    again = await planner.plan(task, perceived)
+    assert (matcher.calls, again.plan) == (1, first.plan)
+    await registry.register(a_card("hers", "Answers better.", tenant="acme"))
+    await becomes(lambda: fleet.cards("acme")["hers"].description == "Answers better.", "her change is seen")
+    await planner.plan(task, perceived)
+    assert matcher.calls == 2
+
+
+async def test_of_a_tenant_whose_agents_are_all_gone_nothing_is_kept(start: Start, registry: Registry):
+    fleet = await start()
+    await ready(fleet)
+    never = fleet.version("acme")
+    await registry.register(a_card("a", tenant="acme"))
+    await becomes(lambda: bool(fleet.cards("acme")), "the agent is there")
+    present = fleet.version("acme")
+    await registry.remove("acme", "a")
+    await becomes(lambda: not fleet.cards("acme"), "it is gone")
+    assert never < present < fleet.version("acme")
+    assert "acme" not in fleet._cards
+
+
 async def test_an_encoder_that_fails_for_a_while_only_delays(
     start: Start, registry: Registry, encoder: CountingEncoder
 ):
@@ -274,11 +333,11 @@ async def test_a_heartbeat_makes_an_agent_alive_and_tells_its_load(start: Start,
     fleet = await start()
     await ready(fleet)
     assert fleet.liveness("default", "a") is Liveness.UNKNOWN
-    before = fleet.version
+    before = fleet.version("default")
     await beat(nc, "a", load=0.5)
     await becomes(lambda: fleet.liveness("default", "a") is Liveness.ALIVE, "the heartbeat is heard")
     assert fleet.load("default", "a") == 0.5
-    assert fleet.version > before
+    assert fleet.version("default") > before
 
 
 async def beat(nc: Client, agent_id: str, load: float = 0.0, subject: str | None = None) -> None:
@@ -294,9 +353,9 @@ async def test_an_agent_that_falls_silent_is_dead_after_the_ttl_and_comes_back(
     await ready(fleet)
     await beat(nc, "a")
     await becomes(lambda: fleet.liveness("default", "a") is Liveness.ALIVE, "the heartbeat is heard")
-    alive = fleet.version
+    alive = fleet.version("default")
     await becomes(lambda: fleet.liveness("default", "a") is Liveness.DEAD, "the agent is dead")
-    await becomes(lambda: fleet.version > alive, "the version tells of it")
+    await becomes(lambda: fleet.version("default") > alive, "the version tells of it")
     await beat(nc, "a")
     await becomes(lambda: fleet.liveness("default", "a") is Liveness.ALIVE, "it is back")
 

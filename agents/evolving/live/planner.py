@@ -112,8 +112,9 @@ class KindPlanner:
         if template.fleet != self._digests.fleet(asked.task.tenant, cards):
             return None
         version, woven = self._woven.get(_place(asked, template)) or (None, None)
+        same_fleet = version == self._fleet.version(template.tenant)
         # Somebody came back to life or fell silent: who is a candidate, and who is not and why, has to be said anew.
-        if woven is None or version != self._fleet.version or not self._all_alive(template, asked.task.tenant):
+        if woven is None or not same_fleet or not self._all_alive(template, asked.task.tenant):
             return None
         if not fits_fleet(template, asked.analysis, cards, self._digests):
             return None
@@ -129,7 +130,7 @@ class KindPlanner:
 
     def _plan(self, asked: _Question, template: PlanTemplate, woven: Woven) -> Plan:
         tenant, needs_approval = template.tenant, asked.task.requires_approval
-        made_of = (template.at, woven.planned.plan.plan_id, self._fleet.version)
+        made_of = (template.at, woven.planned.plan.plan_id, self._fleet.version(tenant))
         key = (tenant, template.kind, asked.analysis, needs_approval, made_of)
         learned, plan = self._plans.get(key) or (None, None)
         now_learned = self._greedy.learned(tenant)
@@ -155,7 +156,8 @@ class KindPlanner:
 
     async def _anew(self, asked: _Question, perceived: Perceived) -> Planned:
         """Weave the task's own network, and make or renew its kind."""
-        version = self._fleet.version  # read before anything it covers: a change meanwhile only wastes this entry
+        # The version is read before anything it covers: a change meanwhile only wastes this entry.
+        version = self._fleet.version(asked.task.tenant)
         woven = await self._greedy.weave(asked.task, perceived)
         if woven.analysis.goals != asked.analysis.goals:
             return woven.planned  # it could only be read as a whole: nothing to say of others like it

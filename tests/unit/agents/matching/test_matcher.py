@@ -32,7 +32,7 @@ class StillFleet:
     """Cards and health that change only when a test says so."""
 
     def __init__(self) -> None:
-        self.version = 0
+        self.changes = 0
         self.all: dict[str, dict[str, AgentCard]] = {}
         self.dead: set[str] = set()
 
@@ -44,6 +44,9 @@ class StillFleet:
 
     def load(self, tenant: str, agent_id: str) -> float:
         return 0.0
+
+    def version(self, tenant: str) -> int:
+        return self.changes
 
 
 class CountingIndex:
@@ -82,11 +85,11 @@ class World:
         ]
         await self.index.replace(tenant, agent_id, points)
         self.fleet.all.setdefault(tenant, {})[agent_id] = card
-        self.fleet.version += 1
+        self.fleet.changes += 1
 
     def die(self, agent_id: str) -> None:
         self.fleet.dead.add(agent_id)
-        self.fleet.version += 1
+        self.fleet.changes += 1
 
     async def match(
         self, degrees: float = 0.0, hints: RoutingHints | None = None, tenant: str = "default", **more: object

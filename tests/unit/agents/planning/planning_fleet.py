@@ -76,8 +76,7 @@ class StandingFleet:
     def liveness(self, tenant: str, agent_id: str) -> Liveness:
         return Liveness.DEAD if agent_id in self.dead else Liveness.ALIVE
 
-    @property
-    def version(self) -> int:
+    def version(self, tenant: str) -> int:
         return hash((tuple(map(id, self.by_id.values())), frozenset(self.dead)))
 
     def load(self, tenant: str, agent_id: str) -> float:

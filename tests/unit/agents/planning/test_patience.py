@@ -16,12 +16,15 @@ PLANNED = object()
 
 class Fleet:
     def __init__(self, news: int = 0, error: Exception | None = None) -> None:
-        self.version, self.caught_up = 7, 0
+        self.changes, self.caught_up = 7, 0
         self._news, self._error = news, error
+
+    def version(self, tenant: str) -> int:
+        return self.changes
 
     async def catch_up(self) -> None:
         self.caught_up += 1
-        self.version += self._news
+        self.changes += self._news
         if self._error:
             raise self._error
 

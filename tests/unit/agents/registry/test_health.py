@@ -5,6 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from agents.registry.editions import Editions
 from agents.registry.health import HealthBoard
 from schemas.card import Liveness
 
@@ -25,8 +26,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def board(clock: Clock) -> HealthBoard:
-    return HealthBoard(clock, ttl_s=15.0)
+def editions() -> Editions:
+    return Editions()
+
+
+@pytest.fixture
+def board(clock: Clock, editions: Editions) -> HealthBoard:
+    return HealthBoard(clock, editions.changed, ttl_s=15.0)
 
 
 def test_a_new_agent_is_unknown_and_then_dead_when_it_never_speaks(board: HealthBoard, clock: Clock):
@@ -97,23 +103,23 @@ def test_tenants_are_apart(board: HealthBoard):
     assert (board.liveness(A), board.liveness(B)) == (Liveness.ALIVE, Liveness.UNKNOWN)
 
 
-def test_the_version_moves_with_changes_and_only_with_changes(board: HealthBoard, clock: Clock):
+def test_the_version_moves_with_changes_and_only_with_changes(board: HealthBoard, clock: Clock, editions: Editions):
     board.expect(A)
     board.hear(A)
-    known = board.version
+    known = editions.of("default")
     for _ in range(5):
         clock.now += 5
         board.hear(A)
         board.sweep()
-    assert board.version == known
+    assert editions.of("default") == known
     clock.now += 15.1
     board.sweep()
-    assert board.version > known
-    dead = board.version
+    assert editions.of("default") > known
+    dead = editions.of("default")
     board.sweep()
-    assert board.version == dead
+    assert editions.of("default") == dead
     board.hear(A)
-    assert board.version > dead
+    assert editions.of("default") > dead
 
 
 class AgainstTheRule(RuleBasedStateMachine):
@@ -122,10 +128,11 @@ class AgainstTheRule(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.board = HealthBoard(self.clock, ttl_s=15.0)
+        self.editions = Editions()
+        self.board = HealthBoard(self.clock, self.editions.changed, ttl_s=15.0)
         self.expected: dict[tuple[str, str], float] = {}
         self.heard: dict[tuple[str, str], float] = {}
-        self.seen = (0, {A: Liveness.DEAD, B: Liveness.DEAD})
+        self.seen = dict.fromkeys((A, B), (0, Liveness.DEAD))
 
     @rule(key=st.sampled_from([A, B]))
     def register(self, key: tuple[str, str]) -> None:
@@ -156,10 +163,10 @@ class AgainstTheRule(RuleBasedStateMachine):
     @invariant()
     def the_version_tells_of_every_change(self) -> None:
         self.board.sweep()
-        now = {key: self.board.liveness(key) for key in (A, B)}
-        version, before = self.seen
-        assert now == before or self.board.version > version
-        self.seen = (self.board.version, now)
+        for key, (version, before) in self.seen.items():
+            now, edition = self.board.liveness(key), self.editions.of(key[0])
+            assert now == before or edition > version
+            self.seen[key] = (edition, now)
 
     def told(self, key: tuple[str, str]) -> Liveness:
         if key in self.heard:

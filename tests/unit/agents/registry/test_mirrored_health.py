@@ -47,7 +47,7 @@ class Mirroring:
 
     def __init__(self) -> None:
         self.now, self.bus = 0.0, Bus()
-        self.board = board = Rounds(lambda: self.now)
+        self.board = board = Rounds(lambda: self.now, lambda _tenant: None)
         board.turned = asyncio.Event()
         for agent in AGENTS:
             board.expect(("default", agent))

@@ -77,8 +77,7 @@ class Fleet:
     def liveness(self, tenant: str, agent_id: str) -> Liveness:
         return Liveness.DEAD if agent_id in self.dead else Liveness.ALIVE
 
-    @property
-    def version(self) -> int:
+    def version(self, tenant: str) -> int:
         return hash((id(self.present), frozenset(self.dead)))
 
     def load(self, tenant: str, agent_id: str) -> float:
