@@ -35,7 +35,10 @@ class Message(BaseModel):
 
 
 def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # no ValueError, so pydantic would pass it on, and no reader expects it
+        raise ValueError("in UTC it lies before the year 1 or after 9999") from None
 
 
 Token = Annotated[str, StringConstraints(pattern=TOKEN_PATTERN)]

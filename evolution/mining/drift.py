@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 ALPHA = 0.01
 MIN_SEGMENT = 20
+EXAMPLES = 5
 DAYS_OF_RHYTHM = 4
 """A window so long shows what is usual at each hour of the day; in a shorter one, hours and a change look alike."""
 _HOURS = 24
@@ -161,8 +162,12 @@ class _Grouping:
 
     def less_usual(self, value: Floats) -> Floats:
         """Values less the mean of their group."""
-        usual = (np.bincount(self.group, value) / self.sizes).take(self.group)
-        return np.subtract(value, usual, out=usual)
+        # From one value of each group on: a group of equal values is 0 to the last digit. What rounding left of a fixed
+        # price for each kind would be the cleanest step there is, wherever the mix of kinds changes.
+        some = np.zeros(len(self.sizes))
+        some[self.group] = value
+        apart = value - some.take(self.group)
+        return apart - (np.bincount(self.group, apart) / self.sizes).take(self.group)
 
 
 def _drift(columns: Columns, series: _Series, change: Change, error_rate: float) -> Drift:
@@ -174,5 +179,5 @@ def _drift(columns: Columns, series: _Series, change: Change, error_rate: float)
         after=float(series.value[change.index :].mean()),
         count=len(series.value),
         error_rate=error_rate,
-        examples=columns.tasks(series.task[change.index : change.index + 5]),
+        examples=columns.tasks(np.unique(series.task[change.index :])[:EXAMPLES]),
     )

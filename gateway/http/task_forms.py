@@ -19,6 +19,7 @@ from schemas.problem import FieldProblem
 
 _JSON_FIELDS = frozenset({"labels", "routing"})
 _MOST_PARTS = 64
+_MEDIA_TYPE_MAX = 255
 _UNSPECIFIC = frozenset({"application/octet-stream", ""})
 
 
@@ -33,7 +34,7 @@ async def read_task_form(request: Request, claim_check: ClaimCheck, limits: Door
             parts.append(await _file(part, claim_check, parts))
         elif part.name == "text":
             _check_room(parts)
-            room = limits.json_body_bytes - sum(len(present.text or "") for present in parts)
+            room = limits.json_body_bytes - sum(len((present.text or "").encode()) for present in parts)
             parts.append(text_part(await part.text(room)))
         else:
             _check_new(part.name, values)
@@ -44,7 +45,8 @@ async def read_task_form(request: Request, claim_check: ClaimCheck, limits: Door
 
 
 async def _file(part: FormPart, claim_check: ClaimCheck, parts: list[Part]) -> Part:
-    media_type = part.media_type if part.media_type not in _UNSPECIFIC else None
+    said = part.media_type or ""
+    media_type = said if said not in _UNSPECIFIC and len(said) <= _MEDIA_TYPE_MAX else None
     inline = sum(inline_size(present) for present in parts)
     return await claim_check.receive(part.chunks, _file_name(part.filename), media_type, inline)
 

@@ -1,6 +1,7 @@
 """Lossy forms of float chunks, only where the caller allows them, each with the error bound it keeps.
 
-bf16 rounds to nearest even: relative error at most 2**-8 for normal numbers of float32; NaN and Inf stay what they are.
+bf16 rounds to nearest even: relative error at most 2**-8 for normal numbers of float32; NaN and Inf stay what they are,
+and no number becomes one: beyond the largest of bf16 (where masks hold float32's least) it is that largest.
 int8 scales each block of 4,096 values by its largest magnitude: absolute error at most max|x| / 254 of that block (and
 float32 rounding of the product, covered by the factor below); chunks with NaN, Inf or subnormal scale refuse it.
 """
@@ -33,11 +34,15 @@ BOUNDS: dict[Lossy, Bound] = {"bf16": Bound(relative=BF16_RELATIVE), "int8": Bou
 
 
 def to_bf16(values: Floats) -> NDArray[np.uint16]:
-    """(n,) float32 to (n,) bfloat16 words, rounded to nearest even; NaN stays NaN."""
+    """(n,) float32 to (n,) bfloat16 words, rounded to nearest even; NaN stays NaN, and what is finite stays finite."""
     words = values.view(np.uint32)
     rounded = words + (((words >> np.uint32(16)) & np.uint32(1)) + np.uint32(0x7FFF))
     out = (rounded >> np.uint32(16)).astype(np.uint16)
-    nan = (words & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    magnitude = words & np.uint32(0x7FFFFFFF)
+    over = (magnitude >= np.uint32(0x7F7F8000)) & (magnitude < np.uint32(0x7F800000))
+    if over.any():
+        out[over] -= np.uint16(1)  # from infinity back to the largest of its sign
+    nan = magnitude > np.uint32(0x7F800000)
     if nan.any():  # adding could carry a NaN into infinity or past the sign
         out[nan] = ((words[nan] >> np.uint32(16)) | np.uint32(0x40)).astype(np.uint16)
     return out

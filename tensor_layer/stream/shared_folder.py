@@ -105,7 +105,10 @@ class SharedFolder:
         for gone in [key for key in self._policy if key not in present]:
             self._policy.remove(gone)
             self._seen_ns.pop(gone, None)
-        new = [(entry.stat(), key) for key, entry in present.items() if key not in self._policy]
+        new: list[tuple[os.stat_result, str]] = []
+        for key in [key for key in present if key not in self._policy]:
+            with contextlib.suppress(FileNotFoundError):  # dropped since: nobody waits for the lock to do that
+                new.append((present[key].stat(), key))
         for status, key in sorted(new, key=lambda item: item[0].st_mtime_ns):
             self._seen_ns[key] = status.st_mtime_ns
             self._forget(self._policy.admit(key, status.st_size, self._used_elsewhere) or ())
@@ -135,10 +138,11 @@ def _unfinished_bytes(path: Path) -> int:
     """What a file being written takes; one whose writer died (its lock is free) is removed."""
     try:
         with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return os.fstat(file.fileno()).st_size
             path.unlink(missing_ok=True)
-            return 0
-    except BlockingIOError:
-        return path.stat().st_size if path.exists() else 0
     except FileNotFoundError:
-        return 0
+        pass
+    return 0

@@ -91,6 +91,22 @@ def test_a_new_mix_of_tasks_is_no_drift_of_the_agent():
     ]  # without kinds it looks like one
 
 
+def test_fixed_prices_of_two_kinds_are_no_drift_when_their_mix_changes():
+    tasks = [a_task(number, "a", cost=12_345.6 if number < 200 else 54_321.7) for number in range(400)]
+    kinds = {task.task_id: int(number >= 200) for number, task in enumerate(tasks)}
+    assert find_drifts(columns_of(tasks, kinds)) == []
+    dearer = [a_task(number, "a", cost=12_345.6 if number < 300 else 12_345.7) for number in range(400)]
+    [found] = find_drifts(columns_of(dearer, kinds))
+    assert (found.metric, found.after) == ("cost", pytest.approx(12_345.7))
+
+
+def test_the_examples_of_a_drift_are_different_tasks():
+    tasks = [a_task(number, "a", cost=1.0 if number < 50 else 2.0) for number in range(100)]
+    tasks = [task.model_copy(update={"steps": task.steps * 2}) for task in tasks]
+    [found] = find_drifts(columns_of(tasks, {}))
+    assert found.examples == tuple(f"t{number}-a" for number in range(50, 55))
+
+
 def test_an_agent_that_others_save_is_found_and_they_are_not():
     rng = np.random.default_rng(4)
     records = []

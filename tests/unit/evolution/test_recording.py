@@ -1,5 +1,6 @@
 """What the recorder makes of messages: a verdict for each, in order, and nothing kept that should not be."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -63,6 +64,14 @@ async def test_a_clock_that_was_never_set_is_refused():
     [verdict] = await recorder(store).record([arrival(a_record(at=datetime(1970, 1, 1, tzinfo=UTC)))])
     assert "clock skew: stamped 1970-01-01" in verdict.reason
     assert await store.count() == 0
+
+
+async def test_a_moment_that_no_calendar_has_keeps_nobody_elses_record_waiting():
+    hostile = a_record("a").model_dump(mode="json") | {"at": "0001-01-01T00:00:00+14:00"}
+    verdicts = await recorder(MemoryExperienceStore()).record(
+        [Arrival(EXPERIENCE, json.dumps(hostile).encode()), arrival(a_record("b"))]
+    )
+    assert [verdict.fate for verdict in verdicts] == [Fate.REFUSED, Fate.KEPT]
 
 
 async def test_feedback_on_the_experience_subject_is_refused():

@@ -46,3 +46,9 @@ def test_a_value_that_this_release_cannot_read_is_no_field_to_leave_out(change):
     assert TaskRecord.from_peer(json.dumps(body | MORE)) == record
     with pytest.raises(ValidationError):
         TaskRecord.from_peer(json.dumps(body | change))
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_moment_that_utc_cannot_say_is_refused_like_any_other_value(moment):
+    with pytest.raises(ValidationError, match="after 9999"):
+        TaskSubmitted.model_validate({"parts": [{"text": "hello"}], "submitted_at": moment})

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -189,3 +190,36 @@ def test_the_cache_finds_in_files_what_memory_let_go(tmp_path: Path):
     assert cache.counts().file_hits >= 2
     assert cache.counts().memory_bytes <= 250_000
     assert cache.get("0" * 64) is None
+
+
+def test_files_that_go_while_they_are_counted_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Who has read a handover drops it, and who is done with a draft removes it, without waiting for the lock."""
+    other, listing = MappedFiles(tmp_path, 1 << 20), os.scandir
+
+    @contextmanager
+    def gone_once_listed(folder):
+        with listing(folder) as entries:
+            found = list(entries)
+        for entry in found:
+            if entry.name != ".lock":
+                os.unlink(entry)
+        yield iter(found)
+
+    other.put_once(numbers(1))
+    with other.draft("float32", (1000,)):
+        monkeypatch.setattr(os, "scandir", gone_once_listed)
+        fresh = MappedFiles(tmp_path, 1 << 20)
+        assert fresh.stat()["files"] == 0
+
+
+def test_room_of_a_draft_counts_until_it_is_sealed_or_thrown_away(tmp_path: Path):
+    kept, wanted = numbers(1, 10_000), numbers(2, 10_000)
+    files = MappedFiles(tmp_path, 3 * (kept.size_bytes + VALUES_AT))
+    files.put(kept)
+    with files.draft("float32", (10_000,)):
+        files.put(wanted)
+        assert files.ids() == sorted([kept.tensor_id, wanted.tensor_id])
+        files.put(numbers(3, 10_000))
+        assert len(files.ids()) == 2
+    files.put(numbers(4, 10_000))
+    assert len(files.ids()) == 3

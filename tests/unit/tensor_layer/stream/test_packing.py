@@ -202,10 +202,17 @@ def test_bf16_keeps_its_stated_bound(values: np.ndarray):
     back = unpack([pack_bytes(from_numpy(values), lossy="bf16")]).array
 
     assert (np.isnan(back) == np.isnan(values)).all()
-    largest = np.float32(3.3895314e38)  # beyond the largest bfloat16, rounding may reach infinity
-    normal = np.isfinite(values) & (np.abs(values) > 1.2e-38) & (np.abs(values) <= largest)
+    assert (np.isinf(back) == np.isinf(values)).all()
+    normal = np.isfinite(values) & (np.abs(values) > 1.2e-38)
     error = np.abs(back[normal].astype(np.float64) - values[normal])
     assert (error <= lossy.BOUNDS["bf16"].relative * np.abs(values[normal].astype(np.float64))).all()
+
+
+def test_bf16_makes_no_infinity_of_a_number():
+    ends = np.array([np.finfo(np.float32).min, np.finfo(np.float32).max, 3.3961775e38, 3.3961774e38, np.inf, -np.inf])
+    back = lossy.from_bf16(lossy.to_bf16(ends.astype(np.float32)))
+    largest = np.float32(3.3895314e38)
+    assert back.tolist() == [-largest, largest, largest, largest, np.inf, -np.inf]
 
 
 @given(hnp.arrays(np.float32, st.integers(0, 9000), elements=st.floats(-(2.0**99), 2.0**99, width=32), unique=False))
