@@ -6,14 +6,12 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 
 from agents.errors import NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
-from agents.matching.remembered import Remembered
 from agents.planning.bridge import Nearness
 from agents.planning.catalogue import Catalogue, Eligible
 from agents.planning.complexity import Goal, TaskAnalysis, analyse, request_words
 from agents.planning.errands import errands_of, fits_of
 from agents.planning.estimate import plan_of
 from agents.planning.greedy import Commission
-from agents.planning.instruction import HEAD_CHARS
 from agents.planning.nearness import EncodeTexts, Proximity
 from agents.planning.offers import Kinds, Offer
 from agents.planning.pasts import Pasts
@@ -32,8 +30,6 @@ from schemas.network import Network, Plan
 from schemas.refinement import Errand
 from schemas.task import RoutingHints, TaskSubmitted
 from tensor_layer.ports import Perceived, Vector
-
-REMEMBERED_PLANS = 2048
 
 Threshold = Callable[[str], float]
 """The chance of success that a tenant's plans must promise, 0 to 1."""
@@ -68,7 +64,7 @@ class Woven:
 
 
 class GreedyPlanner:
-    """Implements ``ports.Planner``. Safe for concurrent use; while no agent changes, a task said again has its plan."""
+    """Implements ``ports.Planner``. Safe for concurrent use. Nothing is remembered here: see `evolving.live`."""
 
     def __init__(
         self,
@@ -78,32 +74,21 @@ class GreedyPlanner:
         *,
         pasts: Pasts | None = None,
         quality_threshold: Threshold = lambda _tenant: 0.0,
-        remembered: int = REMEMBERED_PLANS,
     ) -> None:
         self._matcher = matcher
         self._fleet = fleet
         self._encode = encode_texts
         self._pasts = pasts or Pasts()
         self._quality_threshold = quality_threshold
-        self._known: Remembered[Planned] = Remembered(remembered)
         self._proximity = Proximity(encode_texts)
         self._catalogue = Catalogue()
 
     async def plan(self, task: TaskSubmitted, perceived: Perceived) -> Planned:
         """The plan of a task. Raises NoAgentFits, NoNetworkFits, NoNetworkGoodEnough, BudgetExceeded."""
-        started = time.perf_counter()
-        # The version is read before anything it covers: a change meanwhile only wastes this entry.
-        version, learned = self._fleet.version(task.tenant), self.learned(task.tenant)
-        key = (version, task.tenant, learned, self._matcher.lot(task), *_asked(task, perceived))
-        known = self._known.get(key)
-        if known is not None:
-            return replace(known, match_ms=0.0, plan_ms=_since_ms(started))
-        planned = (await self.weave(task, perceived)).planned
-        self._known.keep(key, planned)
-        return planned
+        return (await self.weave(task, perceived)).planned
 
     async def weave(self, task: TaskSubmitted, perceived: Perceived) -> Woven:
-        """The greedy network of a task and its plan, made anew. Raises as ``plan`` does."""
+        """The greedy network of a task and its plan. Raises as ``plan`` does."""
         started = time.perf_counter()
         matched = await self._matched(task, perceived)
         matched_ms = _since_ms(started)
@@ -206,13 +191,6 @@ def _commission(matched: _Matched, offers: Eligible, nearness: Nearness) -> Comm
         content=matched.analysis.content,
         task=matched.analysis.modalities,
     )
-
-
-def _asked(task: TaskSubmitted, perceived: Perceived) -> tuple[Hashable, ...]:
-    """What a plan depends on: the head of the words, as the analysis reads them, the parts' kinds, hints and budget."""
-    words = request_words(perceived.parts)[:HEAD_CHARS]
-    shape = tuple((part.modality, part.name is None, part.text is None) for part in perceived.parts)
-    return (words, shape, task.routing, task.requires_approval, task.max_cost)
 
 
 def _fits_at_once(matched: _Matched, offers: Mapping[tuple[str, str], Offer]) -> bool:

@@ -249,32 +249,11 @@ async def test_approvals_are_the_agents_that_ask_and_the_task_itself() -> None:
     assert planned.plan.approvals == ("task", "ocr")
 
 
-async def test_a_known_task_is_planned_from_memory_in_under_a_third_of_a_millisecond() -> None:
-    office = Office(*EVERYONE)
-    words = "Read the text in this picture, make a table of the figures in it and draw a chart of the table"
-    first = await office.plan(words, PICTURE)
-    calls = office.matcher.calls
-    fastest = min([(await office.plan(words, PICTURE)).plan_ms for _ in range(20)])
-    assert (await office.plan(words, PICTURE)).plan == first.plan
-    assert office.matcher.calls == calls
-    assert fastest < 0.3
-
-
-async def test_memory_is_dropped_when_the_fleet_or_the_task_differs() -> None:
-    office = Office(SUMMARY)
-    await office.plan("Summarise a text")
-    office.fleet.by_id["summary"] = SUMMARY.model_copy(update={"version": "1.0.1"})
-    await office.plan("Summarise a text")
-    await office.plan("Summarise a text", requires_approval=True)
-    await office.plan("Summarise a text", routing=RoutingHints(exclude=("x",)))
-    assert office.matcher.calls == 4
-
-
-async def test_memory_never_returns_a_dead_agent() -> None:
-    office = Office(SUMMARY, KEYWORDS)
-    await office.plan("Summarise a text")
-    office.fleet.dead.add("summary")
-    assert chain(await office.plan("Summarise a text")) == ["keywords"]
+async def test_a_task_without_words_speaks_of_its_own_attachment() -> None:
+    watcher = card("watcher", "see", "Describe what is in this picture", "image", "text")
+    office, other = Office(watcher), PICTURE.model_copy(update={"name": "other.png"})
+    goals = [(await office.plan("", picture)).plan.network.nodes[0].goal for picture in (PICTURE, other)]
+    assert goals == [f"Describe what is in this picture {name}" for name in ("scan.png", "other.png")]
 
 
 async def test_a_cold_plan_over_a_large_fleet_takes_few_milliseconds() -> None:
