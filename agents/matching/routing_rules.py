@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 
+from agents.matching.ranking import greedy, unchosen
 from schemas.candidate import Candidate, Excluded, MatchReport
 from schemas.parts import Modality
 from schemas.routing_rule import RoutingRule, RuleEffect, TaskKind
@@ -47,11 +48,13 @@ def hints_under(rules: Sequence[RoutingRule], hints: RoutingHints) -> RoutingHin
 def preferred_first(ranked: Sequence[Candidate], prefer: Sequence[str], threshold: float) -> tuple[Candidate, ...]:
     """The ranking with preferred agents that are good enough at its head, in the order they had.
 
-    Whoever is moved to the first place was chosen with certainty, and is scored above the others.
+    One of them is then chosen with certainty: nobody else is tried. Who is moved there is scored above the others.
     """
     first = [candidate for candidate in ranked if candidate.agent_id in prefer and candidate.score >= threshold]
-    if not first or first == list(ranked[: len(first)]):
+    if not first:
         return tuple(ranked)
+    if first == list(ranked[: len(first)]):
+        return greedy(ranked)
     best = max(candidate.score for candidate in ranked)
     moved = [
         candidate.model_copy(
@@ -63,8 +66,7 @@ def preferred_first(ranked: Sequence[Candidate], prefer: Sequence[str], threshol
         )
         for place, candidate in enumerate(first)
     ]
-    rest = [c.model_copy(update={"probability": 0.0}) for c in ranked if c not in first]
-    return (*moved, *rest)
+    return (*moved, *unchosen([candidate for candidate in ranked if candidate not in first]))
 
 
 def told(report: MatchReport, rules: Sequence[RoutingRule], hints: RoutingHints) -> MatchReport:

@@ -108,6 +108,16 @@ async def test_pinned_agents_are_never_replaced_by_a_trial(world):
     assert ids(await match(world, lot=lot, hints=RoutingHints(pin=("near",))))[0] == "near"
 
 
+@pytest.mark.parametrize("preferred", ["near", "far"])
+async def test_preferred_agents_are_never_replaced_by_a_trial_whether_they_are_the_best_or_not(world, preferred):
+    await world.add("near", 5)
+    await world.add("far", 40)
+    lot = Lot("learned-1", world.policies.edition, 0.5, ticket=0.0)
+    report = await match(world, lot=lot, hints=RoutingHints(prefer=(preferred,)))
+    assert ids(report)[0] == preferred
+    assert [candidate.probability for candidate in report.candidates] == [1.0, 0.0]
+
+
 async def test_nobody_near_and_nobody_proven_is_nobody(world):
     await world.add("other", 89)
     report = await match(world)
