@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from agents.errors import NoAgentFits, NoNetworkFits, NoNetworkGoodEnough
 from agents.planning.bridge import Nearness

@@ -197,16 +197,16 @@ class TaskGroups:
         """
         chances, votes = np.full(agents, usual), np.zeros(agents)
         still = np.ones(agents) if kept is None else kept
+        taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
         for at, (level, share) in enumerate(zip(self._levels, self._shares(vector), strict=True)):
             level.know(agents)
+            reach = level.reach(share) if len(own.agents) else np.zeros_like(share)
             counts = (level.table[:, :agents] @ share).astype(np.float64)
-            if len(own.agents):
-                taken = np.array([np.bincount(own.agents, each, agents) for each in (1.0 - own.outcomes, own.outcomes)])
-                counts = np.maximum(counts - share @ level.reach(share) * taken, 0.0)
-            failed, done = counts * still
+            failed, done = np.maximum(counts - share @ reach * taken, 0.0) * still
             chances = (done + BACK_OFF * chances) / (done + failed + BACK_OFF)
             if at == 0:
-                votes = level.table[1, :agents] @ (share / (1.0 + level.table[1].sum(axis=0)))
+                weights = share / (1.0 + np.maximum(level.table[1].sum(axis=0) - taken[1].sum() * reach, 0.0))
+                votes = np.maximum(level.table[1, :agents] @ weights - taken[1] * (reach @ weights), 0.0)
         return GroupEvidence(chances.astype(np.float32), votes.astype(np.float32))
 
     def _shares(self, vector: Floats) -> list[Floats]:

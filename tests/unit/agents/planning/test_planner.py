@@ -8,7 +8,6 @@ from planning_fleet import (
     CALC,
     CHART,
     EVERYONE,
-    KEYWORDS,
     OCR,
     PDF,
     REPORT,
