@@ -146,6 +146,7 @@ async def test_workers_know_rules_soon_after_they_change(js):
         await until(lambda: book.of("default") == ())
     finally:
         await book.stop()
+    assert "routing rules" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def until(reached):

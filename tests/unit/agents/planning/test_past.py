@@ -40,6 +40,14 @@ def test_failures_lower_reliability_and_newer_outcomes_count_more() -> None:
     assert past.step("ocr", "read").reliability > 0.7
 
 
+def test_doubt_is_the_variance_of_the_log_odds_and_falls_with_experience() -> None:
+    past = StepPast()
+    assert past.step("ocr", "read").doubt == pytest.approx(1 / 4.5 + 1 / 0.5)
+    for number in range(40):
+        past.learn(seen([("ocr", "read", 10.0, number % 2 == 0)]))
+    assert past.step("ocr", "read").doubt < 0.3
+
+
 def test_what_a_task_lacks_is_not_held_against_the_agent_that_says_so_nor_against_the_forecast() -> None:
     pasts, lacking = Pasts(), seen([("ocr", "read", 10.0, False)], failure_code="input_required")
     step = lacking.steps[0].model_copy(update={"error_code": "input_required"})

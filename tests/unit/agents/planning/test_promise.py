@@ -17,6 +17,13 @@ def test_without_experience_the_guess_is_taken_at_its_word() -> None:
     assert promise.steps_seen == 0
 
 
+def test_doubt_about_the_steps_widens_what_is_promised_and_moves_nothing() -> None:
+    sure, unsure = (Calibration().calibrated(0.7, doubt) for doubt in (0.0, 4.0))
+    assert unsure.middle == sure.middle
+    assert unsure.low < sure.low - 0.1
+    assert unsure.high > sure.high + 0.05
+
+
 def test_experience_of_failure_lowers_the_promise() -> None:
     past = StepPast()
     for _ in range(10):

@@ -57,6 +57,15 @@ def test_the_kind_that_was_not_met_for_longest_makes_room():
     assert len(kinds) == 2
 
 
+def test_of_too_many_wordings_the_oldest_are_recognised_by_their_vector_alone(monkeypatch):
+    monkeypatch.setattr("agents.evolving.live.kinds.WORDINGS_MAX", 2)
+    kinds = Kinds()
+    for words in ("first", "second", "third"):
+        kinds.found("east", "s", (words,), unit(1, 0))
+    met = [kinds.meet("s", (words,), unit(1, 0)).word_for_word for words in ("first", "second", "third")]
+    assert met == [False, True, True]
+
+
 def test_a_forgotten_kind_can_be_founded_again():
     kinds = Kinds()
     kinds.found("east", "s", ("go east",), unit(1, 0))

@@ -30,7 +30,7 @@ REPORT = RefineOffer(
 def network(*arrows: str) -> Network:
     pairs = [arrow.split(">") for arrow in arrows]
     names = dict.fromkeys(name for pair in pairs for name in pair if name != TASK)
-    kinds = {("task", "ocr"): IMAGE}
+    kinds = {("task", "ocr"): IMAGE, ("task", "mark"): IMAGE}
     return Network(
         nodes=tuple(Node(id=name, agent_id=name, skill_id="s") for name in names),
         edges=tuple(Edge(source=one, target=two, modalities=kinds.get((one, two), TEXT)) for one, two in pairs),
@@ -66,6 +66,18 @@ def test_answers_count_only_when_the_task_content_reached_them():
     blind = network("task>sum", "task>key", "sum>report", "key>report")
     grounded, ungrounded = quality(WHOLE, blind)
     assert grounded > 0.5 > 0.05 > ungrounded
+
+
+def test_who_is_handed_something_reads_of_the_task_what_else_it_requires():
+    mark = RefineOffer(
+        agent_id="mark", skill_id="s", inputs=IMAGE + TEXT, requires=IMAGE + TEXT, outputs=IMAGE, cost=1,
+        latency_ms=100, skill=(2.0,),
+    )  # fmt: skip
+    words = KEY.model_copy(update={"skill": (-5.0,)})
+    marked, goal = network("task>key", "key>mark", "task>mark"), (RefineGoal(content=IMAGE),)
+    assert quality(marked, offers=(words, mark), goals=goal, wanted=IMAGE)[0] > 0.5
+    unread = mark.model_copy(update={"requires": TEXT})
+    assert quality(marked, offers=(words, unread), goals=goal, wanted=IMAGE)[0] < 0.05
 
 
 def test_answers_count_only_when_they_become_part_of_the_result():
