@@ -96,7 +96,7 @@ async def build_worker(
         gateway_url=options.gateway_url,
         python_children=options.python_children,
     )
-    fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, nc, js, directory.probe)
+    fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, js, directory.probe)
     policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts, perceiver.text_version.version)
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
     planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning, policies.state)

@@ -1,23 +1,27 @@
 """What the doors tell of agents: their cards with versions, and whether they are alive. Called by the doors."""
 
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from agents.errors import AgentNotFound
 from agents.ports.registry import Registry
 from agents.registry.health import HEARTBEAT_TTL_S
-from gateway.bus.stream_reader import StreamReader
+from agents.registry.health_feed import sign_of
+from agents.registry.kv_feed import KvEntry, subject_of
+from agents.registry.kv_registry import revision_of
+from gateway.bus.stream_reader import Stored, StreamReader
 from gateway.errors import SchemaInvalid
 from schemas import subjects
-from schemas.base import Moment, now
-from schemas.card import AgentCard, CardRevision, Heartbeat, Liveness
+from schemas.base import Moment, is_token, now
+from schemas.card import AgentCard, CardRevision, Liveness
 from schemas.problem import FieldProblem
 
 _TTL = timedelta(seconds=HEARTBEAT_TTL_S)
+
+PAGE_MAX = 200
 
 
 class AgentView(BaseModel):
@@ -30,6 +34,23 @@ class AgentView(BaseModel):
     liveness: Liveness
     last_seen: Moment | None = None
     load: float = 0.0
+
+
+class AgentPage(BaseModel):
+    """Some agents of a tenant, by id. ``cursor`` asks for those after them; None when that was all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    agents: tuple[AgentView, ...]
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A card as it is registered, and since when."""
+
+    revision: CardRevision
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +78,31 @@ class AgentDesk:
         self._cards = cards
         self._health = health
 
-    async def list_agents(self, tenant: str) -> list[AgentView]:
+    async def page(self, tenant: str, *, limit: int, after: str | None = None) -> AgentPage:
+        """Up to ``limit`` agents of the tenant by id, those after the id ``after``."""
+        at = now()
+        ids = [agent_id for agent_id in await self._ids(tenant) if after is None or agent_id > after]
+        found: list[Registered] = []
+        for start in range(0, len(ids), limit):
+            found += await self._registered(tenant, ids[start : start + limit])
+            if len(found) >= limit:
+                break
+        shown = found[:limit]
+        signs = await self._signs(tenant, [one.revision.card.id for one in shown])
+        views = tuple(_view(one, signs.get(one.revision.card.id), at) for one in shown)
+        more = bool(shown) and shown[-1].revision.card.id < ids[-1]
+        return AgentPage(agents=views, cursor=shown[-1].revision.card.id if more else None)
+
+    async def every(self, tenant: str) -> list[AgentView]:
         """All agents of the tenant by id."""
-        revisions = await self._registry.list_cards(tenant)
-        signs = await self._signs(tenant, "*")
-        new = await self._registered_lately(tenant, "*")
-        return [_view(revision, signs, new) for revision in revisions]
+        views: list[AgentView] = []
+        after: str | None = None
+        while True:
+            page = await self.page(tenant, limit=PAGE_MAX, after=after)
+            views += page.agents
+            after = page.cursor
+            if after is None:
+                return views
 
     async def show(self, tenant: str, agent_id: str) -> AgentView:
         """One agent."""
@@ -89,36 +129,44 @@ class AgentDesk:
             return False
         return True
 
-    async def _signs(self, tenant: str, agents: str) -> dict[str, Sign]:
-        subject = f"$KV.{subjects.BUCKET_HEALTH}.{tenant}.{agents}"
-        signs: dict[str, Sign] = {}
-        async with aclosing(self._health.since(1, subject)) as stored:
-            async for entry in stored:
-                if not entry.deleted:
-                    signs[_agent_of(entry.subject)] = Sign(entry.stored_at, _load(entry.data))
-        return signs
+    async def _ids(self, tenant: str) -> list[str]:
+        if not is_token(tenant):
+            return []
+        return [_agent_of(subject) for subject in await self._cards.subjects(_key(subjects.BUCKET_AGENTS, tenant, "*"))]
+
+    async def _registered(self, tenant: str, ids: Sequence[str]) -> list[Registered]:
+        """Those of the agents that are not removed, by id."""
+        stored = await self._cards.last_of([_key(subjects.BUCKET_AGENTS, tenant, agent_id) for agent_id in ids])
+        found = [Registered(revision, one.stored_at) for one in stored if (revision := _revision(one)) is not None]
+        return sorted(found, key=lambda one: one.revision.card.id)
+
+    async def _signs(self, tenant: str, ids: Sequence[str]) -> dict[str, Sign]:
+        """What the bus stored of each, with the bus's own time: whoever reads it late does not make it older."""
+        stored = await self._health.last_of([_key(subjects.BUCKET_HEALTH, tenant, agent_id) for agent_id in ids])
+        heard = [(one, sign_of(f"{tenant}.{_agent_of(one.subject)}", one.data)) for one in stored if not one.deleted]
+        return {beat.agent_id: Sign(one.stored_at, beat.load) for one, beat in heard if beat is not None}
 
     async def _seen(self, revision: CardRevision) -> AgentView:
-        tenant, agent_id = revision.card.tenant, revision.card.id
-        signs = await self._signs(tenant, agent_id)
-        return _view(revision, signs, {} if signs else await self._registered_lately(tenant, agent_id))
-
-    async def _registered_lately(self, tenant: str, agents: str) -> dict[str, datetime]:
-        """When the cards were stored that had no time yet to be heard of."""
-        subject = f"$KV.{subjects.BUCKET_AGENTS}.{tenant}.{agents}"
-        async with aclosing(self._cards.since(now() - _TTL, subject)) as stored:
-            return {_agent_of(entry.subject): entry.stored_at async for entry in stored}
+        at, tenant, agent_id = now(), revision.card.tenant, revision.card.id
+        signs = await self._signs(tenant, [agent_id])
+        stored = None if signs else await self._cards.last(_key(subjects.BUCKET_AGENTS, tenant, agent_id))
+        return _view(Registered(revision, stored.stored_at if stored else None), signs.get(agent_id), at)
 
 
-def _view(revision: CardRevision, signs: Mapping[str, Sign], registered_at: Mapping[str, datetime]) -> AgentView:
-    sign = signs.get(revision.card.id)
+def _view(one: Registered, sign: Sign | None, at: datetime) -> AgentView:
     return AgentView(
-        card=revision.card,
-        revision=revision.revision,
-        liveness=liveness_of(sign, registered_at.get(revision.card.id), now()),
+        card=one.revision.card,
+        revision=one.revision.revision,
+        liveness=liveness_of(sign, one.at, at),
         last_seen=sign.at if sign else None,
         load=sign.load if sign else 0.0,
     )
+
+
+def _revision(stored: Stored) -> CardRevision | None:
+    if stored.deleted:
+        return None
+    return revision_of(KvEntry(stored.subject, stored.data, stored.seq, removed=False, stored_at=stored.stored_at))
 
 
 def _of_tenant(card: AgentCard, tenant: str) -> AgentCard:
@@ -136,8 +184,5 @@ def _agent_of(subject: str) -> str:
     return subject.rsplit(".", 1)[1]
 
 
-def _load(heartbeat: bytes) -> float:
-    try:
-        return Heartbeat.from_peer(heartbeat).load
-    except ValidationError:
-        return 0.0
+def _key(bucket: str, tenant: str, agent_id: str) -> str:
+    return subject_of(bucket, f"{tenant}.{agent_id}")

@@ -191,7 +191,13 @@ BUS: tuple[Route, ...] = (
         "agents workers",
         "agents",
     ),
-    Route("aos.<t>.agent.<agent>.heartbeat", Heartbeat, "core", "agents", "agents workers"),
+    Route(
+        "aos.<t>.agent.<agent>.heartbeat",
+        Heartbeat,
+        f"stored by the bus in KV {BUCKET_HEALTH}",
+        "agents",
+        "none: see KV",
+    ),
     Route(
         "aos.<t>.experience",
         ExperienceRecord,
@@ -222,7 +228,7 @@ BUS: tuple[Route, ...] = (
         f"KV {BUCKET_HEALTH}: <t>.<agent>",
         Heartbeat,
         "JetStream KV with TTL",
-        "agents workers",
+        "the bus, of heartbeats; agents workers, of probes",
         "agents workers, doors",
     ),
     Route(

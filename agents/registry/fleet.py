@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from agents.background_tasks import Loop, begun, ended
@@ -18,6 +17,7 @@ from agents.registry.arrivals import Arrivals, key_of
 from agents.registry.editions import Editions
 from agents.registry.health import HEARTBEAT_TTL_S, AgentKey, HealthBoard
 from agents.registry.health_feed import PROBE_EVERY_S, HealthFeed, Probe
+from agents.registry.hearing import HearingClock
 from agents.registry.skill_text import Encode, SkillVectors, mark_of, points_of, texts_of
 from schemas.card import AgentCard, CardRevision, Liveness
 from tensor_layer.errors import TensorLayerError
@@ -43,7 +43,6 @@ class LiveFleet:
         registry: Registry,
         index: SkillIndex,
         encode: Encode,
-        nc: Client,
         js: JetStreamContext,
         probe: Probe,
         *,
@@ -56,8 +55,9 @@ class LiveFleet:
         self._index = index
         self._vectors = SkillVectors(encode)
         self._editions = Editions()
-        self._board = HealthBoard(clock, self._editions.changed, ttl_s)
-        self._health = HealthFeed(nc, js, self._board, lambda: self._cards, probe, clock, probe_every_s)
+        hearing = HearingClock(clock)
+        self._board = HealthBoard(hearing, self._editions.changed, ttl_s)
+        self._health = HealthFeed(js, self._board, hearing, lambda: self._cards, probe, clock, probe_every_s)
         self._cards: dict[str, dict[str, AgentCard]] = {}
         self._revisions: dict[AgentKey, int] = {}
         self._arrivals = Arrivals()
@@ -74,8 +74,8 @@ class LiveFleet:
             self._follow_registry,
             self._index_arrivals,
             self._await_ready,
-            self._health.share_heartbeats,
-            self._follow_mirror,
+            self._health.watch_for_silence,
+            self._health.follow_signs,
             self._note_health,
             self._probe_agents,
         )
@@ -210,11 +210,6 @@ class LiveFleet:
             for tenant, agent_id in silent ^ self._noted_dead:
                 await self._index.note_health(tenant, agent_id, dead=(tenant, agent_id) in silent)
             self._noted_dead = silent
-
-    async def _follow_mirror(self) -> None:
-        # Health of agents that are not known yet would be ignored.
-        await self.ready.wait()
-        await self._health.follow_mirror()
 
     async def _probe_agents(self) -> None:
         # First everyone can be found, then everyone is asked how they are: probing must not slow the start.

@@ -1,4 +1,4 @@
-"""Who is alive, as far as this worker knows. Written by heartbeats, the shared mirror and probes; read by the fleet."""
+"""Who is alive, as far as this worker knows. Written by heartbeats and probes, read by the fleet."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -49,16 +49,15 @@ class HealthBoard:
         self._loads.pop(key, None)
         self._changed(key[0])
 
-    def hear(self, key: AgentKey, load: float = 0.0, age_s: float = 0.0) -> None:
-        """A sign of life, ``age_s`` old. Agents that nobody registered are ignored: memory stays bounded."""
-        moment = self._clock() - age_s
-        if not self.knows(key) or moment < self._heard_at.get(key, float("-inf")) or age_s > self._ttl_s:
+    def hear(self, key: AgentKey, load: float = 0.0) -> None:
+        """A sign of life. Agents that nobody registered are ignored: memory stays bounded."""
+        if not self.knows(key):
             return
         if self.liveness(key) is not Liveness.ALIVE:
             self._changed(key[0])
         self._awaited_since.pop(key, None)
         self._silent.discard(key)
-        self._heard_at[key] = moment
+        self._heard_at[key] = self._clock()
         self._heard_at.move_to_end(key)
         self._loads[key] = load
 
@@ -88,8 +87,3 @@ class HealthBoard:
     def load(self, key: AgentKey) -> float:
         """The load last reported, 0.0 when none was."""
         return self._loads.get(key, 0.0)
-
-    def age_s(self, key: AgentKey) -> float | None:
-        """Seconds since the last sign of life, None when there was none within the TTL."""
-        heard = self._heard_at.get(key)
-        return None if heard is None else self._clock() - heard

@@ -1,18 +1,20 @@
-"""Keeps the health board current: hears heartbeats, probes, and shares both through the bucket. Called by the fleet."""
+"""Keeps the health board current: hears signs of life from the bucket, and probes. Called by the fleet.
+
+The bus itself puts heartbeats into the bucket, with the time when they came: a worker that is busy reads them later,
+and they are not younger or older by that. What a probe finds is written there, too, for other workers and the doors.
+"""
 
 import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from datetime import UTC, datetime
 
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from pydantic import ValidationError
 
 from agents.errors import AgentsError
 from agents.registry.health import AgentKey, HealthBoard
+from agents.registry.hearing import HearingClock
 from agents.registry.kv_feed import BUS_ERRORS, follow, subject_of
 from schemas import subjects
 from schemas.card import AgentCard, Heartbeat
@@ -30,65 +32,60 @@ CARDS_PER_TURN = 1_000
 FRESH_SHARE = 0.8
 """An entry younger than this share of the period was written by another worker this round: no need to do it again."""
 
-MIRRORED_AT_ONCE = 64
-"""One after the other, the heartbeats of a thousand agents took longer than they are worth."""
-
 
 class HealthFeed:
     """Three loops that run until cancelled and survive restarts of the bus. ``cards`` gives the agents of now."""
 
     def __init__(
         self,
-        nc: Client,
         js: JetStreamContext,
         board: HealthBoard,
+        hearing: HearingClock,
         cards: Callable[[], CardsByTenant],
         probe: Probe,
         clock: Callable[[], float],
         period_s: float = PROBE_EVERY_S,
     ) -> None:
-        self._nc = nc
         self._js = js
         self._board = board
+        self._hearing = hearing
         self._cards = cards
         self._probe = probe
         self._clock = clock
         self._period_s = period_s
         self._round_s = period_s / 5
-        self._mirrored_at: dict[AgentKey, float] = {}
-        self._unmirrored: dict[AgentKey, Heartbeat] = {}
+        self._heard_at: dict[AgentKey, float] = {}
         self._probe_at: dict[AgentKey, float] = {}
         self._probes: dict[AgentKey, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(PROBES_AT_ONCE)
 
     def forget(self, key: AgentKey) -> None:
         """The agent was removed."""
-        for memory in (self._mirrored_at, self._unmirrored, self._probe_at):
+        for memory in (self._heard_at, self._probe_at):
             memory.pop(key, None)
 
-    async def share_heartbeats(self) -> None:
-        """Hear the heartbeats of all agents and mirror them, for ever. The client renews its subscription by itself."""
-        subscription = await self._nc.subscribe(subjects.HEARTBEAT_ALL, cb=self._hear)
-        try:
-            while True:
-                self._board.sweep()
-                await self._mirror_heard()
-                await asyncio.sleep(self._round_s * random.uniform(0.8, 1.2))
-        finally:
-            if not self._nc.is_closed:
-                await subscription.unsubscribe()
+    async def watch_for_silence(self) -> None:
+        """Note who fell silent, for ever."""
+        while True:
+            self._board.sweep()
+            await asyncio.sleep(self._round_s * random.uniform(0.8, 1.2))
 
-    async def follow_mirror(self) -> None:
-        """Learn what the other workers heard and probed, for ever. Raises BusUnavailable once the client is closed."""
-        async for entry in follow(self._js, subjects.BUCKET_HEALTH):
-            heartbeat = None if entry.removed else _parse(entry.value, entry.key)
+    async def follow_signs(self) -> None:
+        """Hear heartbeats, and what other workers probed, for ever. Raises BusUnavailable once the client is closed.
+
+        Signs of agents that are not registered yet are ignored: they are given again each period.
+        """
+        async for entry in follow(self._js, subjects.BUCKET_HEALTH, level=self._hearing.level):
+            if entry.removed:
+                continue
+            self._hearing.heard(entry.stored_at)
+            heartbeat = sign_of(entry.key, entry.value)
             if heartbeat is None:
                 continue
             key = (heartbeat.tenant, heartbeat.agent_id)
             if self._board.knows(key):
-                age_s = max(0.0, (datetime.now(UTC) - entry.stored_at).total_seconds())
-                self._mirrored_at[key] = self._clock() - age_s
-                self._board.hear(key, heartbeat.load, age_s)
+                self._heard_at[key] = self._hearing()
+                self._board.hear(key, heartbeat.load)
 
     async def probe_agents(self) -> None:
         """Ask those who do not announce themselves, each once a period, for ever."""
@@ -107,27 +104,11 @@ class HealthFeed:
         for cards in self._cards().values():
             yield from cards.values()
 
-    async def _hear(self, message: Msg) -> None:
-        heartbeat = _parse(message.data, message.subject)
-        if heartbeat is None:
-            return
-        key = (heartbeat.tenant, heartbeat.agent_id)
-        # Permissions of the bus guard the subject, so the subject decides for whom a heartbeat may speak.
-        if message.subject == subjects.heartbeat(*key) and self._board.knows(key):
-            self._board.hear(key, heartbeat.load)
-            self._unmirrored[key] = heartbeat
-
     def _is_fresh(self, key: AgentKey) -> bool:
-        return self._clock() - self._mirrored_at.get(key, float("-inf")) < self._period_s * FRESH_SHARE
+        return self._hearing() - self._heard_at.get(key, float("-inf")) < self._period_s * FRESH_SHARE
 
-    async def _mirror_heard(self) -> None:
-        heard, self._unmirrored = self._unmirrored, {}
-        due = [beat for key, beat in heard.items() if not self._is_fresh(key)]
-        for start in range(0, len(due), MIRRORED_AT_ONCE):
-            await asyncio.gather(*map(self._mirror, due[start : start + MIRRORED_AT_ONCE]))
-
-    async def _mirror(self, heartbeat: Heartbeat) -> None:
-        self._mirrored_at[heartbeat.tenant, heartbeat.agent_id] = self._clock()
+    async def _share(self, heartbeat: Heartbeat) -> None:
+        self._heard_at[heartbeat.tenant, heartbeat.agent_id] = self._hearing()
         subject = subject_of(subjects.BUCKET_HEALTH, subjects.record_key(heartbeat.tenant, heartbeat.agent_id))
         try:
             await self._js.publish(subject, heartbeat.model_dump_json().encode())
@@ -152,7 +133,7 @@ class HealthFeed:
             able = await self._probe(card)
         if able:
             self._board.hear(key)
-            await self._mirror(Heartbeat(agent_id=card.id, tenant=card.tenant))
+            await self._share(Heartbeat(agent_id=card.id, tenant=card.tenant))
 
     def _probed(self, key: AgentKey, task: asyncio.Task[None]) -> None:
         del self._probes[key]
@@ -163,9 +144,14 @@ class HealthFeed:
             logger.error("the probe of agent %s is broken", key[1], exc_info=error)
 
 
-def _parse(body: bytes, where: str) -> Heartbeat | None:
+def sign_of(key: str, body: bytes) -> Heartbeat | None:
+    """What stands under a key of the bucket, if it is a sign of life of the agent whose key it is.
+
+    Permissions of the bus guard the subject that a heartbeat comes on, so the key decides for whom it may speak.
+    """
     try:
-        return Heartbeat.from_peer(body)
+        heartbeat = Heartbeat.from_peer(body)
     except ValidationError as error:
-        logger.debug("what came on %s is no heartbeat: %s", where, error)
+        logger.debug("what came for %s is no heartbeat: %s", key, error)
         return None
+    return heartbeat if key == subjects.record_key(heartbeat.tenant, heartbeat.agent_id) else None

@@ -6,7 +6,7 @@ old values as new. This one asks after each idle second, lists again, and tells 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,8 +78,12 @@ async def snapshot(js: JetStreamContext, bucket: str, keys: str = ">", *, histor
             await reader.close()
 
 
-async def follow(js: JetStreamContext, bucket: str, keys: str = ">") -> AsyncIterator[KvEntry]:
+async def follow(
+    js: JetStreamContext, bucket: str, keys: str = ">", level: Callable[[], None] = lambda: None
+) -> AsyncIterator[KvEntry]:
     """Every present one of the keys, then every change as it happens, for ever.
+
+    ``level`` is told whenever all that there is was read, and a second later again.
 
     Changes of the same key during an outage are told as one. A key that vanished during it is told as removed; one
     that expires is, too, but late. Raises BusUnavailable once the client is closed.
@@ -87,7 +91,7 @@ async def follow(js: JetStreamContext, bucket: str, keys: str = ">") -> AsyncIte
     present: dict[str, int] = {}
     while True:
         try:
-            reader = await _Reader.open(js, bucket, keys, DeliverPolicy.LAST_PER_SUBJECT)
+            reader = await _Reader.open(js, bucket, keys, DeliverPolicy.LAST_PER_SUBJECT, level)
             try:
                 async for entry in _differences(reader, present):
                     yield entry
@@ -128,15 +132,19 @@ def _noted(entry: KvEntry, present: dict[str, int]) -> KvEntry:
 class _Reader:
     """One ephemeral consumer, with the means to notice that it died or lost something."""
 
-    def __init__(self, subscription: JetStreamContext.PushSubscription, prefix: str) -> None:
+    def __init__(self, subscription: JetStreamContext.PushSubscription, prefix: str, level: Callable[[], None]) -> None:
         self._subscription = subscription
+        self._level = level
         self._prefix = prefix
         self._received = 0
         self._pending = 1
         self._missed = False
 
     @classmethod
-    async def open(cls, js: JetStreamContext, bucket: str, keys: str, policy: DeliverPolicy) -> "_Reader":
+    async def open(
+        cls, js: JetStreamContext, bucket: str, keys: str, policy: DeliverPolicy,
+        level: Callable[[], None] = lambda: None,
+    ) -> "_Reader":  # fmt: skip
         config = ConsumerConfig(
             deliver_policy=policy,
             ack_policy=AckPolicy.NONE,
@@ -147,7 +155,7 @@ class _Reader:
         )
         subject = subject_of(bucket, keys)
         subscription = await js.subscribe(subject, stream=stream_of(bucket), config=config, manual_ack=True)
-        reader = cls(subscription, subject_of(bucket, ""))
+        reader = cls(subscription, subject_of(bucket, ""), level)
         try:
             await reader._start()
         except BaseException:
@@ -214,3 +222,5 @@ class _Reader:
         # The server's answer may overtake messages, above all on a busy machine: once more before all is listed again.
         self._missed = missing > 0
         self._pending = (info.num_pending or 0) + sent - self._received
+        if self._pending == 0:
+            self._level()

@@ -43,7 +43,7 @@ class KvRegistry:
         key = subjects.record_key(card.tenant, card.id)
         for attempt in range(_ATTEMPTS):
             entry = await self._last(key)
-            present = _read(entry) if entry and not entry.removed else None
+            present = revision_of(entry) if entry and not entry.removed else None
             if present is not None and present.card == card:
                 return present
             revision = await self._write(key, card, entry.revision if entry else 0)
@@ -63,7 +63,7 @@ class KvRegistry:
         entries = await snapshot(self._js, self._bucket, f"{tenant}.*" if tenant else ">")
         found: list[CardRevision] = []
         for number, entry in enumerate(entries):
-            revision = None if entry.removed else _read(entry)
+            revision = None if entry.removed else revision_of(entry)
             if revision is not None:
                 found.append(revision)
             if number % _CARDS_PER_TURN == _CARDS_PER_TURN - 1:
@@ -75,7 +75,7 @@ class KvRegistry:
         entries = await snapshot(self._js, self._bucket, _key(tenant, agent_id), history=True)
         revisions: list[CardRevision] = []
         for entry in entries:
-            revision = _read(entry, revisions[-1].card if revisions else None)
+            revision = revision_of(entry, revisions[-1].card if revisions else None)
             if revision is not None:
                 revisions.append(revision)
         if not revisions:
@@ -101,7 +101,7 @@ class KvRegistry:
         """Every present card, then every change as it happens. Raises BusUnavailable once the client is closed."""
         cards: dict[str, AgentCard] = {}
         async for entry in follow(self._js, self._bucket):
-            revision = _read(entry, cards.get(entry.key))
+            revision = revision_of(entry, cards.get(entry.key))
             if revision is None:
                 continue
             if revision.removed:
@@ -147,13 +147,13 @@ def _key(tenant: str, agent_id: str) -> str:
 
 
 def _present(entry: KvEntry | None, tenant: str, agent_id: str) -> CardRevision:
-    revision = _read(entry) if entry and not entry.removed else None
+    revision = revision_of(entry) if entry and not entry.removed else None
     if revision is None:
         raise _not_found(tenant, agent_id)
     return revision
 
 
-def _read(entry: KvEntry, before: AgentCard | None = None) -> CardRevision | None:
+def revision_of(entry: KvEntry, before: AgentCard | None = None) -> CardRevision | None:
     """The entry as a revision; ``before`` stands in when a foreign tool removed the key without saying the card."""
     if entry.removed and not entry.value:
         return CardRevision(card=before, revision=entry.revision, removed=True) if before else None

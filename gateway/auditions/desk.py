@@ -117,7 +117,7 @@ class AuditionDesk:
         awaited = False
         self._over &= await self._auditions.agents()  # one that was taken out is asked for again
         for tenant in await self._store.tenants():
-            views = await self._agents.list_agents(tenant)
+            views = await self._agents.every(tenant)
             awaited |= any(view.liveness is Liveness.UNKNOWN and HARMLESS in view.card.tags for view in views)
             due = [view for view in views if self._may_be_due(view)]
             if not due or await self._store.count(tenant) < self._terms.least_tasks:

@@ -4,7 +4,7 @@ The server's batched direct get (nats-server 2.11, ADR-31): one request, many re
 replica of the stream may answer.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,6 +40,7 @@ class StreamReader:
     def __init__(self, nc: Client, stream: str, *, timeout_s: float = 5.0) -> None:
         self._nc = nc
         self._subject = f"$JS.API.DIRECT.GET.{stream}"
+        self._info = f"$JS.API.STREAM.INFO.{stream}"
         self._timeout_s = timeout_s
 
     async def one(self, seq: int) -> Stored | None:
@@ -49,6 +50,32 @@ class StreamReader:
     async def last(self, subject: str) -> Stored | None:
         """The newest message of a subject, which may hold wildcards."""
         return await self._single({"last_by_subj": subject})
+
+    async def subjects(self, pattern: str) -> list[str]:
+        """Those of the pattern that messages lie under, in order; of key-value buckets also removed keys."""
+        found: list[str] = []
+        while True:
+            request = orjson.dumps({"subjects_filter": pattern, "offset": len(found)})
+            try:
+                reply = await self._nc.request(self._info, request, timeout=self._timeout_s)
+            except (nats.errors.Error, OSError) as error:
+                raise BusUnavailable(f"stored subjects cannot be listed: {error!r}") from error
+            told = orjson.loads(reply.data)
+            if "error" in told:
+                raise BusUnavailable(f"the stream answers {told['error'].get('description', told['error'])}")
+            some = told["state"].get("subjects") or {}
+            found += some
+            if not some or len(found) >= told.get("total", 0):
+                return sorted(found)
+
+    async def last_of(self, subjects: Sequence[str]) -> list[Stored]:
+        """The newest message of each of these subjects, as far as there is one."""
+        found: list[Stored] = []
+        for start in range(0, len(subjects), _MAX_BATCH):
+            some = list(subjects[start : start + _MAX_BATCH])
+            async with aclosing(self._many({"multi_last": some, "batch": len(some)})) as messages:
+                found += [message async for message in messages]
+        return found
 
     async def since(
         self, start: int | datetime, subject: str, until_seq: int | None = None

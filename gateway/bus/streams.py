@@ -13,6 +13,7 @@ from nats.js.api import (
     RetentionPolicy,
     StorageType,
     StreamConfig,
+    SubjectTransform,
 )
 
 from schemas import checkpoint_subjects, subjects
@@ -20,6 +21,8 @@ from schemas.task import Priority
 
 MIB = 1024 * 1024
 DAY_S = 86_400.0
+HEALTH_KEPT_S = 60.0
+"""Whoever has shown no life for so long is no longer told of."""
 
 QUEUED_MESSAGE_BYTES = 2 * MIB
 """Largest message that the work queue takes: larger than any task, so that a worker can say why it is none. A dead
@@ -49,7 +52,7 @@ class Quotas:
 def stream_configs(
     quotas: Quotas, max_payload_bytes: int = MIB, *, clustered: bool = False
 ) -> tuple[StreamConfig, ...]:
-    """Every stream of the map, without the key-value buckets, for a bus that takes messages of that size."""
+    """Every stream of the map, without most key-value buckets, for a bus that takes messages of that size."""
     # Events tell a story that the task record already holds: they need no fsync each (ADR-56). A cluster's streams may
     # have more copies one day, and what is so lossy can have no others.
     lossy = None if clustered or quotas.replicas > 1 else PersistMode.ASYNC
@@ -114,16 +117,38 @@ def stream_configs(
         ),
     )
     return tuple(
-        replace(stream, storage=StorageType.FILE, num_replicas=quotas.replicas, allow_direct=True) for stream in streams
+        replace(stream, storage=StorageType.FILE, num_replicas=quotas.replicas, allow_direct=True)
+        for stream in (*streams, _health(quotas, lossy))
+    )
+
+
+def _health(quotas: Quotas, lossy: PersistMode | None) -> StreamConfig:
+    """The bucket of signs of life: a stream like any bucket's, into which the bus itself puts what agents publish.
+
+    So a heartbeat has the time when it came, however busy whoever reads it is, and no worker has to pass it on.
+    """
+    bucket = f"$KV.{subjects.BUCKET_HEALTH}"
+    return StreamConfig(
+        name=f"KV_{subjects.BUCKET_HEALTH}",
+        subjects=[f"{bucket}.>", subjects.HEARTBEAT_ALL],
+        subject_transform=SubjectTransform(subjects.HEARTBEAT_ALL, f"{bucket}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}"),
+        discard=DiscardPolicy.NEW,
+        max_age=HEALTH_KEPT_S,
+        duplicate_window=HEALTH_KEPT_S,
+        max_bytes=quotas.buckets_bytes // 16,
+        max_msgs_per_subject=1,
+        allow_rollup_hdrs=True,
+        allow_msg_ttl=True,
+        deny_delete=True,
+        persist_mode=lossy,
     )
 
 
 def bucket_configs(quotas: Quotas) -> tuple[KeyValueConfig, ...]:
-    """Every key-value bucket of the map."""
+    """Every key-value bucket of the map but that of signs of life, which the bus fills: see ``stream_configs``."""
     size = quotas.buckets_bytes
     buckets = (
         KeyValueConfig(bucket=subjects.BUCKET_AGENTS, history=64, max_bytes=size // 4, max_value_size=MIB),
-        KeyValueConfig(bucket=subjects.BUCKET_HEALTH, history=1, max_bytes=size // 16, ttl=60),
         KeyValueConfig(bucket=subjects.BUCKET_TASKS, history=1, max_bytes=size, ttl=7 * DAY_S),
         KeyValueConfig(bucket=subjects.BUCKET_POLICY, history=64, max_bytes=size // 4),
         KeyValueConfig(bucket=subjects.BUCKET_PLANS, history=1, max_bytes=size // 4),

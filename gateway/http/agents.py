@@ -1,14 +1,15 @@
 """The routes about agents, and the dry run that says who would do a task."""
 
 import asyncio
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from agents.registry.card_files import parse_card
-from gateway.agent_desk import AgentView
+from gateway.agent_desk import PAGE_MAX, AgentPage, AgentView
 from gateway.http.bodies import read_body, read_model, tenant_of, text_of
 from gateway.http.doors import doors_of
 from gateway.http.openapi import answers, body_of
@@ -21,14 +22,6 @@ from schemas.explain import Explanation, SearchFilter, SearchReply, SearchReques
 router = APIRouter(tags=["agents"])
 
 _CARD_BYTES = 256 * 1024
-
-
-class AgentList(BaseModel):
-    """All agents of a tenant."""
-
-    model_config = ConfigDict(frozen=True)
-
-    agents: tuple[AgentView, ...]
 
 
 class AgentHistory(BaseModel):
@@ -48,11 +41,14 @@ class Words(Message):
     where: SearchFilter = Field(default=SearchFilter(), examples=[{"reads": ["image"], "max_cost": 0.01}])
 
 
-@router.get("/v1/agents", summary="List agents and whether they are alive", responses=answers({200: AgentList}))
-async def list_agents(request: Request) -> Response:
-    """Every agent of the tenant."""
-    agents = await doors_of(request).agents.list_agents(tenant_of(request))
-    return _json(AgentList(agents=tuple(agents)))
+@router.get("/v1/agents", summary="List agents by id, and whether they are alive", responses=answers({200: AgentPage}))
+async def list_agents(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+    cursor: Annotated[str | None, Query(max_length=64, description="from the page before")] = None,
+) -> Response:
+    """A page of the tenant's agents, by id."""
+    return _json(await doors_of(request).agents.page(tenant_of(request), limit=limit, after=cursor))
 
 
 @router.post(

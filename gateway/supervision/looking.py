@@ -33,13 +33,20 @@ class Door:
         return {agent_id for _, agent_id in expected - alive}
 
     async def _alive(self, tenant: str) -> set[str]:
-        try:
-            answer = await self._client.get("/v1/agents", headers={"X-AOS-Tenant": tenant})
-        except httpx.TransportError:
-            return set()
-        if answer.status_code != httpx.codes.OK:
-            return set()
-        return {view["card"]["id"] for view in answer.json()["agents"] if view["liveness"] == Liveness.ALIVE}
+        alive = set[str]()
+        page: dict[str, str] = {"limit": "200"}
+        while True:
+            try:
+                answer = await self._client.get("/v1/agents", params=page, headers={"X-AOS-Tenant": tenant})
+            except httpx.TransportError:
+                return alive
+            if answer.status_code != httpx.codes.OK:
+                return alive
+            told = answer.json()
+            alive |= {view["card"]["id"] for view in told["agents"] if view["liveness"] == Liveness.ALIVE}
+            if not told["cursor"]:
+                return alive
+            page["cursor"] = told["cursor"]
 
 
 @asynccontextmanager

@@ -197,6 +197,11 @@ async def test_agents_are_registered_shown_and_removed(terminal: Terminal, tmp_p
 
     listed = json.loads((await terminal.aos("agents", "list", "--json")).out)
     assert [entry["card"]["id"] for entry in listed["agents"]] == ["echo"]
+    (tmp_path / "cards" / "bad.yaml").write_text(CARD.replace("id: echo\n", "id: second\n", 1))
+    await terminal.aos("agents", "register", "cards")
+    page = await terminal.aos("agents", "list", "--limit", "1")
+    assert ("more: --cursor echo" in page.out, "second" in page.out) == (True, False)
+    assert "second" in (await terminal.aos("agents", "list", "--cursor", "echo")).out
     assert "echo 1.0.0" in (await terminal.aos("agents", "show", "echo")).out
     assert (await terminal.aos("agents", "remove", "echo")).code == 0
     assert "removed" in (await terminal.aos("agents", "history", "echo")).out

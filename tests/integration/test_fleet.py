@@ -114,7 +114,7 @@ async def start(
 
     async def begin(probe: Callable[[AgentCard], Awaitable[bool | None]] = always_able, **more: float) -> LiveFleet:
         settings = {"probe_every_s": 0.25, "ttl_s": 15.0, **more}
-        fleet = LiveFleet(registry, index, encoder, nc, js, probe, **settings)  # type: ignore[arg-type]
+        fleet = LiveFleet(registry, index, encoder, js, probe, **settings)  # type: ignore[arg-type]
         await fleet.start()
         started.append(fleet)
         return fleet
@@ -281,7 +281,7 @@ async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do
     await registry.register(a_card("hers", tenant="acme"))
     for agent_id in ("his", "fleeting"):
         await registry.register(a_card(agent_id, endpoint=NatsEndpoint()))
-    fleet = await start(ttl_s=0.5)
+    fleet = await start(ttl_s=5.0)
     await ready(fleet)
     await becomes(lambda: fleet.liveness("acme", "hers") is Liveness.ALIVE, "her agent is probed")
     matcher = CountingMatcher(index, fleet, CosineRanker(), abstain_threshold=-1.0)

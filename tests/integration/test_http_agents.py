@@ -1,5 +1,6 @@
 """Agents over HTTP: registered, listed with their liveness, versioned; questions that workers answer."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -33,7 +34,7 @@ async def test_an_agent_is_registered_read_listed_and_removed(client):
     listed = (await client.get("/v1/agents")).json()["agents"]
     assert [agent["card"]["id"] for agent in listed] == ["echo"]
     assert (await client.delete("/v1/agents/echo")).status_code == 204
-    assert (await client.get("/v1/agents")).json() == {"agents": []}
+    assert (await client.get("/v1/agents")).json() == {"agents": [], "cursor": None}
 
 
 async def test_every_change_is_a_version(client):
@@ -71,6 +72,44 @@ async def test_a_list_costs_the_bus_the_same_however_many_were_never_heard(clien
     for number in range(20):
         await client.post("/v1/agents", json=CARD | {"id": f"echo-{number}"})
     assert await questions() == of_one
+
+
+async def test_agents_are_listed_page_by_page_without_those_that_were_removed(client, js):
+    for number in range(7):
+        await client.post("/v1/agents", json=CARD | {"id": f"echo-{number}"})
+    for number in (1, 5, 6):
+        await client.delete(f"/v1/agents/echo-{number}")
+    health = await js.key_value(subjects.BUCKET_HEALTH)
+    await health.put("default.echo-4", Heartbeat(agent_id="echo-4").model_dump_json().encode())
+    seen, cursor = [], None
+    for _ in range(9):
+        page = (await client.get("/v1/agents", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))).json()
+        seen += [[(agent["card"]["id"], agent["liveness"]) for agent in page["agents"]]]
+        cursor = page["cursor"]
+        if cursor is None:
+            break
+    others = [[("echo-0", "unknown"), ("echo-2", "unknown")], [("echo-3", "unknown"), ("echo-4", "alive")]]
+    assert seen in (others, [*others, []])
+
+
+async def test_a_heartbeat_makes_an_agent_alive_though_no_worker_runs(client, nc):
+    for agent in ("echo", "mute"):
+        await client.post("/v1/agents", json=CARD | {"id": agent})
+    await nc.publish(
+        subjects.heartbeat("default", "echo"), Heartbeat(agent_id="echo", load=0.5).model_dump_json().encode()
+    )
+    await nc.publish(subjects.heartbeat("default", "mute"), Heartbeat(agent_id="echo").model_dump_json().encode())
+    await nc.flush()
+    async with asyncio.timeout(30):
+        while (seen := (await client.get("/v1/agents/echo")).json())["liveness"] != "alive":
+            await asyncio.sleep(0.01)
+    assert seen["load"] == 0.5
+    assert (await client.get("/v1/agents/mute")).json()["liveness"] == "unknown"
+
+
+@pytest.mark.parametrize("limit", [0, 201, "many"])
+async def test_a_page_of_another_size_is_refused(client, limit):
+    assert (await client.get("/v1/agents", params={"limit": limit})).status_code == 422
 
 
 async def test_who_was_registered_long_ago_and_never_heard_is_dead(client, monkeypatch):

@@ -84,7 +84,7 @@ async def test_a_misspelt_parameter_is_refused_with_the_one_that_was_meant(clien
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/v1/agents?limit=5"),
+        ("GET", "/v1/agents/echo?limit=5"),
         ("POST", "/v1/agents/search?limit=5"),
         ("POST", "/v1/explain?wait=5"),
         ("GET", "/v1/agents/echo?zzz"),

@@ -1,6 +1,8 @@
 """The streams of the bus exist, keep to their quotas and can be ensured again."""
 
-from nats.js.api import DiscardPolicy
+import asyncio
+
+from nats.js.api import DiscardPolicy, KeyValueConfig
 
 from gateway.bus.ensuring import ensure
 from gateway.bus.streams import Quotas, bucket_configs, stream_configs
@@ -12,6 +14,23 @@ async def test_ensuring_twice_changes_nothing(js):
     names = {info.config.name for info in await js.streams_info()}
     assert {config.name for config in stream_configs(Quotas())} <= names
     assert {f"KV_{bucket.bucket}" for bucket in bucket_configs(Quotas())} <= names
+
+
+async def test_a_bucket_of_signs_of_life_that_is_there_already_takes_heartbeats_in(js, nc):
+    stream = f"KV_{subjects.BUCKET_HEALTH}"
+    await js.delete_stream(stream)
+    bucket = await js.create_key_value(KeyValueConfig(bucket=subjects.BUCKET_HEALTH, ttl=60, max_bytes=2**20))
+    await bucket.put("default.probed", b"{}")
+    for _ in range(2):
+        await ensure(js, Quotas().scaled(0.05))
+    await nc.publish(subjects.heartbeat("default", "beats"), b'{"agent_id": "beats"}')
+    await nc.flush()
+    async with asyncio.timeout(30):
+        while len(keys := await bucket.keys()) < 2:
+            await asyncio.sleep(0.01)
+    assert sorted(keys) == ["default.beats", "default.probed"]
+    assert (await bucket.get("default.beats")).value == b'{"agent_id": "beats"}'
+    assert (await js.stream_info(stream)).config.max_msgs_per_subject == 1
 
 
 async def test_every_stream_has_a_size_quota(js):

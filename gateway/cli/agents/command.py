@@ -47,14 +47,27 @@ def register(
 
 
 @app.command("list")
-def list_agents(as_json: Json = False, tenant: Tenant = None, url: Url = None) -> None:
+def list_agents(
+    limit: Annotated[int, typer.Option(help="How many, by id.", min=1, max=200)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where the last page ended.")] = None,
+    as_json: Json = False,
+    tenant: Tenant = None,
+    url: Url = None,
+) -> None:
     """List agents and whether they are alive."""
-    listing = session.run(_get("/v1/agents", tenant, url))
+
+    async def work() -> Any:  # noqa: ANN401 - the door's JSON
+        async with client(tenant, url) as gateway:
+            return await gateway.get("/v1/agents", limit=limit, cursor=cursor)
+
+    page = session.run(work())
     if as_json:
-        session.print_json(listing)
-    else:
-        rows = [views.agent_row(entry) for entry in listing["agents"]]
-        session.print_table(views.AGENT_COLUMNS, rows, "no agents; register some: aos agents register FILE")
+        session.print_json(page)
+        return
+    rows = [views.agent_row(entry) for entry in page["agents"]]
+    session.print_table(views.AGENT_COLUMNS, rows, "no agents; register some: aos agents register FILE")
+    if page.get("cursor"):
+        session.print_line(f"more: --cursor {page['cursor']}")
 
 
 @app.command()

@@ -85,7 +85,7 @@ async def _until_alive(gateway_url: str, wanted: set[str], timeout_s: float = 60
     deadline = time.monotonic() + timeout_s
     async with GatewayClient(gateway_url, "default") as client:
         while True:
-            listing = await client.get("/v1/agents")
+            listing = await client.get("/v1/agents", limit=200)
             alive = {entry["card"]["id"] for entry in listing["agents"] if entry["liveness"] == "alive"}
             if wanted <= alive:
                 return

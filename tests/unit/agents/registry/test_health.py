@@ -56,23 +56,6 @@ def test_a_sign_of_life_lasts_for_the_ttl(board: HealthBoard, clock: Clock):
     assert board.load(A) == 0.0
 
 
-def test_an_old_sign_of_life_counts_with_its_age(board: HealthBoard, clock: Clock):
-    board.expect(A)
-    board.hear(A, age_s=10)
-    assert board.age_s(A) == 10
-    clock.now += 6
-    assert board.liveness(A) is Liveness.DEAD
-
-
-def test_an_older_sign_never_hides_a_newer_one(board: HealthBoard, clock: Clock):
-    board.expect(A)
-    board.hear(A, load=0.9)
-    board.hear(A, load=0.1, age_s=12)
-    clock.now += 5
-    assert board.liveness(A) is Liveness.ALIVE
-    assert board.load(A) == 0.9
-
-
 def test_agents_that_nobody_registered_are_not_remembered(board: HealthBoard):
     board.hear(A)
     assert board.liveness(A) is Liveness.DEAD
@@ -91,7 +74,7 @@ def test_a_forgotten_agent_starts_anew(board: HealthBoard, clock: Clock):
     board.expect(A)
     board.hear(A, load=0.7)
     board.forget(A)
-    assert (board.liveness(A), board.load(A), board.age_s(A)) == (Liveness.DEAD, 0.0, None)
+    assert (board.liveness(A), board.load(A)) == (Liveness.DEAD, 0.0)
     board.expect(A)
     assert board.liveness(A) is Liveness.UNKNOWN
 
