@@ -33,6 +33,9 @@ RULES = {
 DRIFTS = {("a10", "success"), ("a11", "success"), ("a12", "log_latency_ms"), ("a13", "cost")}
 """What changed, two thirds of the way through."""
 
+_LAST_GIVEN = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'experience'"
+"""Numbers are never given twice, also when the rows that had them went to the cold tier."""
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -57,7 +60,7 @@ def write_days(path: Path, history: History, days: range, tenant: str = "default
         for day in days:
             connection.execute("BEGIN IMMEDIATE")
             for rows, chosen in _day(history, day, tenant):
-                first = connection.execute("SELECT coalesce(max(seq), 0) FROM experience").fetchone()[0] + 1
+                first = connection.execute(_LAST_GIVEN).fetchone()[0] + 1
                 connection.executemany(sqlite_rows.INSERT_RECORD, rows)
                 _index(connection, rows, chosen, first)
                 count += len(rows)

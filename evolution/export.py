@@ -114,8 +114,7 @@ async def _write(
     progress: Progress,
 ) -> int:
     sink = await asyncio.to_thread(_SINKS[kind], path)
-    everything = query == ExperienceQuery(tenant=query.tenant, limit=query.limit)
-    count, total = 0, await store.count(query.tenant) if everything else 0
+    count, total = 0, await store.count(query.tenant, query.since, query.until) if query.everything else 0
     try:
         async for records in store.scan(query, rows):
             said = await said_of(store, records) if feedback else None

@@ -24,6 +24,11 @@ class ExperienceQuery:
     policy: str | None = None
     limit: int = 1000
 
+    @property
+    def everything(self) -> bool:
+        """Whether all records of the tenant and time are asked for, so that they need only be counted."""
+        return self == ExperienceQuery(self.tenant, self.since, self.until, limit=self.limit)
+
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
@@ -103,8 +108,10 @@ class ExperienceStore(Protocol):
         """Every matching record (``limit`` does not apply), oldest first, in lists of at most ``batch_rows``."""
         ...
 
-    async def count(self, tenant: str | None = None) -> int:
-        """How many records there are."""
+    async def count(
+        self, tenant: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> int:
+        """How many records there are, of that time; reading none of them."""
         ...
 
     async def tenants(self) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 
 from evolution.errors import ColdFileDamaged, ExperienceStoreUnavailable
+from evolution.mining.drawing import Draw, Drawn
 from evolution.mining.rows import PLAIN, Rows, head_of, rows_from, rows_of
 from evolution.store import sqlite_schema
 from evolution.store.sqlite_advice import advice
@@ -54,7 +55,7 @@ class MiningSource(Protocol):
         """How many rows that will be, or a few more."""
         ...
 
-    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
+    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[Drawn]:
         """Vectors of at most ``count`` tasks, drawn evenly, with who encoded them. The same seed, the same tasks."""
         ...
 
@@ -90,21 +91,19 @@ class SqliteSource:
                 return cold + max(0, int(connection.execute(_LAST).fetchone()[0]) - after)
             return cold + int(connection.execute(_COUNT, (tenant, since_us)).fetchone()[0])
 
-    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
-        """Draws row numbers from an index, then reads those rows; the newest cold files add what is missing."""
+    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[Drawn]:
+        """Those whose numbers have the smallest hashes, wherever they lie: the same before and after they move.
+
+        Of both tiers alike, in order of number. Holds no more than the sample, and one file.
+        """
+        drawn = Draw(count, seed)
         with self._opened() as connection:
+            connection.execute("BEGIN")  # both tiers at one moment, as in ``rows``
+            for file in self._listed(connection, tenant, 0, since_us):
+                self._draw_cold(file, since_us, drawn)
             seqs = _seqs(connection, tenant, since_us)
-            if len(seqs) > count:
-                seqs = np.sort(np.random.default_rng(seed).choice(seqs, count, replace=False))
-            found = [connection.execute(_VECTOR, (int(seq),)).fetchone() for seq in seqs]
-        drawn = [row for row in found if row is not None and row[0] is not None]
-        for file in reversed(self._files(tenant, 0, since_us)):
-            if len(drawn) >= count:
-                break
-            for rows in self._cold_rows(file, 0, since_us):
-                pairs = zip(rows.vectors, rows.versions, strict=True)
-                drawn += [(vector, version) for vector, version in pairs if vector is not None][: count - len(drawn)]
-        return drawn
+            drawn.offer(seqs, lambda wanted: [connection.execute(_VECTOR, (seq,)).fetchone() for seq in wanted])
+        return drawn.taken()
 
     def words(self, tenant: str, tasks: Sequence[str]) -> dict[str, str]:
         """Looks up each task in the embedded file."""
@@ -133,6 +132,25 @@ class SqliteSource:
             return []
         found = cold_files(connection, tenant)
         return [f for f in found if f.problem is None and f.last_seq > after and f.last_us >= since_us]
+
+    def _draw_cold(self, file: ColdFile, since_us: int, drawn: Draw) -> None:
+        """A damaged file is passed over, as in ``_cold_rows``."""
+        assert self._cold is not None
+        try:
+            content = self._cold.get(file)
+            places = {
+                seq: place
+                for place, (seq, at_us) in enumerate(from_parquet(content, ("seq", "at_us")))
+                if at_us >= since_us
+            }
+
+            def read(wanted: Sequence[int]) -> list[tuple[bytes | None, str | None]]:
+                rows = from_parquet(content, ("vector", "record"), [places[seq] for seq in wanted])
+                return [(vector, head_of(body)[0]) for vector, body in rows]
+
+            drawn.offer(np.fromiter(places, dtype=np.int64, count=len(places)), read)
+        except ColdFileDamaged as damage:
+            logger.warning("mining goes on without it: %s", damage)
 
     def _cold_rows(self, file: ColdFile, after: int, since_us: int) -> Iterator[Rows]:
         """A damaged file is passed over: the store says so to whoever reads its records."""
@@ -173,7 +191,7 @@ class RecordSource:
         """How many were read."""
         return sum(map(len, self._rows))
 
-    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[tuple[bytes, str | None]]:
+    def sample(self, tenant: str, since_us: int, count: int, seed: int) -> list[Drawn]:
         """Drawn from memory."""
         found = [
             (vector, version)

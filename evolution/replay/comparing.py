@@ -50,8 +50,8 @@ def changed_choices(records: Sequence[ExperienceRecord], policy: Policy, other: 
 
 def best_single(taken: Decisions, tries: int = 30) -> str | None:
     """The agent with the highest mean reward among those tried often enough: the best fixed choice of the window."""
-    counts = np.bincount(taken.log.actions, minlength=len(taken.agents))
-    sums = np.bincount(taken.log.actions, weights=taken.log.rewards, minlength=len(taken.agents))
+    counts = np.bincount(taken.chosen, minlength=len(taken.agents))
+    sums = np.bincount(taken.chosen, weights=taken.log.rewards, minlength=len(taken.agents))
     often = [index for index in range(len(taken.agents)) if counts[index] >= tries]
     return taken.agents[max(often, key=lambda index: sums[index] / counts[index])] if often else None
 

@@ -147,10 +147,12 @@ def tasks_said_since(bucket: str, stored_us: int, since: datetime, until: dateti
     return Flux(text, {"bucket": bucket, "start": start, "stop": stop, "stored": stored_us})
 
 
-def count(bucket: str) -> Flux:
-    """How many records there are."""
+def count(bucket: str, since: datetime | None = None, until: datetime | None = None) -> Flux:
+    """How many records there are of that time."""
     text = _source(RECORDS) + '  |> filter(fn: (r) => r._field == "record_id")\n  |> group()\n  |> count()'
-    return Flux(text, {"bucket": bucket, "start": 0, "stop": FOREVER_NS})
+    start_ns = 0 if since is None else microseconds(since) * 1000
+    stop_ns = FOREVER_NS if until is None else microseconds(until) * 1000
+    return Flux(text, {"bucket": bucket, "start": start_ns, "stop": stop_ns})
 
 
 def _records(

@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from evolution.ports import ExperienceQuery, Recorded, Spoken
@@ -136,11 +137,13 @@ class InfluxExperienceStore:
                 caught_up = True
                 await asyncio.sleep(TAIL_IDLE_S)
 
-    async def count(self, tenant: str | None = None) -> int:
+    async def count(
+        self, tenant: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> int:
         """Asks the server to count."""
         total = 0
         for bucket in await self._buckets(tenant):
-            total += sum(int(row["_value"]) for row in await self._query(influx_flux.count(bucket)))
+            total += sum(int(row["_value"]) for row in await self._query(influx_flux.count(bucket, since, until)))
         return total
 
     async def tenants(self) -> list[str]:

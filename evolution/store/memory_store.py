@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
+from datetime import datetime
 from itertools import islice
 
 from evolution.errors import ExperienceStoreUnavailable
@@ -101,9 +102,11 @@ class MemoryExperienceStore:
             if not arrived:
                 await stored.wait()
 
-    async def count(self, tenant: str | None = None) -> int:
+    async def count(
+        self, tenant: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> int:
         """How many records are kept."""
-        return sum(tenant in (None, of_tenant) for of_tenant, _ in self._records)
+        return len(self._oldest_first(ExperienceQuery(tenant=tenant, since=since, until=until)))
 
     async def tenants(self) -> list[str]:
         """Those of its records."""

@@ -26,8 +26,6 @@ INSERT_CHOSEN = "INSERT OR IGNORE INTO chosen_agent (tenant, agent_id, at_us, se
 INSERT_FEEDBACK = """INSERT INTO feedback (tenant, feedback_id, task_id, at_us, score, thumbs_up, feedback)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, feedback_id) DO NOTHING"""
 
-COUNT = "SELECT count(*) FROM experience"
-COUNT_OF_TENANT = "SELECT count(*) FROM experience WHERE tenant = ?"
 TENANTS = """WITH RECURSIVE found (tenant) AS (
     SELECT min(tenant) FROM experience
     UNION ALL SELECT (SELECT min(tenant) FROM experience e WHERE e.tenant > found.tenant) FROM found
@@ -123,6 +121,13 @@ def read(row: Row, guard: Guard = OPEN) -> Read:
     if vector is not None:
         record = record.model_copy(update={"vector": base64.b64encode(vector).decode()})
     return Read(guard.opened(record), at_us, seq)
+
+
+def count(query: ExperienceQuery) -> Select:
+    """How many records there are of the query's tenant and time."""
+    asked = _restrictions(query, "e", "e.at_us")
+    where = " AND ".join(test for test, _ in asked) or "1"
+    return f"SELECT count(*) FROM experience e WHERE {where}", tuple(value for _, value in asked)  # noqa: S608
 
 
 def newest(query: ExperienceQuery) -> Select:

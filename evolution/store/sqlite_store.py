@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -138,12 +139,11 @@ class SqliteExperienceStore:
     def _records(self, sql: str, values: Sequence[object]) -> list[sqlite_rows.Read]:
         return [sqlite_rows.read(row, self._guard) for row in self._fetch(sql, values)]
 
-    async def count(self, tenant: str | None = None) -> int:
+    async def count(
+        self, tenant: str | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> int:
         """Counts an index, not the rows."""
-        if tenant is None:
-            [(count,)] = await self._read(sqlite_rows.COUNT, ())
-        else:
-            [(count,)] = await self._read(sqlite_rows.COUNT_OF_TENANT, (tenant,))
+        [(count,)] = await self._read(*sqlite_rows.count(ExperienceQuery(tenant, since, until)))
         return int(count)
 
     async def tenants(self) -> list[str]:

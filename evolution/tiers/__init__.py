@@ -5,6 +5,7 @@
 ``cold_names``    which of those files count, and what becomes of the others
 ``embedded_file``  the embedded store's file, as all of these change it
 ``compaction``    moves old rows there, counts them by the hour, removes what is older still
+``joining``       puts small files of a day together
 ``summary``       what happened by the day, of records that are long gone too
 ``tiered_store``  the store's port over both tiers
 ``forgetting``    removes a task's or a person's traces from both tiers

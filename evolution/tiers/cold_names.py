@@ -30,7 +30,10 @@ _COUNT = """UPDATE cold_file SET first_us = ?, last_us = ?, last_seq = ?, rows =
     WHERE key = ? AND rows = 0"""
 _DROP = """UPDATE cold_file SET first_us = 0, last_us = 0, last_seq = 0, rows = 0, sha256 = '',
     problem = 'it is being written, or removed' WHERE key = ? AND rows > 0"""
-_LEFT = "SELECT key FROM cold_file WHERE rows = 0 AND first_us < ?"
+_SET_ASIDE = """UPDATE cold_file SET first_us = ?, last_us = 0, last_seq = 0, rows = 0, sha256 = '',
+    problem = 'its records are in another file' WHERE key = ? AND rows > 0"""
+_LEFT = """SELECT key FROM cold_file WHERE rows = 0
+    AND (first_us < ? OR tenant = ? AND problem = 'its records are in another file')"""
 _GONE = "DELETE FROM cold_file WHERE key = ? AND rows = 0"
 
 
@@ -67,13 +70,23 @@ def dropping(key: str) -> Step:
     return Step(_DROP, [(key,)], exact=True)
 
 
-def sweep(connection: sqlite3.Connection, cold: ColdFiles) -> list[str]:
-    """Removes files that were dropped, and those that a killed process began more than an hour ago.
+def setting_aside(key: str) -> Step:
+    """The step after which a file does not count any more, its records being in another one.
 
-    Answers those that cannot be removed now; the next sweep tries again. Raises ExperienceStoreUnavailable.
+    `sweep` removes it an hour later: whoever is about to read it still can.
+    """
+    return Step(_SET_ASIDE, [(microseconds(now()), key)], exact=True)
+
+
+def sweep(connection: sqlite3.Connection, cold: ColdFiles, everything_of: str | None = None) -> list[str]:
+    """Removes files that were dropped, and those that were begun, or set aside, more than an hour ago.
+
+    Of the tenant ``everything_of`` those set aside just now as well, for what they hold is to go. Answers those that
+    cannot be removed now; the next sweep tries again. Raises ExperienceStoreUnavailable.
     """
     before_us = microseconds(now()) - int(ABANDONED_AFTER_S * 1e6)
-    return [key for (key,) in query(connection, _LEFT, before_us) if not _remove(connection, cold, key)]
+    left = query(connection, _LEFT, before_us, everything_of)
+    return [key for (key,) in left if not _remove(connection, cold, key)]
 
 
 def day_of(at_us: int) -> str:

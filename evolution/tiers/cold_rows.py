@@ -44,10 +44,12 @@ def to_parquet(rows: Sequence[Row]) -> bytes:
     return content
 
 
-def from_parquet(content: bytes, columns: Sequence[str] = COLUMNS) -> list[Row]:
-    """Rows of those columns. Raises ColdFileDamaged for what is no whole Parquet file of them."""
+def from_parquet(content: bytes, columns: Sequence[str] = COLUMNS, places: Sequence[int] | None = None) -> list[Row]:
+    """Rows of those columns, all or those at ``places``. Raises ColdFileDamaged for no whole Parquet file of them."""
     try:
         table = pyarrow.parquet.read_table(pa.BufferReader(content), columns=list(columns))
+        if places is not None:
+            table = table.take(pa.array(places, pa.int64()))
         return list(zip(*(table[name].to_pylist() for name in columns), strict=True))
     except (pa.ArrowException, OSError, KeyError) as error:
         raise ColdFileDamaged(f"not a whole Parquet file of experience: {error}") from error

@@ -2,10 +2,11 @@
 
 Called by the evolution role and by `aos experience compact`.
 
-Nothing is lost and nothing counted twice whenever it is ended: a day's rows are written to a file first, and one
-transaction then names the file, counts its rows by the hour and removes them, as they were when they were read. A file
-that no transaction names is nobody's. Synchronous, for a thread; beside it the recorder goes on, for each transaction
-is short, and so may other processes that compact, forget or seal anew.
+Nothing is lost and nothing counted twice whenever it is ended: rows are written to a file first, and one transaction
+then names the file, counts its rows by the hour and removes them, as they were when they were read. A file that no
+transaction names is nobody's. Few rows go at once, so that whoever writes beside it waits for little; the small files
+that this makes become large ones once their day is over (``joining``). Synchronous, for a thread; other processes may
+compact, forget or seal anew meanwhile.
 """
 
 import contextlib
@@ -20,22 +21,22 @@ from pathlib import Path
 
 from evolution.progress import Progress, unseen
 from evolution.tiers.cold_files import ColdFiles
-from evolution.tiers.cold_names import cold_files, dropping, sweep, withdraw, written
+from evolution.tiers.cold_names import cold_files, dropping, key_of, sweep, withdraw, written
 from evolution.tiers.cold_rows import COLUMNS, Row
-from evolution.tiers.embedded_file import Outrun, Step, opened, query, transaction
+from evolution.tiers.embedded_file import Outrun, Step, opened, query, shorten_log, transaction
+from evolution.tiers.joining import DAY_US, join
 
 logger = logging.getLogger(__name__)
 
-ROWS_A_FILE = 5_000
-"""Removing so many holds up the recorder for 0.4 s of CPU; of 20,000 it was 1.3, on a busy machine more than 5 s."""
-DAY_US = 86_400_000_000
+ROWS_AT_ONCE = 500
+"""Removing so many holds up whoever writes for 14 ms of CPU; of 5,000 it was 120, on a busy machine a second."""
 HOUR_US = 3_600_000_000
 
 _COLUMN = {name: number for number, name in enumerate(COLUMNS)}
 _OLDEST = "SELECT tenant, min(at_us), count(*) FROM experience WHERE at_us < ? GROUP BY tenant ORDER BY tenant"
 # Only constants of this module are joined here; every value travels as a parameter.
 _ROWS = f"""SELECT {", ".join(COLUMNS)} FROM experience WHERE tenant = ? AND at_us >= ? AND at_us < ?
-    ORDER BY at_us, seq LIMIT {ROWS_A_FILE}"""  # noqa: S608
+    ORDER BY at_us, seq LIMIT {ROWS_AT_ONCE}"""  # noqa: S608
 _COUNT = """INSERT INTO hourly (tenant, hour_us, agent_id, tasks, successes, latency_ms, cost)
     VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, hour_us, agent_id) DO UPDATE SET tasks = tasks + excluded.tasks,
     successes = successes + excluded.successes, latency_ms = latency_ms + excluded.latency_ms,
@@ -44,7 +45,7 @@ _COUNT = """INSERT INTO hourly (tenant, hour_us, agent_id, tasks, successes, lat
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a run moved, and what it removed for good."""
+    """What a run moved, to how many new files, and what it removed for good."""
 
     moved: int = 0
     files: int = 0
@@ -63,7 +64,7 @@ def compact(
 
     Raises ExperienceStoreUnavailable, ColdTierUnavailable; what was moved until then stays moved.
     """
-    moved = files = 0
+    moved, files = 0, set[str]()
     with closing(opened(path)) as connection:
         of_tenants = query(connection, _OLDEST, hot_until_us)
         total = sum(count for _, _, count in of_tenants)
@@ -75,12 +76,15 @@ def compact(
                 if not rows:
                     day_us += DAY_US
                     continue
-                if _move(connection, cold, rows):
-                    moved, files = moved + len(rows), files + 1
+                if (key := _move(connection, cold, rows)) is not None:
+                    moved, files = moved + len(rows), files | {key}
                     progress(moved, total)
         removed = _expire(connection, cold, cold_until_us)
-        query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
-    return Compacted(moved, files, removed)
+        for made, instead_of in join(connection, cold, hot_until_us):
+            files = files - instead_of | {made}
+        sweep(connection, cold)
+        shorten_log(connection)
+    return Compacted(moved, len(files), removed)
 
 
 def removal(rows: Sequence[Row], *, exact: bool = False) -> tuple[Step, Step]:
@@ -95,15 +99,15 @@ def removal(rows: Sequence[Row], *, exact: bool = False) -> tuple[Step, Step]:
     )
 
 
-def _move(connection: sqlite3.Connection, cold: ColdFiles, rows: list[Row]) -> bool:
-    """False where another process moved, removed or sealed some of the rows meanwhile: then nothing is moved here."""
+def _move(connection: sqlite3.Connection, cold: ColdFiles, rows: list[Row]) -> str | None:
+    """The file's key. None where another process moved, removed or sealed some of the rows: nothing is moved here."""
     counted = written(connection, cold, rows)
     try:
         transaction(connection, *removal(rows, exact=True), counted, Step(_COUNT, _by_hour(rows)))
     except Outrun:
         withdraw(connection, cold, counted)
-        return False
-    return True
+        return None
+    return key_of(counted)
 
 
 def _by_hour(rows: Sequence[Row]) -> list[Row]:
@@ -136,5 +140,4 @@ def _expire(connection: sqlite3.Connection, cold: ColdFiles, until_us: int) -> i
             with contextlib.suppress(Outrun):  # somebody else removed it just now
                 transaction(connection, dropping(file.key))
                 removed += file.rows
-    sweep(connection, cold)
     return removed

@@ -62,3 +62,12 @@ def transaction(connection: sqlite3.Connection, *steps: Step) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise ExperienceStoreUnavailable(f"the experience store cannot be changed: {advice(error)}") from error
+
+
+def shorten_log(connection: sqlite3.Connection) -> None:
+    """What was removed must not lie on in the log beside the file. Raises ExperienceStoreUnavailable.
+
+    Most of the log goes into the file beside whoever writes; cutting it off, which holds them up, then takes little.
+    """
+    for how in ("PASSIVE", "TRUNCATE"):
+        query(connection, f"PRAGMA wal_checkpoint({how})")

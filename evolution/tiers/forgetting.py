@@ -17,7 +17,7 @@ from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_names import cold_files, sweep
 from evolution.tiers.cold_rows import COLUMNS, Row, from_parquet
 from evolution.tiers.compaction import removal
-from evolution.tiers.embedded_file import Step, opened, query, transaction
+from evolution.tiers.embedded_file import Step, opened, query, shorten_log, transaction
 
 LOT = 10_000
 """Rows that are looked into at once: half a second, after which whoever waits is told, and may end it."""
@@ -99,9 +99,8 @@ def forget(
             return key
 
         visit(connection, tenant, look_into)
-        left = tuple(sweep(connection, cold))
-        # What was removed must not lie on in the log beside the file.
-        query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+        left = tuple(sweep(connection, cold, everything_of=tenant))
+        shorten_log(connection)
     return replace(gone, tasks=tuple(sorted(tasks)), left=left)
 
 

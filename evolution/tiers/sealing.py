@@ -21,7 +21,7 @@ from evolution.tiers.cold_changes import outrun_unless_named, replace_file, valu
 from evolution.tiers.cold_files import ColdFile, ColdFiles
 from evolution.tiers.cold_names import cold_files, sweep
 from evolution.tiers.cold_rows import COLUMNS, Row, from_parquet
-from evolution.tiers.embedded_file import Step, opened, query, transaction
+from evolution.tiers.embedded_file import Step, opened, query, shorten_log, transaction
 
 BATCH_ROWS = 500
 _RECORD = COLUMNS.index("record")
@@ -80,8 +80,8 @@ def renew(
             return key
 
         visit(connection, tenant, seal)
-        sweep(connection, cold)
-        query(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+        sweep(connection, cold, everything_of=tenant)
+        shorten_log(connection)
     return done
 
 

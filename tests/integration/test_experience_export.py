@@ -19,7 +19,7 @@ from evolution.ports import ExperienceQuery
 from evolution.store.memory_store import MemoryExperienceStore
 from evolution.store.sqlite_store import SqliteExperienceStore
 from schemas.experience import ExperienceRecord, Feedback
-from tests.unit.evolution.experience_records import a_failure, a_record, encoded
+from tests.unit.evolution.experience_records import MOMENT, a_failure, a_record, encoded
 
 
 @pytest.fixture
@@ -43,6 +43,13 @@ async def test_parquet_holds_every_record_in_typed_columns(store, tmp_path):
     assert rows[6]["failure_code"] == "step_failed"
     original = (await store.find(ExperienceQuery(success=False)))[0]
     assert ExperienceRecord.model_validate_json(rows[6]["record"]) == original
+
+
+async def test_the_export_of_a_window_tells_how_much_there_is_of_it(store, tmp_path):
+    told = []
+    query = ExperienceQuery(since=MOMENT + timedelta(minutes=2), until=MOMENT + timedelta(minutes=5))
+    await export(store, query, tmp_path / "e.csv", ExportFormat.CSV, progress=lambda *so_far: told.append(so_far))
+    assert told == [(3, 3)]
 
 
 async def test_arrow_reads_back_as_a_table_without_copying_through_text(store, tmp_path):

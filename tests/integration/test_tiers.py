@@ -1,10 +1,12 @@
 """Both tiers as one store: nothing is lost or doubled on the way, and what is forgotten is gone from everywhere."""
 
+import base64
 import json
 import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -23,7 +25,7 @@ from evolution.tiers.compaction import compact
 from evolution.tiers.forgetting import forget
 from evolution.tiers.sealing import renew
 from evolution.tiers.tiered_store import TieredStore
-from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, said_of
+from tests.unit.evolution.experience_records import MOMENT, a_failure, a_feedback, a_record, encoded, said_of
 
 QUERY = ExperienceQuery(tenant="default")
 EVERYTHING_US = 2**62
@@ -361,3 +363,36 @@ async def test_a_key_file_that_is_gone_stores_nothing_in_the_open(path, tmp_path
     with pytest.raises(ExperienceStoreUnavailable, match="cannot be read"):
         await store.record([a_record()])
     await store.close()
+
+
+async def test_records_of_a_time_are_counted_over_both_tiers(store, path, cold):
+    await store.record([days_ago(day, f"d{day}") for day in range(1, 13)])
+    window = (MOMENT - timedelta(days=10), MOMENT - timedelta(days=3))
+    before = [await store.count("default", *bounds) for bounds in (window, (window[0], None), (None, window[1]))]
+    compact(path, cold, hot_until_us=hot_until(5), cold_until_us=0)
+    after = [await store.count("default", *bounds) for bounds in (window, (window[0], None), (None, window[1]))]
+    assert before == after == [7, 10, 9]
+    assert await store.count("other", *window) == 0
+
+
+async def test_of_a_file_that_reaches_out_of_the_time_only_what_is_inside_is_counted(store, path, cold):
+    await store.record([a_record(f"m{minute}", minutes=minute - 20 * 24 * 60) for minute in range(10)])
+    compact(path, cold, hot_until_us=hot_until(5), cold_until_us=0)
+    start = MOMENT - timedelta(days=20)
+    assert await store.count("default", start + timedelta(minutes=3), start + timedelta(minutes=7)) == 4
+    assert await store.count(None, start + timedelta(minutes=3)) == 7
+
+
+async def test_kinds_are_learned_from_the_same_sample_before_and_after_records_move(store, path, cold):
+    rng = np.random.default_rng(5)
+    vectors = [encoded(vector) for vector in rng.normal(size=(200, 8))]
+    records = [
+        a_record(f"r{n}", minutes=-n * 60, vector=vector, vector_version="v") for n, vector in enumerate(vectors)
+    ]
+    await store.record(records)
+    source, since_us = SqliteSource(path, cold), microseconds(MOMENT - timedelta(hours=180))
+    before = source.sample("default", since_us, 40, seed=0)
+    compact(path, cold, hot_until_us=hot_until(2), cold_until_us=0)
+    assert source.sample("default", since_us, 40, seed=0) == before
+    days = [n // 48 for n, vector in enumerate(vectors) if (base64.b64decode(vector), "v") in before]
+    assert (len(days), set(days)) == (40, {0, 1, 2, 3})

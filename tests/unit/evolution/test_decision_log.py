@@ -17,15 +17,24 @@ def a_decision(chosen: str, *, minutes: float = 0.0, success: bool = True, **pro
     return a_record(minutes=minutes, chosen=(chosen,), candidates=candidates, success=success)
 
 
-def test_records_become_arrays_oldest_first_with_a_column_for_each_agent():
+def test_records_become_arrays_oldest_first_with_a_column_for_each_candidate():
     late = a_decision("b", minutes=5, success=False, b=0.25, c=0.75)
     early = a_decision("a", minutes=1, a=0.6, b=0.4)
     taken = decisions([late, early])
     assert taken.agents == ("a", "b", "c")
     assert taken.records == (early, late)
-    assert taken.log.actions.tolist() == [0, 1]
+    assert taken.log.actions.tolist() == [0, 0]
+    assert taken.chosen.tolist() == [0, 1]
+    assert taken.candidates.tolist() == [[0, 1], [1, 2]]
     assert taken.log.rewards.tolist() == [1.0, 0.0]
-    assert np.allclose(taken.log.logged, [[0.6, 0.4, 0.0], [0.0, 0.25, 0.75]])
+    assert np.allclose(taken.log.logged, [[0.6, 0.4], [0.25, 0.75]])
+
+
+def test_decisions_of_fewer_candidates_have_nothing_in_the_columns_left_over():
+    taken = decisions([a_decision("a", minutes=1, a=0.6, b=0.4), a_decision("c", minutes=2, c=1.0)])
+    assert taken.log.logged.tolist() == [[0.6, 0.4], [1.0, 0.0]]
+    assert taken.candidates.tolist() == [[0, 1], [2, -1]]
+    assert cross_fitted(taken)[1, 1] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -51,7 +60,7 @@ def test_no_decisions_at_all_make_an_empty_log():
 
 def test_a_policy_is_asked_for_every_record_in_the_order_of_its_candidates():
     taken = decisions([a_decision("b", b=0.5, a=0.5)])
-    assert probabilities_of(lambda record: (0.9, 0.1), taken).tolist() == [[0.1, 0.9]]
+    assert probabilities_of(lambda record: (0.9, 0.1), taken).tolist() == [[0.9, 0.1]]
 
 
 def test_the_reward_model_never_saw_the_decision_that_it_predicts():
