@@ -4,7 +4,7 @@
 ``--simulate`` plays the same loop in one process, ``--reference`` a learner that is told more than routing ever is.
 ``--kinds queries`` is another, easier fleet, whose kinds of task are visible in the words.
 QUERIES are JSON lines ``{query, gold: [tool]}``. ``--plot FILE`` draws the curves. Success is that of the agent put
-first: stand-ins for agents that fail are learned from, not counted; ``task_success`` counts them, as clients do.
+first; the figures ``whole_tasks_…`` are of tasks as clients see them: agents that fail are stood in for, in all orders.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from agents.matching.live.policy import LivePolicy
-from benchmarks.learning_figures import WINDOW, Figures, curves_of, figures, task_success
+from benchmarks.learning_figures import WINDOW, Figures, curves_of, figures, whole_curves_of
 from benchmarks.learning_fleet import (
     AGENTS,
     DRIFT_AT,
@@ -37,7 +37,7 @@ from benchmarks.learning_fleet import (
 from benchmarks.learning_plot import draw
 from benchmarks.learning_reference import reference
 from benchmarks.learning_regret import Decision, lost, newcomers_off
-from benchmarks.learning_run import Happened, run_tasks
+from benchmarks.learning_run import TERMS, Happened, run_tasks
 from benchmarks.learning_simulation import card_vectors, simulate
 from gateway.learning.pupil import Pupil
 from schemas.experience import ExperienceRecord
@@ -100,8 +100,13 @@ def learned_from(happened: Happened, dimension: int) -> LivePolicy:
     before = [record for task, record in happened.records.items() if task < WATCHED_AT]
     until = max(record.at for record in before)
     before += [record for record in happened.auditioned if record.at <= until]
-    for record in sorted(before, key=lambda record: record.at):
+    before.sort(key=lambda record: record.at)
+    fitted_at = before[0].at
+    for record in before:
         pupil.study(record)
+        if TERMS.are_met(pupil.learner.policy.events, pupil.new, (record.at - fitted_at).total_seconds()):
+            pupil.learner.fit()
+            pupil.new, fitted_at = 0, record.at
     pupil.learner.fit()
     return pupil.learner.policy
 
@@ -143,7 +148,8 @@ def main() -> None:
     if not arguments.reference:
         found |= losses(decisions, truth, work)
     if happened is not None:
-        found |= task_success(happened.records, truth, work)
+        whole = figures(whole_curves_of(happened.records, vectors, work, truth, arguments.seed))
+        found |= {f"whole_tasks_{name}": figure for name, figure in whole.items() if name != "tasks"}
     if policy is not None:
         found |= newcomers(policy, vectors, work, truth, arguments.seed)
     json.dump(found, sys.stdout, indent=2)

@@ -20,31 +20,60 @@ Figures = dict[str, float | int | str | list[float] | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curves:
-    """(tasks,) each: the chance of success of whom each policy puts first, and of the oracle's choice."""
+    """(tasks,) each: the success of what each policy chooses, and of the oracle's choice."""
 
     learned: Floats
     static: Floats
     oracle: Floats
     truth: Floats
-    """(tasks, agents) of every agent: for the best single one."""
+    """(tasks, agents) chance of success of every agent: for the best single one."""
 
 
 def curves_of(first: dict[int, int], vectors: NDArray[np.float32], work: Work, truth: FleetTruth, seed: int) -> Curves:
-    """Of the agents that were put first, by task number; a task that found nobody has no chance."""
-    kinds = work.kinds[work.rows]
-    tasks = len(work.rows)
-    chances = np.stack([truth.strengths(task)[:, kinds[task]] for task in range(tasks)])
-    nearness = np.stack(
-        [(vectors[work.rows] @ card.T).max(axis=1) for card in card_vectors(vectors, work, truth, seed)]
-    )
-    nearness[-NEWCOMERS:, :NEWCOMERS_AT] = -1.0
-    static = chances[np.arange(tasks), nearness.argmax(axis=0)]
-    learned = np.array([chances[task, first[task]] if task in first else 0.0 for task in range(tasks)])
+    """Chances of the agents that were put first, by task number; a task that found nobody has none."""
+    chances, places = _chances(work, truth), np.arange(len(work.rows))
+    static = chances[places, _nearness(vectors, work, truth, seed).argmax(axis=0)]
+    learned = np.array([chances[task, first[task]] if task in first else 0.0 for task in places])
     return Curves(learned, static, chances.max(axis=1), chances)
 
 
+def whole_curves_of(
+    records: Mapping[int, ExperienceRecord], vectors: NDArray[np.float32], work: Work, truth: FleetTruth, seed: int
+) -> Curves:
+    """Of whole tasks, as clients see them: whoever fails is stood in for, twice at most.
+
+    Learned is what happened, 0 or 1; static and oracle are the chances of who asks the three nearest cards and the best
+    three.
+    """
+    chances = _chances(work, truth)
+    done = np.array([float(task in records and records[task].success) for task in range(len(work.rows))])
+    nearest = np.argsort(-_nearness(vectors, work, truth, seed), axis=0, kind="stable")[:ATTEMPTS].T
+    static = _one_of(np.take_along_axis(chances, nearest, axis=1))
+    return Curves(done, static, _one_of(np.sort(chances, axis=1)[:, -ATTEMPTS:]), chances)
+
+
+def _chances(work: Work, truth: FleetTruth) -> Floats:
+    """(tasks, agents)."""
+    kinds = work.kinds[work.rows]
+    return np.stack([truth.strengths(task)[:, kinds[task]] for task in range(len(kinds))])
+
+
+def _nearness(vectors: NDArray[np.float32], work: Work, truth: FleetTruth, seed: int) -> NDArray[np.float32]:
+    """(agents, tasks) cosine of the nearest example of each card; -1 before its agent came."""
+    cards = card_vectors(vectors, work, truth, seed)
+    nearness = np.stack([(vectors[work.rows] @ card.T).max(axis=1) for card in cards])
+    nearness[-NEWCOMERS:, :NEWCOMERS_AT] = -1.0
+    return nearness
+
+
+def _one_of(chances: Floats) -> Floats:
+    """(tasks,) that at least one of those asked succeeds."""
+    missed: Floats = np.prod(1.0 - chances, axis=1)
+    return 1.0 - missed
+
+
 def figures(curves: Curves) -> Figures:
-    """What the bars are about. Shares of the oracle's success unless said otherwise."""
+    """What the bars are about, of either kind of curves. Shares of the oracle's success unless said otherwise."""
     tasks = len(curves.learned)
     shares = [
         round(float(curves.learned[start : start + WINDOW].mean() / curves.oracle[start : start + WINDOW].mean()), 3)
@@ -64,18 +93,6 @@ def figures(curves: Curves) -> Figures:
     found["tasks_from_drift_to_85_percent"] = _recovered(curves)
     found["worst_window_against_best_single"] = round(_worst_window(curves), 4)
     return found
-
-
-def task_success(records: Mapping[int, ExperienceRecord], truth: FleetTruth, work: Work) -> Figures:
-    """Of whole tasks, stand-ins included, by ``WINDOW``: what happened, and the chance of who asks the best three."""
-    kinds, tasks = work.kinds[work.rows], len(work.rows)
-    done = np.array([float(task in records and records[task].success) for task in range(tasks)])
-    best = np.array([1.0 - np.prod(1.0 - np.sort(truth.strengths(t)[:, kinds[t]])[-ATTEMPTS:]) for t in range(tasks)])
-    windows = [slice(start, start + WINDOW) for start in range(0, tasks, WINDOW)]
-    return {
-        f"task_success_by_{WINDOW}": [round(float(done[window].mean()), 3) for window in windows],
-        f"task_success_of_oracle_by_{WINDOW}": [round(float(best[window].mean()), 3) for window in windows],
-    }
 
 
 def _recovered(curves: Curves) -> int | None:

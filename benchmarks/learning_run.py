@@ -31,6 +31,7 @@ from benchmarks.learning_fleet import (
 )
 from benchmarks.stack import Stack
 from gateway.auditions.keeping import Auditions
+from gateway.learning.terms import Terms
 from gateway.replay.shadow import HARMLESS
 from schemas import subjects
 from schemas.base import id_from_key
@@ -43,6 +44,8 @@ HEARTBEAT_S = 5.0
 TASK_TIMEOUT_S = 600.0
 """Patient: a busy machine makes a task late, never wrong."""
 IN_FLIGHT = 12
+TERMS = Terms(every_outcomes=200, least_s=2.0)
+"""When the learner makes a version."""
 
 
 @dataclass(slots=True)
@@ -144,8 +147,8 @@ async def run_tasks(
     settings = {
         "AOS_LEARNING__AUDITIONS": str(auditions),
         "AOS_LEARNING__ENABLED": str(learning).lower(),
-        "AOS_LEARNING__EVERY_OUTCOMES": "200",
-        "AOS_LEARNING__LEAST_S": "2",
+        "AOS_LEARNING__EVERY_OUTCOMES": str(TERMS.every_outcomes),
+        "AOS_LEARNING__LEAST_S": str(TERMS.least_s),
         "AOS_LEARNING__REVIEW_BEYOND": "1",
         "AOS_AGENTS__MATCH_THRESHOLD": "0",
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
