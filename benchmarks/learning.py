@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from agents.matching.live.policy import LivePolicy
-from benchmarks.learning_figures import WINDOW, Figures, curves_of, figures, whole_curves_of
+from benchmarks.learning_figures import WINDOW, Curves, Figures, curves_of, figures, whole_curves_of
 from benchmarks.learning_fleet import (
     AGENTS,
     DRIFT_AT,
@@ -124,7 +124,8 @@ def main() -> None:
     parser.add_argument(
         "--kinds", choices=(TOOLS, QUERIES), default=TOOLS, help="what kinds of task are clusters of: tools is harder"
     )
-    parser.add_argument("--plot", type=Path, help="SVG to write")
+    parser.add_argument("--plot", type=Path, help="SVG to write: the agent put first")
+    parser.add_argument("--plot-whole", type=Path, help="SVG to write: whole tasks, stand-ins included")
     arguments = parser.parse_args()
     texts, gold = read_queries(arguments.queries, 0)
     vectors = asyncio.run(encoded(texts))
@@ -145,19 +146,24 @@ def main() -> None:
     first = {task: decision.first for task, decision in decisions.items()}
     curves = curves_of(first, vectors, work, truth, arguments.seed)
     found: Figures = {"kinds": arguments.kinds} | figures(curves)
+    _plot(curves, arguments.plot)
     if not arguments.reference:
         found |= losses(decisions, truth, work)
     if happened is not None:
-        whole = figures(whole_curves_of(happened.records, vectors, work, truth, arguments.seed))
-        found |= {f"whole_tasks_{name}": figure for name, figure in whole.items() if name != "tasks"}
+        whole = whole_curves_of(happened.records, vectors, work, truth, arguments.seed)
+        found |= {f"whole_tasks_{name}": figure for name, figure in figures(whole).items() if name != "tasks"}
+        _plot(whole, arguments.plot_whole)
     if policy is not None:
         found |= newcomers(policy, vectors, work, truth, arguments.seed)
     json.dump(found, sys.stdout, indent=2)
     print()
-    if arguments.plot:
+
+
+def _plot(curves: Curves, path: Path | None) -> None:
+    if path is not None:
         shown = {"oracle": curves.oracle, "learned": curves.learned, "static": curves.static}
         marks = {DRIFT_AT: "half the fleet changes", NEWCOMERS_AT: "five newcomers"}
-        arguments.plot.write_text(draw(shown, marks, WINDOW // 2))
+        path.write_text(draw(shown, marks, WINDOW // 2))
 
 
 def _real_run(
