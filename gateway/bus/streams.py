@@ -23,6 +23,7 @@ MIB = 1024 * 1024
 DAY_S = 86_400.0
 HEALTH_KEPT_S = 60.0
 """Whoever has shown no life for so long is no longer told of."""
+HEARTBEAT_BYTES = 16 * 1024
 
 QUEUED_MESSAGE_BYTES = 2 * MIB
 """Largest message that the work queue takes: larger than any task, so that a worker can say why it is none. A dead
@@ -125,7 +126,8 @@ def stream_configs(
 def _health(quotas: Quotas, lossy: PersistMode | None) -> StreamConfig:
     """The bucket of signs of life: a stream like any bucket's, into which the bus itself puts what agents publish.
 
-    So a heartbeat has the time when it came, however busy whoever reads it is, and no worker has to pass it on.
+    So a heartbeat has the time when it came, however busy whoever reads it is, and no worker has to pass it on. Agents
+    write here: no roll-up of theirs may take others' signs away, as a bucket's own settings would allow.
     """
     bucket = f"$KV.{subjects.BUCKET_HEALTH}"
     return StreamConfig(
@@ -137,7 +139,7 @@ def _health(quotas: Quotas, lossy: PersistMode | None) -> StreamConfig:
         duplicate_window=HEALTH_KEPT_S,
         max_bytes=quotas.buckets_bytes // 16,
         max_msgs_per_subject=1,
-        allow_rollup_hdrs=True,
+        max_msg_size=HEARTBEAT_BYTES,
         allow_msg_ttl=True,
         deny_delete=True,
         persist_mode=lossy,

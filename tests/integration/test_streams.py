@@ -2,10 +2,11 @@
 
 import asyncio
 
+import pytest
 from nats.js.api import DiscardPolicy, KeyValueConfig
 
 from gateway.bus.ensuring import ensure
-from gateway.bus.streams import Quotas, bucket_configs, stream_configs
+from gateway.bus.streams import HEARTBEAT_BYTES, Quotas, bucket_configs, stream_configs
 from schemas import subjects
 
 
@@ -31,6 +32,25 @@ async def test_a_bucket_of_signs_of_life_that_is_there_already_takes_heartbeats_
     assert sorted(keys) == ["default.beats", "default.probed"]
     assert (await bucket.get("default.beats")).value == b'{"agent_id": "beats"}'
     assert (await js.stream_info(stream)).config.max_msgs_per_subject == 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        pytest.param({"Nats-Rollup": "all"}, b'{"agent_id": "hostile"}', id="a roll-up"),
+        pytest.param({}, b"x" * (HEARTBEAT_BYTES + 1), id="more than a heartbeat"),
+    ],
+)
+async def test_no_heartbeat_takes_away_what_others_said(js, nc, headers, body):
+    await ensure(js, Quotas().scaled(0.05))
+    await nc.publish(subjects.heartbeat("default", "honest"), b'{"agent_id": "honest"}')
+    await nc.publish(subjects.heartbeat("default", "hostile"), body, headers=headers)
+    await nc.publish(subjects.heartbeat("default", "last"), b'{"agent_id": "last"}')
+    bucket = await js.key_value(subjects.BUCKET_HEALTH)
+    async with asyncio.timeout(30):
+        while "default.last" not in (keys := await bucket.keys()):
+            await asyncio.sleep(0.01)
+    assert sorted(keys) == ["default.honest", "default.last"]
 
 
 async def test_every_stream_has_a_size_quota(js):
