@@ -25,6 +25,7 @@ from agents.journey.settlement import Settlement
 from agents.journey.telling import Teller
 from agents.journey.travel import Traveller
 from agents.matching.live.feed import PolicyFeed
+from agents.matching.live.turns import ROOM_BYTES
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
 from agents.matching.rule_book import RuleBook, RuledPlanner
@@ -59,6 +60,7 @@ class WorkerOptions:
     python_folders: tuple[Path, ...] = ()
     python_packages: tuple[str, ...] = ()
     python_children: int = CHILDREN
+    policies_bytes: int = ROOM_BYTES
 
 
 async def open_index(url: str | None, api_key: str | None, folder: Path, encoder: EncoderVersion) -> SkillIndex:
@@ -97,7 +99,14 @@ async def build_worker(
         python_children=options.python_children,
     )
     fleet = LiveFleet(KvRegistry(js), index, perceiver.encode_texts, js, directory.probe)
-    policies = PolicyFeed(js, blobs, fleet.cards, perceiver.encode_texts, perceiver.text_version.version)
+    policies = PolicyFeed(
+        js,
+        blobs,
+        fleet.cards,
+        perceiver.encode_texts,
+        perceiver.text_version.version,
+        room_bytes=options.policies_bytes,
+    )
     matcher = SkillMatcher(index, fleet, CosineRanker(), options.match_threshold, policies)
     planning = LivePlanning(nc, js, matcher, fleet, perceiver.encode_texts, options.planning, policies.state)
     rules = RuleBook(js)

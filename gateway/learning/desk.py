@@ -18,4 +18,4 @@ async def learn_policies(settings: Settings, bus: Bus, store: ExperienceStore, s
         return
     terms = Terms(learning.every_outcomes, learning.every_s, learning.least_outcomes, learning.least_s)
     publisher = Publisher(PolicyBucket(bus.js), open_blobs(settings), learning.review_beyond)
-    await School(bus.nc, store, publisher, terms).run(stop)
+    await School(bus.nc, store, publisher, terms, room_bytes=learning.memory_mib * 1_024 * 1_024).run(stop)

@@ -28,6 +28,7 @@ RECENT = 100
 """So many decisions say how much a version would change."""
 FORETOLD = 1_000
 RECORDS_KNOWN = 4_096
+RECORD_BYTES, NOTE_BYTES = 20 * 1_024, 200
 JUDGED_PER_S = 32
 """Of what happened within one second, so many outcomes are judged before they are learned; a fleet that does hundreds a
 second needs no more for its weights, and its cores for the tasks. All outcomes are learned.
@@ -59,6 +60,17 @@ class Pupil:
         self._judged = 0
         self._recent: deque[ExperienceRecord] = deque(maxlen=RECENT)
         self._errors: deque[float] = deque(maxlen=FORETOLD)
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        noted = NOTE_BYTES * (len(self._known) + len(self._said))
+        return self.learner.policy.size_bytes + RECORD_BYTES * len(self._recent) + noted
+
+    @property
+    def until(self) -> datetime | None:
+        """When the latest thing was that it learned."""
+        return self._until
 
     def study(self, record: ExperienceRecord) -> None:
         """One by itself, as if alone in a lot. In a long past some milliseconds."""

@@ -9,7 +9,7 @@ a version is due, ``terms`` say.
 import asyncio
 import logging
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -21,13 +21,14 @@ from pydantic import ValidationError
 from agents.background_tasks import begun, ended
 from agents.errors import BusUnavailable
 from agents.matching.live.lessons import dimension_of
-from agents.matching.live.past import CAPACITY
 from agents.registry.kv_feed import follow
 from evolution.errors import EvolutionError
 from evolution.judging import last_judging
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.auditions.keeping import Auditions, read
 from gateway.learning.beginning import days_before, latest_of_each, latest_records
+from gateway.learning.classroom import Classroom
+from gateway.learning.hearsay import Answers, Remarks
 from gateway.learning.publishing import Publisher
 from gateway.learning.pupil import Pupil, teach
 from gateway.learning.terms import Terms
@@ -46,6 +47,9 @@ WAITING_MAX = 1_024
 LOOK_EVERY_S = 0.25
 LOOK_BACK_EVERY_S = 60.0
 RETRY_S = 5.0
+ROOM_BYTES = 2_048 * 1_024 * 1_024
+"""For all pupils. One of a busy tenant takes 40 MB, one of fifty tasks 2 MB."""
+TENANTS_NOTED = 20_000
 OVERLAP = timedelta(seconds=10)
 """What comes late by no more than that is not missed when the store was away; what comes twice is passed over."""
 
@@ -55,23 +59,24 @@ class School:
 
     def __init__(
         self, nc: Client, store: ExperienceStore, publisher: Publisher, terms: Terms,
-        look_back_every_s: float = LOOK_BACK_EVERY_S,
+        look_back_every_s: float = LOOK_BACK_EVERY_S, room_bytes: int = ROOM_BYTES,
     ) -> None:  # fmt: skip
         self._nc = nc
         self._store = store
         self._publisher = publisher
         self._terms = terms
-        self._pupils: dict[str, Pupil] = {}
+        self._pupils = Classroom(room_bytes)
         self._published_at: dict[str, float] = {}
         self._records: deque[ExperienceRecord] = deque()
-        self._feedback: dict[str, deque[Feedback]] = {}
+        self._remarks = Remarks()
         self._looked_back: dict[str, tuple[str, set[str]]] = {}
         self._look_back_every_s = look_back_every_s
         self._auditions = Auditions(nc.jetstream())
-        self._auditioned: set[tuple[str, str]] = set()
-        self._answered: set[str] = set()
+        self._answered = Answers()
         self._urgent: set[str] = set()
-        self._tenants_begun: set[str] = set()
+        self._tenants_begun: OrderedDict[str, None] = OrderedDict()
+        self._left_at: OrderedDict[str, datetime | None] = OrderedDict()
+        self._one_begins = asyncio.Lock()
         self._beginning: str | None = None
         """Whose past is being studied: no version is made of half of it."""
         self._begun = asyncio.Event()
@@ -87,6 +92,7 @@ class School:
                     await asyncio.wait_for(stop.wait(), LOOK_EVERY_S)
                 await self._study()
                 await self._publish_due()
+                await self._make_room()
         finally:
             await ended(*background)
             with suppress(Exception):
@@ -100,6 +106,7 @@ class School:
                 await self._begin(started)
                 async for record in self._store.tail(ExperienceQuery(since=since)):
                     since = max(since, record.at - OVERLAP)
+                    await self._begun_with(record.tenant)
                     self._records.append(record)
                     await self._until_fewer_wait(WAITING_MAX)
             except (EvolutionError, BusUnavailable) as error:
@@ -113,23 +120,43 @@ class School:
             auditions.setdefault(held.audition.tenant, []).append(held.audition)
         tenants = sorted({*await self._store.tenants(), *auditions})
         for tenant in tenants:
-            if tenant not in self._tenants_begun:
-                self._beginning = tenant
-                await self._begin_tenant(tenant, until, latest_of_each(len(tenants)), auditions.get(tenant, []))
-                self._tenants_begun.add(tenant)
-        self._beginning = None
+            await self._begun_with(tenant, until, len(tenants), auditions.get(tenant, []))
         self._urgent.clear()
         self._begun.set()
 
+    async def _begun_with(
+        self, tenant: str, until: datetime | None = None, tenants: int | None = None,
+        auditions: Sequence[Audition] | None = None,
+    ) -> None:  # fmt: skip
+        """Return once the tenant's past was studied: it is new, or its pupil left when there was no room."""
+        while tenant not in self._tenants_begun:
+            async with self._one_begins:
+                if tenant in self._tenants_begun:
+                    return
+                self._beginning = tenant
+                try:
+                    if auditions is None:
+                        auditions = [held.audition for held in await self._auditions.all(tenant)]
+                    most = latest_of_each(len(self._pupils.all()) if tenants is None else tenants)
+                    await self._begin_tenant(tenant, until or now(), most, auditions)
+                    self._tenants_begun[tenant] = None
+                finally:
+                    self._beginning = None
+
     async def _begin_tenant(self, tenant: str, until: datetime, most: int, auditions: Sequence[Audition]) -> None:
-        self._pupils.pop(tenant, None)  # it may have begun, and the store have gone away
+        self._pupils.leave(tenant)  # it may have begun, and the store have gone away
         latest = await latest_records(self._store, tenant, until, most)
         if len(latest) == most:
             async for part in days_before(self._store, tenant, latest):
                 await self._take(tenant, part)
-        answers = [record for audition in auditions for record in self._answers(audition)]
+        for audition in auditions:
+            self._answers(audition)
+        answers = [record for audition in auditions for record in audition.records]
         await self._take(tenant, sorted([*latest, *answers], key=lambda record: record.at))
         await self._until_fewer_wait(1)
+        left_at, pupil = self._left_at.pop(tenant, None), self._pupils.of(tenant)
+        if left_at is not None and pupil is not None:  # of what it knew when it left there is a version
+            pupil.new = sum(record.at > left_at for record in latest)
 
     async def _take(self, tenant: str, records: Sequence[ExperienceRecord]) -> None:
         """Have these studied, with what was said of them."""
@@ -147,18 +174,21 @@ class School:
         await self._begun.wait()
         async for entry in follow(self._nc.jetstream(), subjects.BUCKET_AUDITIONS):
             audition = read(entry)
-            if audition is not None:
-                self._records += self._answers(audition)
+            if audition is None:
+                self._answered.forget(entry.key)
+            elif news := self._answers(audition):
+                try:
+                    await self._begun_with(audition.tenant)
+                except (EvolutionError, BusUnavailable) as error:
+                    logger.warning("answers of tenant %s's newcomers are learned later: %s", audition.tenant, error)
+                else:
+                    self._records += news
 
     def _answers(self, audition: Audition) -> list[ExperienceRecord]:
         """Those that were not learned yet."""
-        key = audition.tenant, audition.agent_id
-        if audition.done and key not in self._auditioned:
-            self._auditioned.add(key)
+        if self._answered.has_ended(audition):
             self._urgent.add(audition.tenant)
-        news = [record for record in audition.records if record.record_id not in self._answered]
-        self._answered |= {record.record_id for record in news}
-        return news
+        return self._answered.news(audition)
 
     async def _look_back(self) -> None:
         """What was said of the latest tasks, again and again: some of it came while nobody listened.
@@ -167,7 +197,7 @@ class School:
         """
         while True:
             await asyncio.sleep(self._look_back_every_s)
-            for tenant, pupil in list(self._pupils.items()):
+            for tenant, pupil in self._pupils.all():
                 try:
                     cursor, asked = self._looked_back.get(tenant, (None, set[str]()))
                     spoken, latest = await self._store.spoken_of(tenant, cursor), set(pupil.latest_tasks())
@@ -179,15 +209,11 @@ class School:
 
     async def _look_up(self, tenant: str, task_ids: Collection[str]) -> None:
         found = (await self._store.feedback_by_task(tenant, task_ids)).values()
-        self._note([last for said in found if (last := last_judging(said)) is not None])
+        self._remarks.note([last for said in found if (last := last_judging(said)) is not None])
 
     async def _hear(self, message: Msg) -> None:
         with suppress(ValidationError):
-            self._note([Feedback.from_peer(message.data)])
-
-    def _note(self, said: Sequence[Feedback]) -> None:
-        for feedback in said:
-            self._feedback.setdefault(feedback.tenant, deque(maxlen=CAPACITY)).append(feedback)
+            self._remarks.note([Feedback.from_peer(message.data)])
 
     async def _study(self) -> None:
         waiting = len(self._records)  # what comes meanwhile waits: else a version would wait until nothing comes
@@ -202,7 +228,8 @@ class School:
 
     def _said(self) -> list[tuple[Pupil, deque[Feedback]]]:
         """Remarks to heed. In tenants that nothing was learned of yet they wait, for as long as there is room."""
-        return [(pupil, self._feedback.pop(t)) for t, pupil in self._pupils.items() if t in self._feedback]
+        waiting = ((pupil, self._remarks.take(tenant)) for tenant, pupil in self._pupils.all())
+        return [(pupil, said) for pupil, said in waiting if said]
 
     def _by_pupil(self, records: Sequence[ExperienceRecord]) -> list[tuple[Pupil, list[ExperienceRecord]]]:
         lots: dict[int, tuple[Pupil, list[ExperienceRecord]]] = {}
@@ -217,31 +244,62 @@ class School:
         dimension, encoder = dimension_of(record), record.vector_version
         if dimension == 0 or encoder is None:
             return None
-        pupil = self._pupils.get(record.tenant)
+        pupil = self._pupils.of(record.tenant)
         if pupil is None or (pupil.encoder, pupil.dimension) != (encoder, dimension):
             if pupil is not None:
                 logger.warning(
                     "tenant %s has a new encoder, %s: what was learned starts afresh", record.tenant, encoder
                 )
-            pupil = self._pupils[record.tenant] = Pupil(dimension, encoder)
+            pupil = Pupil(dimension, encoder)
+            self._pupils.seat(record.tenant, pupil)
             self._looked_back.pop(record.tenant, None)
         return pupil
 
     async def _publish_due(self) -> None:
         # Whoever is auditioned from here on is not in the versions that are made now.
         urgent, self._urgent = self._urgent, set()
-        for tenant, pupil in list(self._pupils.items()):
+        for tenant, pupil in self._pupils.all():
             if tenant == self._beginning:
                 continue
             since_s = time.monotonic() - self._published_at.get(tenant, float("-inf"))
             if not self._terms.are_met(pupil.learner.policy.events, pupil.new, since_s, urgent=tenant in urgent):
                 self._urgent |= urgent & {tenant}
                 continue
-            self._published_at[tenant] = time.monotonic()
-            try:
-                snapshot = await self._publisher.publish(tenant, pupil)
-            except (EvolutionError, TensorLayerError, OSError) as error:
-                logger.warning("tenant %s gets no new policy: %s", tenant, error)
+            if not await self._publish(tenant, pupil):
                 self._urgent |= urgent & {tenant}
+
+    async def _publish(self, tenant: str, pupil: Pupil) -> bool:
+        self._published_at[tenant] = time.monotonic()
+        try:
+            snapshot = await self._publisher.publish(tenant, pupil)
+        except (EvolutionError, TensorLayerError, OSError) as error:
+            logger.warning("tenant %s gets no new policy: %s", tenant, error)
+            return False
+        logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
+        return True
+
+    async def _make_room(self) -> None:
+        """Pupils that heard nothing for longest leave while there are too many, with a version of all that they know.
+
+        When something of their tenant comes again, its past is studied anew.
+        """
+        for tenant in list(self._pupils.too_many()):
+            pupil = dict(self._pupils.all()).get(tenant)
+            if pupil is None or tenant == self._beginning:
                 continue
-            logger.info("policy %s of tenant %s: %d outcomes", snapshot.policy, tenant, snapshot.events)
+            due = pupil.new > 0 and self._terms.are_met(pupil.learner.policy.events, pupil.new, float("inf"))
+            if due and not await self._publish(tenant, pupil):
+                continue
+            if not any(record.tenant == tenant for record in self._records):
+                self._let_go(tenant)
+        while len(self._tenants_begun) > TENANTS_NOTED:
+            self._let_go(next(iter(self._tenants_begun)))
+
+    def _let_go(self, tenant: str) -> None:
+        self._left_at[tenant] = self._pupils.leave(tenant)
+        self._remarks.take(tenant)
+        self._urgent.discard(tenant)
+        for memory in (self._published_at, self._looked_back, self._tenants_begun):
+            memory.pop(tenant, None)
+        if len(self._left_at) > TENANTS_NOTED:
+            self._left_at.popitem(last=False)

@@ -71,4 +71,5 @@ def options_of(settings: Settings) -> WorkerOptions:
         python_folders=(agents.cards_dir.absolute(),) if agents.cards_dir else (),
         python_packages=agents.python_packages,
         python_children=agents.python_children,
+        policies_bytes=agents.policies_mib * 1_024 * 1_024,
     )

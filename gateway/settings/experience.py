@@ -76,6 +76,10 @@ class Learning(Section):
         description="seconds between two versions at least; more once thousands of outcomes are behind one",
     )
     least_outcomes: PositiveInt = Field(default=50, description="outcomes that the first version needs")
+    memory_mib: PositiveInt = Field(
+        default=2_048,
+        description="MiB for what is being learned; tenants idle for longest give theirs back, to be studied anew",
+    )
     auditions: int = Field(
         default=0,
         ge=0,

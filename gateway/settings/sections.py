@@ -82,6 +82,11 @@ class Agents(Section):
     max_deliver: int = Field(
         default=5, ge=2, le=100, description="tries before a task that kills its worker is dead-lettered"
     )
+    policies_mib: int = Field(
+        default=2_048,
+        ge=1,
+        description="MiB for what each worker has learned; of too many tenants those idle for longest are read again",
+    )
     record_experience: bool = Field(
         default=True, description="keep what came of each task, from which routing learns; off, it cannot"
     )

@@ -19,14 +19,16 @@ from pydantic import ValidationError
 
 from agents.background_tasks import begun, ended
 from agents.errors import BusUnavailable
+from agents.matching.live.in_force import in_use, policy_for
 from agents.matching.live.lessons import lessons_of
 from agents.matching.live.loading import Loader
 from agents.matching.live.policy import LivePolicy, Outcome
 from agents.matching.live.ranker import LearnedOrder
+from agents.matching.live.turns import ROOM_BYTES, Turns
 from agents.ports.matching import Lot
 from agents.registry.kv_feed import KvEntry, follow
 from schemas import subjects
-from schemas.assignment import TREATMENT, arm_of, position
+from schemas.assignment import position
 from schemas.card import AgentCard
 from schemas.experience import ExperienceRecord
 from schemas.policy import PolicyUnreadable
@@ -55,6 +57,7 @@ class PolicyFeed:
         encode: Encode,
         encoder: str,
         news_every_s: float = NEWS_EVERY_S,
+        room_bytes: int = ROOM_BYTES,
     ) -> None:
         self._js = js
         self._cards = cards
@@ -63,6 +66,7 @@ class PolicyFeed:
         self._loader = Loader(js, blobs, encoder)
         self._states: dict[str, PolicyState] = {}
         self._orders: dict[tuple[str, str], LearnedOrder] = {}
+        self._turns = Turns(room_bytes)
         self._in_force: dict[str, str] = {}
         self._problems: dict[tuple[str, str], str] = {}
         self._recent: dict[str, deque[Outcome]] = {}
@@ -92,9 +96,11 @@ class PolicyFeed:
     def lot(self, tenant: str, task_id: str | None) -> Lot | None:
         """What is drawn for the task; None while nothing that was learned is in force."""
         state = self._states.get(tenant)
-        policy = _policy_for(state, task_id) if state else None
+        policy = policy_for(state, task_id) if state else None
         if state is None or policy is None:
             return None
+        if self._turns.asked(tenant):
+            self._wanted.set()
         if (tenant, policy) not in self._orders:
             # Not loaded yet, or not to be used at all: the last good one stays.
             policy = self._in_force.get(tenant)
@@ -115,13 +121,14 @@ class PolicyFeed:
         return self._orders.get((tenant, lot.policy))
 
     def learn(self, records: Sequence[ExperienceRecord]) -> None:
-        """Count what became of tasks. Of tenants whose state is not known yet nothing is kept, and of tasks that
+        """Count what became of tasks. Of tenants whose state is not known yet, or whose policies were put away, nothing
 
-        another encoder placed neither: beside ours they would lie anywhere.
+        is kept, and of tasks that another encoder placed neither: beside ours they would lie anywhere.
         """
         lessons: dict[str, list[Outcome]] = {}
         for record in records:
-            if record.tenant in self._states and record.vector_version in (None, self._encoder):
+            here = record.tenant in self._states and not self._turns.is_away(record.tenant)
+            if here and record.vector_version in (None, self._encoder):
                 lessons.setdefault(record.tenant, []).extend(lessons_of(record, self._dimension))
         for tenant, outcomes in lessons.items():
             self._count(tenant, outcomes)
@@ -142,7 +149,8 @@ class PolicyFeed:
         tenant = entry.key.partition(".")[0]
         if entry.removed:
             self._states.pop(tenant, None)
-            self._editions[tenant] += 1
+            self._put_away(tenant)
+            self._turns.forget(tenant)
             return
         try:
             self._states[tenant] = PolicyState.model_validate_json(entry.value)
@@ -159,8 +167,14 @@ class PolicyFeed:
                 await asyncio.wait_for(self._wanted.wait(), RETRY_S if self._problems else None)
             self._wanted.clear()
             for tenant, state in list(self._states.items()):
-                for policy in _in_use(state):
-                    if (tenant, policy) not in self._orders:
+                if self._turns.is_away(tenant):
+                    continue
+                for policy in in_use(state):
+                    if (tenant, policy) in self._orders:
+                        continue
+                    if self._turns.must_wait(tenant, self._sizes()):
+                        self._put_away(tenant)
+                    else:
                         await self._load(tenant, policy)
                 if state.active is not None and (tenant, state.active) in self._orders:
                     self._in_force[tenant] = state.active
@@ -185,6 +199,24 @@ class PolicyFeed:
         self._problems.pop((tenant, policy), None)
         self._editions[tenant] += 1
         logger.info("tenant %s routes by policy %s, learned from %d outcomes", tenant, policy, live.events)
+        for other in self._turns.put_away(tenant, self._sizes()):
+            self._put_away(other)
+
+    def _sizes(self) -> dict[str, int]:
+        sizes: Counter[str] = Counter()
+        for (tenant, _), order in self._orders.items():
+            sizes[tenant] += order.live.size_bytes
+        return sizes
+
+    def _put_away(self, tenant: str) -> None:
+        """Its next task is routed by similarity, as after a start, and those after it by what was learned."""
+        for memory in (self._orders, self._problems):
+            for key in [key for key in memory if key[0] == tenant]:
+                del memory[key]
+        for by_tenant in (self._in_force, self._recent, self._news_at):
+            by_tenant.pop(tenant, None)
+        self._news.discard(tenant)
+        self._editions[tenant] += 1
 
     async def _catch_up(self, tenant: str, live: LivePolicy) -> None:
         """Count what was heard and the version does not know: all but the very latest off the event loop."""
@@ -196,7 +228,7 @@ class PolicyFeed:
         live.learn_all([one for one in reversed(since) if one.task_id not in known])
 
     def _forget_unused(self, tenant: str, state: PolicyState) -> None:
-        wanted = {*_in_use(state), self._in_force.get(tenant)}
+        wanted = {*in_use(state), self._in_force.get(tenant)}
         for key in [key for key in self._orders if key[0] == tenant and key[1] not in wanted]:
             del self._orders[key]
         for key in [key for key in self._problems if key[0] == tenant and key[1] not in wanted]:
@@ -220,17 +252,3 @@ class PolicyFeed:
             self._news.discard(tenant)
             self._news_at[tenant] = time.monotonic()
         return self._editions[tenant]
-
-
-def _policy_for(state: PolicyState, task_id: str | None) -> str | None:
-    """The policy that decides the task: an experiment sends its share to the candidate. None: the built-in one."""
-    experiment = state.experiment
-    if experiment is None or task_id is None:
-        return state.active
-    arm = arm_of(experiment.salt or experiment.name, task_id, experiment.share)
-    return experiment.candidate if arm == TREATMENT else state.active
-
-
-def _in_use(state: PolicyState) -> tuple[str, ...]:
-    named = (state.active, state.experiment.candidate if state.experiment else None)
-    return tuple(policy for policy in named if policy is not None)

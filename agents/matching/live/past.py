@@ -24,6 +24,7 @@ DROPPED_ROWS = 2 * 1_024
 LATEST_SHARE = 0.25
 """So much of a full past is kept whatever it is: groups are found in it, and people may still correct it."""
 FIRST_ROWS = 256
+TASK_ID_BYTES = 100
 NEAREST = 10
 """So many past tasks count fully: what is near depends on how dense the past is around the new task."""
 NEAR_COSINE_MIN = 0.3
@@ -76,6 +77,12 @@ class PastTasks:
     def serials(self) -> NDArray[np.int64]:
         """(count,) rising: the how manieth step each was. A step keeps its own, whatever is dropped before it."""
         return self._serials[: self.count]
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        arrays = (self._vectors, self._agents, self._outcomes, self._cells, self._serials)
+        return sum(array.nbytes for array in arrays) + TASK_ID_BYTES * self.count
 
     @property
     def latest_rows(self) -> int:

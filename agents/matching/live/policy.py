@@ -24,6 +24,8 @@ from schemas.audition import is_audition
 Floats = NDArray[np.float32]
 
 NEAR_KEPT = 100
+BESIDE_THE_PAST_BYTES = 512 * 1_024
+"""Groups, standings and the agents' own steps."""
 WORTHLESS = 1e-3
 """What an answer counts at least: that there was one is remembered, for people may yet say otherwise."""
 
@@ -82,6 +84,12 @@ class LivePolicy:
     def blank(cls, dimension: int) -> "LivePolicy":
         """Before anything happened."""
         return cls(PastTasks(dimension), Standings())
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory it takes."""
+        # What was looked for keeps a cosine for each row of the past.
+        return BESIDE_THE_PAST_BYTES + self.past.size_bytes + 4 * self.past.count * len(self._asked)
 
     def judge(self, vector: Floats, agent_ids: Sequence[str], shown: Shown, apart_from: str | None = None) -> Judged:
         """The candidates' chances. ``vector`` (dimension,) unit-norm. ``apart_from`` is a task that must not count."""

@@ -1,0 +1,47 @@
+"""The pupils in memory: as many as fit. Who heard nothing for longest leaves first. Kept by ``school``."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from datetime import datetime
+
+from gateway.learning.pupil import Pupil
+
+
+class Classroom:
+    """Of each tenant at most one pupil. Whoever leaves has lost nothing: the store has the past, to be studied anew."""
+
+    def __init__(self, room_bytes: int) -> None:
+        self._room_bytes = room_bytes
+        self._pupils: OrderedDict[str, Pupil] = OrderedDict()
+
+    def __contains__(self, tenant: str) -> bool:
+        return tenant in self._pupils
+
+    def all(self) -> list[tuple[str, Pupil]]:
+        """Every pupil with its tenant, who heard nothing for longest first."""
+        return list(self._pupils.items())
+
+    def of(self, tenant: str) -> Pupil | None:
+        """The tenant's pupil, which hears something now."""
+        if tenant in self._pupils:
+            self._pupils.move_to_end(tenant)
+        return self._pupils.get(tenant)
+
+    def seat(self, tenant: str, pupil: Pupil) -> None:
+        """In place of whoever sat there."""
+        self._pupils[tenant] = pupil
+        self._pupils.move_to_end(tenant)
+
+    def leave(self, tenant: str) -> datetime | None:
+        """Give its memory back. What it knew went until the moment that is told, if there is a version of all that."""
+        pupil = self._pupils.pop(tenant, None)
+        return pupil.until if pupil is not None and pupil.new == 0 else None
+
+    def too_many(self) -> Iterator[str]:
+        """Whose pupils have to leave for the others to fit; the last one stays, however large."""
+        over = sum(pupil.size_bytes for pupil in self._pupils.values()) - self._room_bytes
+        for tenant, pupil in self.all()[:-1]:
+            if over <= 0:
+                return
+            over -= pupil.size_bytes
+            yield tenant
