@@ -116,7 +116,7 @@ def _append_column(canvas: list[str], column: list[_Cell]) -> None:
         elif cell.passes:
             canvas[row] += "─" * (width + 2)
         else:
-            canvas[row] += f" {cell.label} ".ljust(width + 2, "─" if len(column) > 1 else " ")
+            canvas[row] += f" {cell.label} ".ljust(width + 2, "─")
 
 
 def _append_gutter(canvas: list[str], right: list[_Cell], lanes: list[_Lane]) -> None:

@@ -54,11 +54,12 @@ class Desk:
         self.js, self.blobs = js, blobs
 
     async def publish(
-        self, name: str, agent: str = "a", *, content: bytes | None = None, encoder: str = ENCODER, tenant="default"
+        self, name: str, *agents: str, content: bytes | None = None, encoder: str = ENCODER, tenant="default"
     ) -> None:
         policy = LivePolicy.blank(DIMENSION)
         for number in range(10):
-            policy.learn(Outcome(f"{name}-{number}", agent, towards(0), 1.0, 0.5))
+            for agent in agents or ("a",):
+                policy.learn(Outcome(f"{name}-{number}", agent, towards(0), 1.0, 0.5))
         digests = {key: (await self.blobs.put_bytes(part)).digest for key, part in artefacts_of(policy).items()}
         snapshot = snapshot_of(policy, Title(name, None, encoder, Lineage()), digests)
         await self.put(subjects.policy_version_key(tenant, name), dumps(snapshot) if content is None else content)
@@ -134,7 +135,7 @@ async def test_a_policy_is_loaded_and_its_successor_takes_over_at_once(feed, des
     await until(lambda: in_force(feed) == "one")
     ranker = feed.ranker("default", feed.lot("default", None))
     assert ranker.live.past.count == 10
-    await desk.publish("two", agent="b")
+    await desk.publish("two", "b")
     await desk.say(active="two")
     seen = set()
     await until(lambda: seen.add(in_force(feed)) or in_force(feed) == "two")
@@ -163,10 +164,18 @@ async def test_a_policy_that_cannot_be_used_leaves_the_last_good_one_and_says_wh
 
 
 async def test_a_policy_of_agents_that_are_all_gone_is_not_used(feed, desk):
-    await desk.publish("of-others", agent="gone")
+    await desk.publish("of-others", "gone")
     await desk.say(active="of-others")
     await failing("all gone", feed)
     assert in_force(feed) is None
+
+
+async def test_agents_that_are_gone_are_overlooked_and_said(feed, desk, caplog):
+    await desk.publish("of-some", "gone", "a")
+    await desk.say(active="of-some")
+    await until(lambda: in_force(feed) == "of-some")
+    assert "knows 1 agents that are gone, they are overlooked: gone" in caplog.text
+    assert feed.problem("default") == ""
 
 
 async def test_a_policy_whose_past_another_encoder_placed_is_not_used(feed, desk):

@@ -35,5 +35,4 @@ def reports_of(analysis: TaskAnalysis, template: PlanTemplate, woven: Woven) -> 
 
 def _reason(template: PlanTemplate) -> str:
     times = "once" if template.refined == 1 else f"{template.refined} times"
-    by = f"bettered {times} by genetic search" if template.refined else "as woven when it was first met"
-    return f"the network of this kind of task ({template.kind}, {by})"
+    return f"the network of this kind of task ({template.kind}, bettered {times} by genetic search)"

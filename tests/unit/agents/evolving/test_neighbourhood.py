@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from agents.evolving.changes import moves
 from agents.evolving.evaluation.synthetic import made_up
 from agents.evolving.genome import EMPTY, Population, drawn, link_matrix, ordered, repaired
 from agents.evolving.greedy_search import shortest
@@ -115,3 +116,14 @@ def test_a_climb_keeps_to_its_budget():
     problem, _ = made_up(30, 8)
     for budget in (1, 2, 17, 400):
         assert climbed(problem, shortest(problem.space), budget, np.random.default_rng(0))[2] <= budget
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_every_order_that_one_move_leads_to_is_tried_once(count):
+    order = moves(count, count + 1).order.T[:, :count].tolist()
+    others = {(*rest[:place], one, *rest[place:]) for one, rest in _one_out(count) for place in range(count)}
+    assert sorted(map(tuple, order)) == sorted(others - {tuple(range(count))})
+
+
+def _one_out(count):
+    return [(one, [agent for agent in range(count) if agent != one]) for one in range(count)]

@@ -125,6 +125,12 @@ async def test_nobody_near_and_nobody_proven_is_nobody(world):
     assert report.doubt is not None
 
 
+async def test_without_agents_it_abstains_in_doubt(world):
+    report = await match(world)
+    assert (report.abstained, report.candidates, report.doubt, report.threshold) == (True, (), 1.0, 0.25)
+    assert world.matcher.explained("default", report, at_angle(0)) == report
+
+
 async def test_success_at_other_tasks_is_no_reason_to_try_what_nobody_claims(world):
     await world.add("busy", 89)
     world.policies.teach("busy", 70, 1.0, times=60)

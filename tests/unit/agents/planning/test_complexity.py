@@ -220,3 +220,8 @@ def test_a_goal_can_be_said_of_plain_text(words: str, said: str, margin: float) 
 def test_a_goal_that_names_no_attachment_is_left_as_it_is() -> None:
     assert about_its_text("Summarise the PDF", frozenset({IMAGE})) is None
     assert about_its_text("What is 2 + 2?", frozenset({DOCUMENT})) is None
+
+
+def test_a_long_paragraph_is_content_even_where_it_begins_like_a_request():
+    letter = "Write to me soon, said the letter. " + "The sea was calm and the harbour full of boats. " * 8
+    assert texts(f"Summarise this letter\n\n{letter}") == ["Summarise this letter"]

@@ -10,6 +10,7 @@ from agents.evolving.live.book import PlanBook
 from agents.evolving.live.past_keeper import PastKeeper
 from agents.evolving.objectives import Preference
 from schemas.invocation import INPUT_REQUIRED
+from schemas.network import TASK, Edge, Network, Node
 from schemas.parts import Modality, data_part
 from schemas.task import RoutingHints, TaskState
 
@@ -131,6 +132,37 @@ async def test_pins_exclusions_and_budgets_are_heeded_in_known_kinds():
     assert agents_of(await office.plan(words, routing=RoutingHints(exclude=("costly",)))) == ["summary"]
     assert agents_of(await office.plan(words, max_cost=1.0)) == ["summary"]
     assert agents_of(await office.plan(words)) == ["costly"], "a poor task is no model for others"
+
+
+async def test_a_budget_that_suffices_leaves_a_known_task_its_plan():
+    office = Office(COSTLY, SUMMARY)
+    await office.plan("Summarise a text briefly")
+    known = await office.plan("Summarise a text briefly", max_cost=1_000.0)
+    assert (agents_of(known), known.match_ms) == (["costly"], 0.0)
+
+
+async def test_a_search_is_told_how_steps_went_that_were_fed_by_others_it_may_choose():
+    office = Office(SUMMARY, TWIN, TRANSLATE)
+    await office.plan("Summarise a text briefly")
+    for source, failed in (("twin", {"summary"}), ("stranger", set())):
+        nodes = tuple(Node(id=agent, agent_id=agent, skill_id="work") for agent in (source, "summary"))
+        pairs = ((TASK, source), (source, "summary"))
+        edges = tuple(Edge(source=one, target=two, modalities=(Modality.TEXT,)) for one, two in pairs)
+        for _ in range(8):
+            office.pasts.learn(outcome(Network(nodes=nodes, edges=edges), failed=frozenset(failed)))
+    await office.refine()
+    [request] = office.asked
+    [(source, target, gain)] = request.handovers
+    assert [request.offers[place].agent_id for place in (source, target)] == ["twin", "summary"]
+    assert gain == office.pasts.of("default").steps.handover(("twin", "work"), ("summary", "work")) < 0
+
+
+async def test_each_search_has_its_own_luck():
+    office = Office(SUMMARY, TWIN)
+    for words in ("Summarise a text briefly", "Translate this nice long text"):
+        await office.plan(words)
+        await office.refine()
+    assert len({request.seed for request in office.asked}) == len(office.asked) > 1
 
 
 async def test_a_task_that_is_met_once_is_not_worth_a_search():
