@@ -50,15 +50,12 @@ class RuleBook:
     async def _follow(self) -> None:
         try:
             async for entry in follow(self._js, subjects.BUCKET_POLICY, f"*.{subjects.ROUTING_RULES}"):
-                self.note(entry)
+                self._note(entry)
         except BusUnavailable as error:
             logger.warning("routing rules are no longer followed: %s", error)
 
-    def note(self, entry: KvEntry) -> None:
-        """Take over a record of the bucket, when it is one of rules."""
-        tenant, _, name = entry.key.partition(".")
-        if name != subjects.ROUTING_RULES:
-            return
+    def _note(self, entry: KvEntry) -> None:
+        tenant = entry.key.partition(".")[0]
         if entry.removed:
             self._rules.pop(tenant, None)
             return

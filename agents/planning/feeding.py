@@ -61,7 +61,7 @@ def feed(offer: Offer, sources: Iterable[Source], task: Kinds, bridges: Bridges)
     links = [link for source in listed if (link := _link(offer, source, bridges)) is not None]
     if not links:
         every = frozenset(kind for source in listed for kind in source.kinds)
-        return cannot_flow(",".join(source.id for source in listed), every, offer)
+        return cannot_flow(every, offer)
     for kind in sorted(offer.requires - {kind for link in links for kind in link.kinds}):
         extra = _required(kind, offer, listed, task, bridges)
         if isinstance(extra, TypeProblem):
@@ -88,4 +88,4 @@ def _required(
         hops = bridges.build(source.kinds, frozenset({kind}))
         if hops:
             return Link(source.id, hops, flowing(hops[-1].offer.outputs, offer.inputs))
-    return TypeProblem("", offer.label, f"{offer.label} requires {kind.value}, which nothing there can be turned into")
+    return TypeProblem(f"{offer.label} requires {kind.value}, which nothing there can be turned into")

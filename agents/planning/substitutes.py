@@ -27,7 +27,7 @@ def substitutes_of(
     found: dict[str, tuple[Substitute, ...]] = {}
     for node in network.nodes:
         goals = errands[node.id].goals
-        if len(goals) != 1 or reports[goals[0]].threshold < 0:
+        if len(goals) != 1:
             continue
         able = _able(node, network, reports[goals[0]], offers)
         free = [offer for offer in able if offer.agent_id not in at_work and _is_free(offer, cards)]

@@ -12,8 +12,6 @@ from schemas.parts import Modality
 class TypeProblem:
     """An edge or node whose types do not fit, in words."""
 
-    source: str
-    target: str
     problem: str
 
     def __str__(self) -> str:
@@ -29,7 +27,7 @@ def check(network: Network, offers: Mapping[tuple[str, str], Offer], task: Kinds
     """Everything wrong with the types of a network whose task carries those kinds; empty when it may run."""
     skills = {node.id: offers.get((node.agent_id, node.skill_id)) for node in network.nodes}
     missing = [
-        TypeProblem("", node.id, f"{node.agent_id} has no skill {node.skill_id}")
+        TypeProblem(f"{node.agent_id} has no skill {node.skill_id}")
         for node in network.nodes
         if skills[node.id] is None
     ]
@@ -41,11 +39,12 @@ def check(network: Network, offers: Mapping[tuple[str, str], Offer], task: Kinds
     return (*edges, *nodes)
 
 
-def cannot_flow(source: str, outputs: Kinds, target: Offer) -> TypeProblem:
+def cannot_flow(outputs: Kinds, target: Offer) -> TypeProblem:
     """The words for content that a skill does not read."""
     kinds = _listed(outputs)
-    problem = f"{kinds} cannot flow into {target.label}, which reads only {_listed(target.inputs, article=False)}"
-    return TypeProblem(source, target.label, problem)
+    return TypeProblem(
+        f"{kinds} cannot flow into {target.label}, which reads only {_listed(target.inputs, article=False)}"
+    )
 
 
 def _edge_problems(edge: Edge, skills: Mapping[str, Offer], task: Kinds) -> list[TypeProblem]:
@@ -53,11 +52,10 @@ def _edge_problems(edge: Edge, skills: Mapping[str, Offer], task: Kinds) -> list
     target, carried = skills[edge.target], frozenset(edge.modalities)
     problems = []
     if unread := carried - target.inputs:
-        problems.append(cannot_flow(edge.source, unread, target))
+        problems.append(cannot_flow(unread, target))
     if unmade := carried - outputs:
         maker = "the task" if edge.source == TASK else skills[edge.source].label
-        problem = f"{maker} does not give {_listed(unmade)}, only {_listed(outputs, article=False)}"
-        problems.append(TypeProblem(edge.source, edge.target, problem))
+        problems.append(TypeProblem(f"{maker} does not give {_listed(unmade)}, only {_listed(outputs, article=False)}"))
     return problems
 
 
@@ -66,9 +64,9 @@ def _node_problems(node_id: str, network: Network, skills: Mapping[str, Offer]) 
     carried = frozenset(modality for edge in incoming for modality in edge.modalities)
     skill = skills[node_id]
     if not incoming:
-        return [TypeProblem("", node_id, f"nothing flows into {skill.label}")]
+        return [TypeProblem(f"nothing flows into {skill.label}")]
     if lacking := skill.requires - carried:
-        return [TypeProblem("", node_id, f"{skill.label} requires {_listed(lacking)}, which nothing gives it")]
+        return [TypeProblem(f"{skill.label} requires {_listed(lacking)}, which nothing gives it")]
     return []
 
 

@@ -163,11 +163,14 @@ async def test_a_policy_that_cannot_be_used_leaves_the_last_good_one_and_says_wh
     assert in_force(feed) == "good"
 
 
-async def test_a_policy_of_agents_that_are_all_gone_is_not_used(feed, desk):
+async def test_a_policy_of_agents_that_are_all_gone_is_not_used_and_that_is_said_once(feed, desk, caplog):
     await desk.publish("of-others", "gone")
     await desk.say(active="of-others")
     await failing("all gone", feed)
     assert in_force(feed) is None
+    await desk.say(active="of-others", exploration=0.01)
+    await until(lambda: feed.state("default").exploration == 0.01)
+    assert caplog.text.count("policy of-others of tenant default is not used") == 1
 
 
 async def test_agents_that_are_gone_are_overlooked_and_said(feed, desk, caplog):

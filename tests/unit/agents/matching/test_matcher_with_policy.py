@@ -167,6 +167,13 @@ async def test_explaining_tells_features_contributions_and_the_tasks_that_counte
     assert 1 / (1 + np.exp(-odds)) == pytest.approx(told.score, abs=0.05)
 
 
+async def test_while_nothing_is_in_force_a_report_is_explained_as_it_is(world):
+    await world.add("near", 5)
+    report = await match(world)
+    world.policies.lot = lambda _tenant, _task_id: None
+    assert world.matcher.explained("default", report, at_angle(0)) is report
+
+
 async def test_who_stands_in_third_is_tried_only_where_exploring_is_allowed(world):
     for name, degrees, success in (("best", 5, 1.0), ("second", 6, 0.9), ("middling", 7, 0.6)):
         await world.add(name, degrees)

@@ -225,3 +225,11 @@ def test_a_goal_that_names_no_attachment_is_left_as_it_is() -> None:
 def test_a_long_paragraph_is_content_even_where_it_begins_like_a_request():
     letter = "Write to me soon, said the letter. " + "The sea was calm and the harbour full of boats. " * 8
     assert texts(f"Summarise this letter\n\n{letter}") == ["Summarise this letter"]
+
+
+def test_a_colon_within_quotes_begins_no_content_and_dots_that_go_on_stay():
+    assert texts('Translate "danger: summarise nothing here" to German') == [
+        'Translate "danger: summarise nothing here" to German'
+    ]
+    assert texts("Continue the story of the fox...") == ["Continue the story of the fox..."]
+    assert texts("Continue the story of the fox.") == ["Continue the story of the fox"]

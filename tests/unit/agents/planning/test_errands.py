@@ -33,7 +33,10 @@ def served(network: Network, goals: tuple[Goal, ...] = GOALS) -> dict[str, tuple
 def test_a_node_serves_the_goals_whose_words_it_is_asked_and_a_bridge_none():
     assert served(chain(a="read it", b="sum it up")) == {"a": (0,), "b": (1,)}
     assert served(chain(a="read it and sum it up")) == {"a": (0, 1)}
-    assert served(chain(bridge="Describe this table in words", a="read it and sum it up")) == {"bridge": (), "a": (0, 1)}
+    assert served(chain(bridge="Describe this table in words", a="read it and sum it up")) == {
+        "bridge": (),
+        "a": (0, 1),
+    }
 
 
 def test_where_a_goal_is_nobodys_nothing_is_said_of_other_words():
@@ -49,8 +52,10 @@ def test_words_of_another_task_take_the_place_of_these():
 def test_a_node_suits_its_goal_as_its_own_skill_does():
     network, near = chain(b="read it and sum it up"), report(a=0.9, b=0.6)
     errands = errands_of(network, GOALS)
-    assert fits_of(network, errands, (near, near))["b"] == fit_of(near.candidates[1], near) < fit_of(
-        near.candidates[0], near
+    assert (
+        fits_of(network, errands, (near, near))["b"]
+        == fit_of(near.candidates[1], near)
+        < fit_of(near.candidates[0], near)
     )
 
 

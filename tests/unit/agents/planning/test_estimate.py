@@ -82,3 +82,14 @@ def test_approvals_come_in_the_order_in_which_they_are_needed() -> None:
 
 def test_every_plan_has_an_id_of_its_own() -> None:
     assert plan_of(NETWORK, cards()).plan_id != plan_of(NETWORK, cards()).plan_id
+
+
+def test_what_was_charged_a_few_times_is_the_middle_and_the_card_stays_within_the_interval() -> None:
+    priced = cards(ocr={"cost": Cost(per_call=5.0)}, **{name: {"cost": Cost()} for name in ("summary", "analysis")})
+    past = StepPast()
+    for charged in (1.0, 2.0, 3.0):
+        past.learn(seen([("ocr", "read", 10.0, True)], cost=charged))
+    cost = plan_of(NETWORK, priced, past=past, promise=promise_of(NETWORK, {}, past, Calibration())).estimate.cost
+    assert cost.middle == pytest.approx(2.0)
+    assert cost.low == pytest.approx(1.2)
+    assert cost.high >= 5.0
