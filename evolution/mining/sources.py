@@ -135,9 +135,8 @@ class SqliteSource:
 
     def _draw_cold(self, file: ColdFile, since_us: int, drawn: Draw) -> None:
         """A damaged file is passed over, as in ``_cold_rows``."""
-        assert self._cold is not None
         try:
-            content = self._cold.get(file)
+            content = self._content(file)
             places = {
                 seq: place
                 for place, (seq, at_us) in enumerate(from_parquet(content, ("seq", "at_us")))
@@ -154,9 +153,8 @@ class SqliteSource:
 
     def _cold_rows(self, file: ColdFile, after: int, since_us: int) -> Iterator[Rows]:
         """A damaged file is passed over: the store says so to whoever reads its records."""
-        assert self._cold is not None
         try:
-            found = from_parquet(self._cold.get(file), _COLD)
+            found = from_parquet(self._content(file), _COLD)
         except ColdFileDamaged as damage:
             logger.warning("mining goes on without it: %s", damage)
             return
@@ -164,6 +162,26 @@ class SqliteSource:
         if wanted:
             *plain, vectors, bodies = zip(*wanted, strict=True)
             yield rows_from(plain, vectors, [head_of(body) for body in bodies])
+
+    def _content(self, file: ColdFile) -> bytes:
+        """Of the file, or of the one that took its place since it was listed: what is passed over is never mined.
+
+        Raises ColdFileDamaged, ColdTierUnavailable, ExperienceStoreUnavailable.
+        """
+        assert self._cold is not None
+        try:
+            return self._cold.get(file)
+        except ColdFileDamaged:
+            with self._opened() as connection:
+                now = cold_files(connection, file.tenant)
+            if any(each.key == file.key for each in now):
+                raise
+            for each in now:
+                if (each.first_us, each.last_seq, each.rows) == (file.first_us, file.last_seq, file.rows):
+                    return self._cold.get(each)
+            raise ExperienceStoreUnavailable(
+                f"cold file {file.key} became another while it was mined, and nothing was learned: mine again"
+            ) from None
 
 
 class RecordSource:

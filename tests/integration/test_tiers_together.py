@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from evolution.errors import ColdTierUnavailable
+from evolution.errors import ColdTierUnavailable, ExperienceStoreUnavailable
 from evolution.mining.sources import SqliteSource
 from evolution.ports import ExperienceQuery
 from evolution.privacy.guard import Guard
@@ -204,6 +204,28 @@ async def test_mining_reads_what_is_moved_while_it_reads(store, path, url, cold,
     source = SqliteSource(path, Meanwhile(url, at="get", act=lambda: compacted(path, cold)))
     read = [task for rows in source.rows("default", 0, 0) for task in rows.values["task_id"]]
     assert sorted(read) == ["a", "b", "c", "cold", "hot"]
+
+
+@pytest.mark.parametrize("read", ["rows", "sample"])
+async def test_mining_reads_what_is_sealed_anew_while_it_reads(store, path, url, cold, tmp_path, monkeypatch, read):
+    monkeypatch.setattr(sqlite_schema, "BUSY_TIMEOUT_S", 0.05)
+    keys = KeyRing(tmp_path / "keys")
+    keys.add("default")
+    compacted(path, cold)
+    source = SqliteSource(path, Meanwhile(url, at="get", act=lambda: renew(path, cold, keys, "default")))
+    if read == "rows":
+        found = sorted(task for rows in source.rows("default", 0, 0) for task in rows.values["task_id"])
+        assert found == ["a", "b", "c", "hot"]
+    else:
+        assert len(source.sample("default", 0, 10, seed=0)) == 4
+
+
+async def test_mining_ends_where_a_file_that_it_has_listed_is_no_more(store, path, url, cold, tmp_path, monkeypatch):
+    monkeypatch.setattr(sqlite_schema, "BUSY_TIMEOUT_S", 0.05)
+    compacted(path, cold)
+    source = SqliteSource(path, Meanwhile(url, at="get", act=lambda: forget(path, cold, "default", task="a")))
+    with pytest.raises(ExperienceStoreUnavailable, match="mine again"):
+        list(source.rows("default", 0, 0))
 
 
 async def test_an_export_misses_nothing_that_is_moved_while_it_reads(path, url, cold):

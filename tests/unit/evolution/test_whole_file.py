@@ -1,6 +1,8 @@
 """A file appears once it is whole."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -36,3 +38,24 @@ def test_a_link_keeps_pointing_where_it_did_and_a_device_is_written_to(tmp_path)
     assert (tmp_path / "real").read_text() == "words"
     with whole_file(tmp_path) as partial:
         assert partial == tmp_path
+
+
+def test_what_a_killed_process_had_begun_is_removed_by_the_next(tmp_path):
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    gone, ours = int(ended.stdout), os.getppid()
+    begun = {
+        tmp_path / f".{gone}.partial.e.csv": False,
+        tmp_path / f".{ours}.partial.e.csv": True,  # it runs
+        tmp_path / f".{gone}.partial.other.csv": True,
+        tmp_path / ".notes.partial.e.csv": True,
+    }
+    for left in begun:
+        left.write_text("half")
+        os.utime(left, (0, 0))
+    young = tmp_path / f".{gone}.partial.f.csv"
+    young.write_text("half")
+    for name in ("e.csv", "f.csv"):
+        with whole_file(tmp_path / name) as partial:
+            partial.write_text("whole")
+    assert {left: left.exists() for left in begun} == begun
+    assert young.exists()  # perhaps of a process on another machine
