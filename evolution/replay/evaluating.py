@@ -44,39 +44,31 @@ class PolicyEvaluation:
         self, query: ExperienceQuery, policies: Mapping[str, Policy], progress: Progress = unseen
     ) -> Comparison:
         """Raises NothingToEvaluate, ExperienceStoreUnavailable, and ValueError for a policy that is none."""
-        there = await counted(self._store, query)
-        wanted = min(there, self._max_decisions)
+        # Of one agent's tasks nobody knows how many there are but by reading them.
+        there = await self._store.count(query.tenant, query.since, query.until) if query.everything else None
+        wanted = self._max_decisions if there is None else min(there, self._max_decisions)
         taking = Taking(policies)
         newest: list[Batch] = []
         read = 0
         for days in days_back(query):
-            batches = []
-            async for records in self._store.scan(days):
-                reward = await rewards(self._store, records)
-                # Off the event loop: a learned policy takes a minute of CPU for the largest window.
-                batches.append(await asyncio.to_thread(taking.batch, records, reward))
-                read += len(records)
-                progress(min(read, wanted), wanted)
-            newest = [*batches, *newest]
-            if read >= wanted:
+            if there is not None and read >= wanted:
                 break
+            batches, enough = [], read >= wanted
+            async for records in self._store.scan(days):
+                read += len(records)
+                if not enough:
+                    reward = await rewards(self._store, records)
+                    # Off the event loop: a learned policy takes a minute of CPU for the largest window.
+                    batches.append(await asyncio.to_thread(taking.batch, records, reward))
+                progress(*((read, 0) if there is None else (min(read, wanted), wanted)))
+            newest = [*batches, *newest]
         kept = _newest(newest, self._max_decisions)
         found = await asyncio.to_thread(_compared, taking.decisions(kept))
-        older = max(read, there) - sum(len(batch.reasons) for batch in kept)
+        older = max(read, there or 0) - sum(len(batch.reasons) for batch in kept)
         if not older:
             return found
         left_out = {f"they are older than the newest {self._max_decisions:,}": older}
         return replace(found, left_out={**found.left_out, **left_out})
-
-
-async def counted(store: ExperienceStore, query: ExperienceQuery) -> int:
-    """How many records the query's time holds. Raises ExperienceStoreUnavailable."""
-    if query.everything:
-        return await store.count(query.tenant, query.since, query.until)
-    count = 0
-    async for records in store.scan(query):
-        count += len(records)
-    return count
 
 
 def days_back(query: ExperienceQuery) -> Iterator[ExperienceQuery]:

@@ -174,3 +174,4 @@ async def test_of_one_agent_the_older_ones_are_counted_too(days):
     there = len(await days.find(replace(query, limit=10_000)))
     found = await PolicyEvaluation(days, max_decisions=20).compare(query, {"logged": as_logged})
     assert found.left_out == {"they are older than the newest 20": there - 20}
+    assert len(days.asked) == len(set(days.asked))  # no time is read twice
