@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.base import Message, Moment, Share, Token, now
 from schemas.network import Network
@@ -18,6 +18,8 @@ Amount = Annotated[float, Field(ge=0.0, le=_MOST)]
 """Of money, milliseconds or weight: bounded, so that sums and products of them stay numbers."""
 LogOdds = Annotated[float, Field(ge=-1000.0, le=1000.0)]
 Kinds = Annotated[tuple[Modality, ...], Field(max_length=len(Modality))]
+Wording = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""A digest of one goal's words: it recognises them, and does not say them."""
 
 
 class Errand(Message):
@@ -34,8 +36,9 @@ class PlanTemplate(Message):
     tenant: Token
     shape: str = Field(description="digest of what tasks of the kind share exactly: goals, content, hints")
     vector: str = Field(description="the middle of the kind, little-endian float32, base64")
-    examples: tuple[tuple[str, ...], ...] = Field(default=(), description="goals of a founding task, word for word")
-    network: Network
+    founder: str = Field(default="", description="the task whose vector it is: forgotten, the kind goes with it")
+    wordings: tuple[tuple[Wording, ...], ...] = Field(default=(), description="of the founder's goals")
+    network: Network = Field(description="its nodes have no goals: those are each task's own")
     errands: dict[str, Errand] = Field(description="by node")
     cards: dict[str, str] = Field(description="digest of the card of each agent it was made with")
     fleet: str = Field(default="", description="digest of all cards of the tenant: another fleet is looked at anew")

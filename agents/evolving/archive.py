@@ -50,6 +50,17 @@ class Archive:
             self._winners[place] = winner
         self._vectors[place] = winner.vector
 
+    def forget(self, vector: Vector) -> None:
+        """The winner for that task is remembered no more, nor is its vector."""
+        place = self._same(vector)
+        if place is None:
+            return
+        last = self._winners.pop()
+        if place < len(self._winners):
+            self._winners[place], self._vectors[place] = last, last.vector
+        self._vectors[len(self._winners)] = 0.0
+        self._next = len(self._winners)
+
     def alike(self, vector: Vector, limit: int = 8) -> list[Network]:
         """Networks that won for tasks like this one, most alike first."""
         cosines = self._vectors[: len(self._winners)] @ vector

@@ -22,8 +22,13 @@ STAND_IN_SHARE = 0.05
 
 
 def errands_of(network: Network, goals: Sequence[Goal]) -> dict[str, Errand] | None:
-    """What each node does, so that other words can take the place of these; None when that cannot be told."""
+    """What each node does, so that other words can take the place of these; None when that cannot be told.
+
+    Fixed words are no goal's: they hold nothing of what this task says.
+    """
     errands = {node.id: _errand(node.goal, goals) for node in network.nodes}
+    if any(goal.text in errand.words for errand in errands.values() for goal in goals):
+        return None
     served = {goal for errand in errands.values() for goal in errand.goals}
     said = all(words_of(errands[node.id], goals) == node.goal for node in network.nodes)
     return errands if said and served == set(range(len(goals))) else None

@@ -18,6 +18,7 @@ from agents.evolving.live.service import RefinementService
 from agents.evolving.live.wiring import LivePlanning, PlanningOptions
 from agents.outcome_feed import OutcomeFeed
 from agents.ports.planning import Planned
+from agents.registry.kv_feed import snapshot
 from schemas import subjects
 from schemas.card import AgentCard
 from schemas.parts import Modality, text_part
@@ -44,14 +45,18 @@ class PlanningWorker:
         options = PlanningOptions(preference=preference, fresh_share=0.0)
         self.live = LivePlanning(nc, js, self.matcher, self.fleet, encode, options, lambda _tenant: state)
 
+        self.asked: set[str] = set()
+
     async def plan(self, words: str = WORDS) -> Planned:
         parts = (text_part(words),)
         perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of(words), parts)
-        return await self.live.planner.plan(TaskSubmitted(parts=parts), perceived)
+        task = TaskSubmitted(parts=parts)
+        self.asked.add(task.task_id)
+        return await self.live.planner.plan(task, perceived)
 
-    async def until(self, fits: Callable[[Planned], bool]) -> Planned:
+    async def until(self, fits: Callable[[Planned], bool], words: str = WORDS) -> Planned:
         async with asyncio.timeout(PATIENCE_S):
-            while not fits(planned := await self.plan()):
+            while not fits(planned := await self.plan(words)):
                 await asyncio.sleep(0.02)
         return planned
 
@@ -86,6 +91,12 @@ async def value_of(bucket: KeyValue, key: str) -> bytes:
             return (await bucket.get(key)).value or b""
         except KeyNotFoundError:
             await asyncio.sleep(0.02)
+
+
+async def every_value(js: JetStreamContext) -> AsyncIterator[bytes]:
+    """All that the bucket of plans holds now, as it lies on the disk."""
+    for entry in await snapshot(js, subjects.BUCKET_PLANS, history=True):
+        yield entry.value
 
 
 def is_refined(planned: Planned) -> bool:
@@ -134,6 +145,21 @@ async def test_a_shared_plan_does_not_outlive_its_agent(nc, js, refiner):
         planned = await poorer.plan()
         assert planned.plan.network.nodes[0].agent_id == "a-costly"
         assert poorer.matcher.calls > 0
+
+
+async def test_the_bucket_recognises_a_founding_task_without_its_words_and_knows_who_it_was(nc, js, refiner):
+    words = "Summarise a text briefly for Ann Marlow"
+    bucket = await js.key_value(subjects.BUCKET_PLANS)
+    async with worker(nc, js) as one:
+        planned = await one.until(is_refined, words)
+        assert planned.plan.network.nodes[0].goal == words
+        value = await value_of(bucket, f"default.{planned.plan.kind}")
+        assert PlanTemplate.model_validate_json(value).founder in one.asked
+        history = [message async for message in every_value(js)]
+        assert len(history) >= 1
+        assert b"Marlow" not in b"".join(history)
+    async with worker(nc, js) as later:
+        assert (await later.until(is_refined, words)).plan.kind == planned.plan.kind
 
 
 async def test_a_template_of_another_release_is_left_out(nc, js):

@@ -2,11 +2,11 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agents.planning.complexity import TaskAnalysis
+from agents.planning.complexity import Goal, TaskAnalysis
 from agents.planning.errands import words_of
 from agents.planning.offers import Offer, offer_of
 from agents.planning.planner import Woven
@@ -14,6 +14,7 @@ from agents.planning.typecheck import check
 from schemas.card import AgentCard
 from schemas.network import Network
 from schemas.refinement import PlanTemplate
+from schemas.task import TaskSubmitted
 from tensor_layer.ports import Vector
 
 
@@ -43,26 +44,38 @@ class CardDigests:
 
 
 def template_of(
-    kind: str, shape: str, tenant: str, woven: Woven, vector: Vector | None, digests: CardDigests,
+    kind: str, shape: str, task: TaskSubmitted, woven: Woven, vector: Vector | None, digests: CardDigests,
     cards: Mapping[str, AgentCard],
 ) -> PlanTemplate | None:  # fmt: skip
-    """The woven network as that of a kind; None when its nodes' errands cannot be told apart."""
+    """The woven network as that of a kind, without the task's words; None when its nodes' errands cannot be told."""
     if woven.errands is None:
         return None
-    network = woven.network
+    network = _wordless(woven.network)
     return PlanTemplate(
         kind=kind,
-        tenant=tenant,
+        tenant=task.tenant,
         shape=shape,
+        founder=task.task_id,
         vector=packed(vector) if vector is not None else "",
-        examples=(tuple(goal.text for goal in woven.analysis.goals),),
+        wordings=(wording_of(task.tenant, woven.analysis.goals),),
         network=network,
         errands=dict(woven.errands),
         fits=dict(woven.fits),
         cards={node.agent_id: digests.card(cards[node.agent_id]) for node in network.nodes},
-        fleet=digests.fleet(tenant, cards),
+        fleet=digests.fleet(task.tenant, cards),
         woven=labels_of(network),
     )
+
+
+def wording_of(tenant: str, goals: Sequence[Goal]) -> tuple[str, ...]:
+    """What recognises the same goals, word for word, and does not say them. A microsecond for each."""
+    key = tenant.encode()[:64]
+    return tuple(hashlib.blake2b(goal.text.encode(), digest_size=16, key=key).hexdigest() for goal in goals)
+
+
+def _wordless(network: Network) -> Network:
+    """Each task puts its own words in (``bound``): a kind's network needs nobody's."""
+    return network.model_copy(update={"nodes": tuple(node.model_copy(update={"goal": ""}) for node in network.nodes)})
 
 
 def bound(template: PlanTemplate, analysis: TaskAnalysis) -> Network:

@@ -79,7 +79,7 @@ class PlanBook:
     def elsewhere(self, tenant: str, goals: Goals, woven: tuple[str, ...]) -> PlanTemplate | None:
         """The newest evolved network for the same words under another routing policy that chose the same agents."""
         newest_first = reversed(self._templates.get(tenant, {}).values())
-        same = (one for one in newest_first if one.refined and one.woven == woven and goals in one.examples)
+        same = (one for one in newest_first if one.refined and one.woven == woven and goals in one.wordings)
         return next(same, None)
 
     def doubt(self, tenant: str, kind: str) -> None:
@@ -146,7 +146,7 @@ class PlanBook:
         templates[template.kind] = template
         kinds = self._kinds.setdefault(tenant, Kinds())
         evicted = None
-        for goals in template.examples or ((),):
+        for goals in template.wordings or ((),):
             evicted = kinds.found(template.kind, template.shape, goals, vector) or evicted
         if evicted is not None:
             templates.pop(evicted, None)
@@ -159,9 +159,13 @@ class PlanBook:
 
     def _drop(self, tenant: str, kind: str) -> None:
         self._own.forget((tenant, kind))
-        if self._templates.get(tenant, {}).pop(kind, None) is not None:
+        template = self._templates.get(tenant, {}).pop(kind, None)
+        if template is not None:
             self._kinds[tenant].forget(kind)
             self._doubted.discard((tenant, kind))
+            vector = unpacked(template.vector)
+            if vector is not None and (archive := self._archives.get((tenant, len(vector)))) is not None:
+                archive.forget(vector)
 
     def _hear(self, template: PlanTemplate) -> str | None:
         overtaken = self._own.is_overtaken((template.tenant, template.kind), template.at)

@@ -1,7 +1,8 @@
 """Which kind of task a task is of: incremental clustering of task vectors within one shape. Called by ``book``.
 
 Leader clustering (Hartigan 1975): a task joins the nearest kind within reach, else founds one. Bounded: the kind that
-was not met for longest makes room. Goals said word for word as before are of their kind whatever the vector says.
+was not met for longest makes room. Goals said word for word as before are of their kind whatever the vector says;
+they are known by digests (``binding.wording_of``).
 """
 
 from collections import OrderedDict
@@ -19,6 +20,7 @@ SAME_KIND_OF_SEVERAL = 0.92
 """Of tasks of several goals, whose single goals have no vectors yet when a plan is looked up."""
 
 Goals = tuple[str, ...]
+"""Digests of goals' words, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from agents.errors import NoNetworkGoodEnough
 from agents.evolving.live.background import Background
-from agents.evolving.live.binding import CardDigests, bound, fits_fleet, labels_of, template_of
+from agents.evolving.live.binding import CardDigests, bound, fits_fleet, labels_of, template_of, wording_of
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.kinds import Goals, Met
 from agents.evolving.live.reports import reports_of
@@ -49,10 +49,7 @@ class _Question:
     shape: str
     vector: Vector | None
     started: float
-
-    @property
-    def goals(self) -> Goals:
-        return tuple(goal.text for goal in self.analysis.goals)
+    goals: Goals
 
 
 class KindPlanner:
@@ -93,7 +90,8 @@ class KindPlanner:
         if task.routing.pin or policy is None:
             return (await self._greedy.weave(task, perceived)).planned
         analysis = analyse(perceived.parts)
-        asked = _Question(task, analysis, policy, shape_of(analysis, task, policy), perceived.vector, started)
+        shape, goals = shape_of(analysis, task, policy), wording_of(task.tenant, analysis.goals)
+        asked = _Question(task, analysis, policy, shape, perceived.vector, started, goals)
         found = self._book.meet(task.tenant, asked.shape, asked.goals, asked.vector)
         known = (
             found is not None and not self._is_fresh(task) and not self._book.was_doubted(task.tenant, found[1].kind)
@@ -194,7 +192,7 @@ class KindPlanner:
         # Other words for other agents are a kind of their own.
         present = found[0] if found and (same or found[1].word_for_word) else None
         kind = present.kind if present else f"k-{new_id()[-20:]}"
-        made = template_of(kind, asked.shape, tenant, woven, asked.vector, self._digests, cards)
+        made = template_of(kind, asked.shape, asked.task, woven, asked.vector, self._digests, cards)
         if made is None:
             return None
         if present and same and fits_fleet(present, asked.analysis, cards, self._digests):

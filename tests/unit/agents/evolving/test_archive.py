@@ -54,3 +54,15 @@ def test_a_past_winner_is_a_seed_that_a_short_search_starts_from():
     long = GeneticSearch().search(problem, None, 4000, 0)
     seeds = encoded(problem.space, [decoded(problem.space, long.best)])
     assert GeneticSearch().search(problem, seeds, 150, 1).worth >= long.worth - 1e-12
+
+
+def test_a_winner_that_is_forgotten_leaves_its_room_and_the_others():
+    archive = Archive(3, capacity=3)
+    axes = np.eye(3, dtype=np.float32)
+    for axis, agent in zip(axes, ("first", "second", "third"), strict=True):
+        archive.keep(Winner(axis, network(agent), 0.5))
+    archive.forget(axes[0])
+    archive.forget(vector(1, 1, 1))  # nobody's
+    assert [len(archive.alike(axis)) for axis in axes] == [0, 1, 1]
+    archive.keep(Winner(axes[0], network("again"), 0.5))
+    assert [archive.alike(axis)[0].nodes[0].id for axis in axes] == ["again", "second", "third"]

@@ -10,6 +10,7 @@ from agents.evolving.live.binding import packed
 from agents.evolving.live.book import PlanBook
 from agents.evolving.live.kinds import KINDS_MAX, Kinds
 from agents.evolving.objectives import Preference
+from agents.registry.kv_feed import KvEntry
 from schemas.network import TASK, Edge, Network, Node
 from schemas.parts import Modality
 from schemas.refinement import PlanTemplate, RefineReply, RefineRequest
@@ -23,7 +24,7 @@ WORDS = "Summarise a text briefly"
 def template(kind: str, vector: np.ndarray, *, refined: int = 0) -> PlanTemplate:
     edge = Edge(source=TASK, target="a", modalities=(Modality.TEXT,))
     return PlanTemplate(
-        kind=kind, tenant="default", shape="one", vector=packed(vector), examples=((kind,),), cards={}, errands={},
+        kind=kind, tenant="default", shape="one", vector=packed(vector), wordings=((kind.encode().hex().zfill(32),),), cards={}, errands={},
         network=Network(nodes=(Node(id="a", agent_id="a", skill_id="s"),), edges=(edge,)), refined=refined,
         at=datetime.now(UTC),
     )  # fmt: skip
@@ -52,6 +53,15 @@ def test_winners_of_another_encoder_are_no_seeds_and_no_obstacle():
     book.take(template("new", axis(8), refined=1))
     assert len(book.alike("default", axis(8))) == len(book.alike("default", axis(4))) == 1
     assert book.template("default", "new") is not None
+
+
+def test_a_kind_that_was_removed_leaves_no_vector_behind():
+    book = PlanBook()
+    book.take(template("mine", axis(4), refined=1))
+    assert book.alike("default", axis(4))
+    book._read(KvEntry("default.mine", b"", 7, removed=True, stored_at=datetime.now(UTC)))
+    assert book.template("default", "mine") is None
+    assert book.alike("default", axis(4)) == []
 
 
 async def test_a_burst_of_tasks_of_a_new_kind_founds_one_kind():
