@@ -56,7 +56,7 @@ class ClaimCheck:
     async def check_in(self, parts: Sequence[Part]) -> tuple[Part, ...]:
         """The parts as a message may carry them. Raises TaskRefused for a reference to nothing."""
         refs = {index: part.ref for index, part in enumerate(parts) if part.ref is not None}
-        present = await asyncio.gather(*(self._blobs.exists(ref) for ref in refs.values()))
+        present = await asyncio.gather(*(self._blobs.keep(ref) for ref in refs.values()))
         missing = [index for index, there in zip(refs, present, strict=True) if not there]
         if missing:
             raise _missing(missing, refs)

@@ -1,4 +1,4 @@
-"""Shows what was given up, and sends it round again. Called by the doors; `aos dead list|show|redrive`.
+"""Shows what was given up, sends it round again, or lets it go. Called by the doors; `aos dead`.
 
 Redriving resets the record before it publishes: a worker drops a message whose task is over. Whatever step a crash
 interrupts, the dead letter is still there and redriving again finishes the job, and the message id is the same.
@@ -6,6 +6,8 @@ interrupts, the dead letter is still there and redriving again finishes the job,
 
 import base64
 import binascii
+from contextlib import aclosing
+from datetime import datetime
 
 import nats.errors
 from nats.js import JetStreamContext
@@ -14,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agents.errors import BusUnavailable
 from agents.journey.records import Held
+from gateway.bus.clearing import Clearing
 from gateway.bus.newest import newest
 from gateway.bus.publishing import Publisher
 from gateway.bus.stream_reader import Stored, StreamReader
@@ -62,6 +65,14 @@ class Redriven(BaseModel):
     task_id: str | None
 
 
+class Purged(BaseModel):
+    """How many dead letters are gone for good."""
+
+    model_config = ConfigDict(frozen=True)
+
+    removed: int
+
+
 class DeadLetters:
     """The dead-letter stream of every tenant. Failures of the bus become BusUnavailable, StoreFull."""
 
@@ -91,9 +102,26 @@ class DeadLetters:
         if reset is not None:
             owned = reset.record.model_copy(update={"stream_seq": receipt.stream_seq})
             await self._ledger.replace(reset, owned)
-        await self._drop(seq)
+        await self._drop(seq, f"the work went back to the queue, but dead letter {seq} is still there")
         task_id = task.task_id if task else None
         return Redriven(seq=seq, subject=letter.subject, stream_seq=receipt.stream_seq, task_id=task_id)
+
+    async def remove(self, tenant: str, seq: int) -> None:
+        """Let one letter go: its work can never be redriven. Raises NotFound."""
+        await self._stored(tenant, seq)
+        await self._drop(seq, "the dead letter cannot be removed")
+
+    async def purge(self, tenant: str, before: datetime) -> Purged:
+        """Let go all that were stored before then."""
+        removed, last_seq = 0, 0
+        async with aclosing(self._reader.since(1, subjects.dead(tenant))) as letters:
+            async for stored in letters:
+                if stored.stored_at >= before:
+                    break
+                removed, last_seq = removed + 1, stored.seq
+        if removed:
+            await Clearing(self._js, subjects.STREAM_DEAD).purge(last_seq + 1, subjects.dead(tenant))
+        return Purged(removed=removed)
 
     async def _reset(self, task: TaskSubmitted) -> Held | None:
         """The record as if the task had just come in; None when there is no record any more."""
@@ -107,19 +135,17 @@ class DeadLetters:
             raise NotFound(
                 f"there is no dead letter {seq} of tenant {tenant}",
                 code="dead_letter_not_found",
-                next_step="GET /v1/dead (aos dead list) shows those there are; one that was redriven is gone",
+                next_step="GET /v1/dead (aos dead list) shows those there are; one redriven or removed is gone",
             )
         return stored
 
-    async def _drop(self, seq: int) -> None:
+    async def _drop(self, seq: int, trouble: str) -> None:
         try:
             await self._js.delete_msg(subjects.STREAM_DEAD, seq)
         except NotFoundError:
             return
         except (nats.errors.Error, OSError) as error:
-            raise BusUnavailable(
-                f"the work went back to the queue, but dead letter {seq} is still there: {error!r}"
-            ) from error
+            raise BusUnavailable(f"{trouble}: {error!r}") from error
 
 
 def _listed(stored: Stored) -> DeadLetter:

@@ -21,6 +21,7 @@ from gateway.bus.ensuring import ensure
 from gateway.bus.streams import Quotas
 from gateway.settings import Settings
 from tensor_layer.storage.blobs import ObstoreBlobs
+from tensor_layer.storage.unused import UnusedContents
 
 logger = logging.getLogger(__name__)
 
@@ -133,8 +134,14 @@ async def _until(stop: asyncio.Event, doing: Coroutine[Any, Any, Result]) -> Res
 
 
 def quotas_of(settings: Settings) -> Quotas:
-    """How much each stream may hold."""
-    return Quotas(replicas=settings.bus.replicas).scaled(settings.bus.quota_scale)
+    """How much each stream may hold, and for how long."""
+    whole = Quotas(replicas=settings.bus.replicas, dead_days=settings.retention.dead_days)
+    return whole.scaled(settings.bus.quota_scale)
+
+
+def open_unused(settings: Settings) -> UnusedContents:
+    """The object store, to remove contents from it. Raises as `open_blobs`."""
+    return UnusedContents.from_url(*object_store(settings))
 
 
 def open_blobs(settings: Settings) -> ObstoreBlobs:

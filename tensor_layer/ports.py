@@ -51,6 +51,10 @@ class Blobs(Protocol):
         """Whether the content is there."""
         ...
 
+    async def keep(self, ref: BlobRef) -> bool:
+        """Whether it is there; if so, nobody removes it for as long as if it were stored now."""
+        ...
+
     async def local_path(self, ref: BlobRef) -> Path:
         """A readable local file with the content (downloaded once when the store is remote)."""
         ...

@@ -55,7 +55,7 @@ def with_urls(invocation: Invocation, blob_url: BlobUrl | None) -> Invocation:
 
 async def _checked_in(part: Part, invocation: Invocation, blobs: Blobs) -> Part:
     if part.ref is not None:
-        if not await blobs.exists(part.ref):
+        if not await blobs.keep(part.ref):
             lost = f"a reference to {part.ref.digest}, which is not in the object store"
             raise bad_reply(invocation, f"{lost}. Upload the bytes to /v1/blobs before answering.")
         # An agent's url is dropped: whoever reads the result asks the object store, never an address of the agent's.

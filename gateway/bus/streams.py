@@ -33,7 +33,7 @@ letter carries it whole in base64 and must fit what the bus takes, so what is la
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """How much each stream may hold, in bytes, and how many replicas it has."""
+    """How much each stream may hold, in bytes, how many replicas it has, and how long dead letters are kept."""
 
     tasks_bytes: int = 1024 * MIB
     events_bytes: int = 1024 * MIB
@@ -43,10 +43,11 @@ class Quotas:
     checkpoints_bytes: int = 1024 * MIB
     buckets_bytes: int = 1024 * MIB
     replicas: int = 1
+    dead_days: float = 90.0
 
     def scaled(self, factor: float) -> "Quotas":
         """The same proportions on a smaller or larger disk."""
-        sized = {name: int(getattr(self, name) * factor) for name in self.__slots__ if name != "replicas"}
+        sized = {name: int(getattr(self, name) * factor) for name in self.__slots__ if name.endswith("_bytes")}
         return replace(self, **sized)
 
 
@@ -95,6 +96,7 @@ def stream_configs(
             name=subjects.STREAM_DEAD,
             subjects=[subjects.DEAD_ALL],
             discard=DiscardPolicy.NEW,
+            max_age=quotas.dead_days * DAY_S,
             max_bytes=quotas.dead_bytes,
         ),
         StreamConfig(

@@ -1,15 +1,17 @@
 """The routes about work that was given up."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.dead_letters import DeadLetter, DeadPage, Redriven
+from gateway.dead_letters import DeadLetter, DeadPage, Purged, Redriven
 from gateway.http.bodies import tenant_of
 from gateway.http.doors import doors_of
 from gateway.http.openapi import answers
+from schemas.base import now
 
 router = APIRouter(tags=["dead letters"])
 
@@ -39,3 +41,22 @@ async def redrive_dead(request: Request, seq: Sequence) -> Response:
     """Send the original message round again. Asking twice is harmless."""
     redriven = await doors_of(request).dead.redrive(tenant_of(request), seq)
     return Response(redriven.model_dump_json(), status_code=202, media_type="application/json")
+
+
+@router.delete("/v1/dead/{seq}", summary="Let dead work go", status_code=204)
+async def remove_dead(request: Request, seq: Sequence) -> Response:
+    """The letter is gone for good: its work can never be tried again."""
+    await doors_of(request).dead.remove(tenant_of(request), seq)
+    return Response(status_code=204)
+
+
+@router.post("/v1/dead/purge", summary="Let all dead work go", responses=answers({200: Purged}))
+async def purge_dead(
+    request: Request,
+    before: Annotated[datetime | None, Query(description="only what was given up before that moment")] = None,
+) -> Response:
+    """Every dead letter of the tenant, or those before a moment, for good."""
+    moment = before or now()
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    purged = await doors_of(request).dead.purge(tenant_of(request), moment)
+    return Response(purged.model_dump_json(), media_type="application/json")

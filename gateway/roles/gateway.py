@@ -5,10 +5,12 @@ import logging
 
 from agents.registry.kv_registry import KvRegistry
 from gateway.door_limits import DoorLimits
-from gateway.foundation import open_blobs, open_bus
+from gateway.foundation import Bus, open_blobs, open_bus, open_unused
 from gateway.http.app import create_app
 from gateway.http.doors import open_doors
 from gateway.http.server import serve_http
+from gateway.keeping.contents import ContentSweep
+from gateway.keeping.references import References
 from gateway.record_housekeeping import RecordHousekeeper
 from gateway.removed_keys import RemovedKeys
 from gateway.settings import Settings
@@ -29,12 +31,20 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(_sweep_daily(blobs)),
             asyncio.create_task(RecordHousekeeper(bus.nc, bus.js).run()),
             asyncio.create_task(RemovedKeys(bus.nc, bus.js).run()),
+            asyncio.create_task(content_sweep(settings, bus).run()),
         ]
         try:
             await serve_http(create_app(doors), settings.http.host, settings.http.port, stop)
         finally:
             for chore in chores:
                 chore.cancel()
+
+
+def content_sweep(settings: Settings, bus: Bus) -> ContentSweep:
+    """As the settings say."""
+    retention = settings.retention
+    unused_s = retention.contents_days * DAY_S
+    return ContentSweep(References(bus.nc, bus.js), open_unused(settings), unused_s, retention.sweep_every_s)
 
 
 async def _sweep_daily(blobs: ObstoreBlobs) -> None:

@@ -146,6 +146,21 @@ class Limits(Section):
     followers: PositiveInt = Field(default=1000, description="event streams open at once at one door")
 
 
+class Retention(Section):
+    """How long what nobody needs any more is kept."""
+
+    contents_days: float = Field(
+        default=7.0,
+        ge=1,
+        description="days that attachments and results stay in the object store after they were last stored or "
+        "submitted; longer while a task, a dead letter or a policy names them",
+    )
+    dead_days: PositiveFloat = Field(default=90.0, description="days that a dead letter can be looked at and redriven")
+    sweep_every_s: float = Field(
+        default=21_600.0, ge=0, description="seconds between two looks for contents to remove; 0: never"
+    )
+
+
 class Supervision(Section):
     """How `aos up` looks after its processes."""
 
@@ -184,6 +199,7 @@ class Settings(Section):
     agents: Agents = Agents()
     perception: Perception = Perception()
     limits: Limits = Limits()
+    retention: Retention = Retention()
     supervision: Supervision = Supervision()
 
     @property

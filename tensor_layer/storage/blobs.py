@@ -25,6 +25,7 @@ from tensor_layer.storage.download_cache import DownloadCache
 from tensor_layer.storage.local_uploads import rename_durably, sweep_folder
 from tensor_layer.storage.store_urls import open_store
 from tensor_layer.storage.upload_feed import CHUNK_BYTES, Feed, sha256_of
+from tensor_layer.storage.uses import note_use
 
 UPLOADS_IN_FLIGHT = 3
 """An upload holds at most this many chunks, and the one that is being filled: 32 MiB."""
@@ -113,6 +114,14 @@ class ObstoreBlobs:
             return False
         return True
 
+    async def keep(self, ref: BlobRef) -> bool:
+        """Whether the content is there; if so, nobody removes it for as long as if it were stored now.
+
+        Raises BlobStoreUnavailable.
+        """
+        with _store_errors("the attachment cannot be kept", ref):
+            return await note_use(self._store, self._folder, key_of(ref))
+
     async def size_bytes(self, ref: BlobRef) -> int:
         """How many bytes are really there. Raises BlobNotFound, BlobStoreUnavailable."""
         with _store_errors("the attachment cannot be found", ref):
@@ -145,7 +154,7 @@ class ObstoreBlobs:
             return len(old)
 
     async def _put_known(self, content: bytes, ref: BlobRef) -> BlobRef:
-        if await self.exists(ref):
+        if await self.keep(ref):
             return ref
         with _store_errors("the attachment cannot be stored"):
             if self._folder is None:
@@ -157,7 +166,7 @@ class ObstoreBlobs:
 
     async def _settle(self, upload: str, ref: BlobRef) -> BlobRef:
         """Make a finished upload visible under its digest, or drop it when that content is there already."""
-        if await self.exists(ref):
+        if await self.keep(ref):
             await obstore.delete_async(self._store, upload)
         elif self._folder is not None:
             await asyncio.to_thread(rename_durably, self._folder / upload, self._folder / key_of(ref))

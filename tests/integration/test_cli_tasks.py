@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from schemas import subjects
-from schemas.task import TaskEvent, TaskEventKind, TaskState
+from schemas.task import DeadTask, TaskEvent, TaskEventKind, TaskState
 from tests.integration.http_door import TinyWorker, open_app, served
 
 CARD = """\
@@ -229,3 +229,16 @@ async def test_a_folder_without_cards_is_no_success(terminal: Terminal, tmp_path
 async def test_nothing_was_given_up(terminal: Terminal):
     assert "nothing was given up" in (await terminal.aos("dead", "list")).out
     assert (await terminal.aos("dead", "show", "7")).code == 4
+
+
+async def test_dead_work_is_let_go_only_by_who_means_it(terminal: Terminal, js: JetStreamContext) -> None:
+    letter = DeadTask(task_id="t1", tenant="default", reason="poison", code="poison", payload="e30=")
+    seqs = [(await js.publish(subjects.dead("default"), letter.model_dump_json().encode())).seq for _ in range(3)]
+    for words in (["remove", str(seqs[0])], ["purge"], ["purge", "--json"]):
+        refused = await terminal.aos("dead", *words)
+        assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert (await js.stream_info(subjects.STREAM_DEAD)).state.messages == 3
+    assert json.loads((await terminal.aos("dead", "remove", str(seqs[0]), "--yes", "--json")).out) == {"removed": 1}
+    assert (await terminal.aos("dead", "remove", str(seqs[0]), "--yes")).code == 4
+    assert "0 dead letters" in (await terminal.aos("dead", "purge", "--older-than", "1h", "--yes")).out
+    assert json.loads((await terminal.aos("dead", "purge", "--yes", "--json")).out) == {"removed": 2}

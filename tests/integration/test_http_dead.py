@@ -1,9 +1,15 @@
 """Work that was given up: listed, read, and sent round again."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 
+from gateway.bus.ensuring import ensure
+from gateway.bus.streams import Quotas
+from gateway.foundation import quotas_of
+from gateway.settings import Settings
+from gateway.settings.sections import Retention
 from schemas import subjects
 from schemas.task import DeadTask, TaskRecord, TaskState, TaskSubmitted
 from tests.integration.http_door import TinyWorker, in_process, open_app
@@ -128,3 +134,31 @@ async def test_a_letter_that_does_not_say_where_it_belongs_stays(client, js):
 @pytest.mark.parametrize("seq", ["0", "x", "-1"])
 async def test_a_bad_number_is_refused(client, seq):
     assert (await client.get(f"/v1/dead/{seq}")).json()["fields"][0]["field"] == "path.seq"
+
+
+async def test_a_letter_that_was_let_go_is_gone_and_the_others_stay(client, js):
+    first, second, others = await bury(js, "t1"), await bury(js, "t2"), await bury(js, tenant="other")
+    assert (await client.delete(f"/v1/dead/{others}")).status_code == 404
+    assert (await client.delete(f"/v1/dead/{first}")).status_code == 204
+    assert (await client.delete(f"/v1/dead/{first}")).status_code == 404
+    assert (await client.post(f"/v1/dead/{first}/redrive")).status_code == 404
+    assert [letter["seq"] for letter in (await client.get("/v1/dead")).json()["letters"]] == [second]
+    assert (await js.stream_info(subjects.STREAM_DEAD)).state.messages == 2
+
+
+async def test_all_letters_of_a_tenant_go_or_those_before_a_moment(client, js):
+    await bury(js, "t1")
+    await bury(js, tenant="other")
+    later = await bury(js, "t2")
+    moment = (await client.get(f"/v1/dead/{later}")).json()["stored_at"]
+    assert (await client.post("/v1/dead/purge", params={"before": moment})).json() == {"removed": 1}
+    assert [letter["seq"] for letter in (await client.get("/v1/dead")).json()["letters"]] == [later]
+    assert (await client.post("/v1/dead/purge")).json() == {"removed": 1}
+    assert (await client.post("/v1/dead/purge")).json() == {"removed": 0}
+    assert (await js.stream_info(subjects.STREAM_DEAD)).state.messages == 1
+
+
+async def test_a_dead_letter_is_kept_for_as_long_as_is_set(js, nc):
+    await ensure(js, replace(Quotas().scaled(0.05), dead_days=2.0), nc.max_payload)
+    assert (await js.stream_info(subjects.STREAM_DEAD)).config.max_age == 2 * 86_400
+    assert quotas_of(Settings(retention=Retention(dead_days=30.0))).dead_days == 30.0

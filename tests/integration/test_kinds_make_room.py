@@ -17,7 +17,14 @@ def template(kind: str) -> PlanTemplate:
     edge = Edge(source=TASK, target="a", modalities=(Modality.TEXT,))
     network = Network(nodes=(Node(id="a", agent_id="a", skill_id="s"),), edges=(edge,))
     return PlanTemplate(
-        kind=kind, tenant="default", shape="one", vector="", wordings=((kind.encode().hex().zfill(32),),), cards={}, errands={}, network=network
+        kind=kind,
+        tenant="default",
+        shape="one",
+        vector="",
+        cards={},
+        errands={},
+        network=network,
+        wordings=((kind.encode().hex().zfill(32),),),
     )
 
 

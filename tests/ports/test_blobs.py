@@ -41,6 +41,10 @@ class Shelf:
     folder: Path
 
     async def keys(self) -> list[str]:
+        """All that lies there, but for notes that a content was used."""
+        return [key for key in await self.everything() if not key.startswith("uses/")]
+
+    async def everything(self) -> list[str]:
         found = await obstore.list(self.blobs._store).collect_async()
         hidden = [str(path.relative_to(self.folder)) for path in self.folder.rglob("*#*")]
         return sorted([meta["path"] for meta in found] + hidden)

@@ -47,6 +47,11 @@ def warn_of_misspelt_variables() -> None:
         sys.stderr.write(f"! {name} is no setting and changes nothing; did you mean {meant}?\n")
 
 
+def somebody_is_there() -> bool:
+    """Whether a question would be read and answered by a person."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run one command's coroutine to its end."""
     return asyncio.run(coroutine)

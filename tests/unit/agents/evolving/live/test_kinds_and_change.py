@@ -24,7 +24,8 @@ WORDS = "Summarise a text briefly"
 def template(kind: str, vector: np.ndarray, *, refined: int = 0) -> PlanTemplate:
     edge = Edge(source=TASK, target="a", modalities=(Modality.TEXT,))
     return PlanTemplate(
-        kind=kind, tenant="default", shape="one", vector=packed(vector), wordings=((kind.encode().hex().zfill(32),),), cards={}, errands={},
+        kind=kind, tenant="default", shape="one", vector=packed(vector), cards={}, errands={},
+        wordings=((kind.encode().hex().zfill(32),),),
         network=Network(nodes=(Node(id="a", agent_id="a", skill_id="s"),), edges=(edge,)), refined=refined,
         at=datetime.now(UTC),
     )  # fmt: skip

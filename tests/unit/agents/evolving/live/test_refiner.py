@@ -144,7 +144,8 @@ async def test_a_refiner_that_lies_is_not_believed():
     await office.plan("Summarise a text")
     await office.refine()
     (asked,), (reply,) = office.asked, office.replies
-    _, woven = office.planner._woven.get(("default", asked.kind, office.book.template("default", asked.kind).wordings[0]))
+    [wording] = office.book.template("default", asked.kind).wordings
+    _, woven = office.planner._woven.get(("default", asked.kind, wording))
     assert accepted(asked, reply, woven, Preference.COST) is not None
     forecast = reply.better.model_copy(update={"worth": 9.0})
     same = reply.model_copy(update={"network": asked.seeds[0], "goals": {"a-costly": (0,)}, "better": forecast})
