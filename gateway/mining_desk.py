@@ -13,8 +13,6 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from nats.js import JetStreamContext
-
 from agents.errors import BusUnavailable
 from evolution.errors import EvolutionError
 from evolution.mining.digest import DigestFolder
@@ -28,13 +26,14 @@ from evolution.store.moments import microseconds
 from evolution.tiers.cold_files import ColdFiles
 from evolution.whole_file import whole_file
 from evolution.wiring import build_store
-from gateway.auditions.keeping import Auditions
 from gateway.experience_desk import finish_forgetting
 from gateway.experience_store import store_settings
-from gateway.foundation import object_store, open_bus
+from gateway.foundation import Bus, object_store, open_bus, open_unused
+from gateway.keeping.forgetting import Forgetting
 from gateway.log_lines import configure_logging
 from gateway.settings import Settings
 from schemas.base import now
+from tensor_layer.errors import BlobStoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -129,9 +128,9 @@ async def mine_and_keep_all(settings: Settings) -> None:
             try:
                 report = await asyncio.to_thread(mine, settings, tenant, now() - window)
                 await Patterns(bus.js).replace(tenant, report.patterns)
-                await _finish_forgetting(settings, tenant, bus.js, report.unfinished)
+                await _finish_forgetting(settings, tenant, bus, report.unfinished)
                 changed = await Rules(bus.js).follow(tenant, report.patterns, automatic_rules(settings))
-            except (EvolutionError, BusUnavailable) as error:
+            except (EvolutionError, BusUnavailable, BlobStoreUnavailable) as error:
                 logger.warning("tenant %s is not mined: %s", tenant, error)
                 continue
             logger.info("tenant %s: %d tasks, %d patterns", tenant, report.tasks, len(report.patterns))
@@ -139,12 +138,14 @@ async def mine_and_keep_all(settings: Settings) -> None:
                 logger.info("tenant %s has %d routing rules now", tenant, len(changed.rules))
 
 
-async def _finish_forgetting(settings: Settings, tenant: str, js: JetStreamContext, tasks: Collection[str]) -> None:
-    """Of these tasks only auditions may hold something yet. Raises BusUnavailable, MiningBusy, MiningStateUnusable."""
-    if tasks:
-        await Auditions(js).forget(tenant, tasks)
-        await asyncio.to_thread(finish_forgetting, settings, tenant, tasks)
-        logger.info("tenant %s: what an earlier run began to forget of %d tasks is gone now", tenant, len(tasks))
+async def _finish_forgetting(settings: Settings, tenant: str, bus: Bus, tasks: Collection[str]) -> None:
+    """What an earlier run left of these tasks. Raises BusUnavailable, BlobStoreUnavailable, EvolutionError."""
+    if not tasks:
+        return
+    forgot = await Forgetting(bus.nc, bus.js, open_unused(settings)).forget(tenant, tasks)
+    ended = set(tasks).difference(forgot.under_way)
+    await asyncio.to_thread(finish_forgetting, settings, tenant, ended)
+    logger.info("tenant %s: what an earlier run began to forget of %d tasks is gone now", tenant, len(ended))
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

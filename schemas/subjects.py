@@ -216,7 +216,7 @@ BUS: tuple[Route, ...] = (
     Route(EXPLAIN, ExplainRequest, f"request/reply, queue group {QUEUE_WORKERS}", "doors", "agents workers"),
     Route(SEARCH, SearchRequest, f"request/reply, queue group {QUEUE_WORKERS}", "doors", "agents workers"),
     Route(REFINE, RefineRequest, f"request/reply, queue group {QUEUE_REFINERS}", "agents workers", "evolution"),
-    Route("aos.<t>.dead", DeadTask, f"JetStream {STREAM_DEAD}", "anything that gave up", "aos dead"),
+    Route("aos.<t>.dead", DeadTask, f"JetStream {STREAM_DEAD}, 90 days", "anything that gave up", "aos dead"),
     Route(
         f"KV {BUCKET_AGENTS}: <t>.<agent>",
         AgentCard,

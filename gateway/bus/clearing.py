@@ -34,6 +34,13 @@ class Clearing:
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise BusUnavailable(f"messages cannot be removed from stream {self._stream}: {error!r}") from error
 
+    async def purge_subject(self, subject: str) -> None:
+        """All messages of one subject. Raises BusUnavailable."""
+        try:
+            await self._js.purge_stream(self._stream, subject=subject)
+        except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
+            raise BusUnavailable(f"messages cannot be removed from stream {self._stream}: {error!r}") from error
+
     async def purge_each(self, lasts: Collection[tuple[str, int]]) -> None:
         """Of each subject that message and all before it; what came later stays. Raises BusUnavailable."""
         each = list(lasts)

@@ -2,6 +2,6 @@
 
 ``references``  which contents something on the bus still names
 ``contents``    contents that nothing names leave the object store; the gateway runs it
-``traces``      what one task left on the bus, and what of it went
-``forgetting``  forgets tasks on the bus, in the object store, in plans and policies; called by `aos experience forget`
+``traces``      what tasks left on the bus
+``forgetting``  forgets tasks on the bus, in plans and in the object store; called by `aos experience forget`
 """

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evolution.errors import ColdTierUnavailable, EvolutionError, ExperienceStoreUnavailable
 from evolution.ports import ExperienceQuery
 from gateway.cli.experience.export import Agent, AllTenants, export, tenant_of
+from gateway.cli.experience.forgotten import as_json_of, lines_of
 from gateway.cli.experience.source import stored, where
 from gateway.cli.terminal import session
 from gateway.cli.terminal.bar import bar
@@ -17,6 +18,9 @@ from gateway.cli.terminal.session import Json, Tenant
 from gateway.cli.terminal.windows import Window, span
 from gateway.settings import Settings
 from schemas.experience import ExperienceRecord
+
+if TYPE_CHECKING:
+    from gateway.keeping.forgetting import Forgot
 
 app = typer.Typer(help="What happened, for learning: follow it, export it, keep it small, forget it.")
 
@@ -108,7 +112,10 @@ def forget(
     as_json: Json = False,
     tenant: Tenant = None,
 ) -> None:
-    """Remove every trace of a task or a person: from both tiers, from mining and from auditions. Cannot be undone."""
+    """Remove every trace of a task or a person from experience, and of its tasks from the bus and the object store.
+
+    Cannot be undone.
+    """
     from gateway import experience_desk  # lazy, as above
 
     if not (task or subject) or (task and subject):
@@ -117,29 +124,16 @@ def forget(
     with bar("looking for it", silent=as_json) as progress, _reported():
         experience_desk.must_exist(settings)
         gone = experience_desk.forget(settings, settings.tenant, task=task, subject=subject, progress=progress)
-    quoting, answers = session.run(_forget_on_the_bus(settings, gone.tasks))
-    if quoting is not None:
+    forgot = session.run(_forget_on_the_bus(settings, gone.tasks))
+    if forgot is not None:
+        ended = set(gone.tasks).difference(forgot.under_way)
         with _reported():
-            experience_desk.finish_forgetting(settings, settings.tenant, gone.tasks)
+            experience_desk.finish_forgetting(settings, settings.tenant, ended)
     if as_json:
-        session.print_json(
-            {
-                "tasks": list(gone.tasks),
-                "records": gone.records,
-                "feedback": gone.feedback,
-                "patterns": quoting,
-                "auditions": answers,
-                "unread": list(gone.unread),
-                "left": list(gone.left),
-            }
-        )
+        session.print_json(as_json_of(gone, forgot))
     else:
-        on_the_bus = f"{quoting} patterns, {answers} auditioned answers"
-        if quoting is None:
-            on_the_bus = "patterns and auditions not looked at: the bus does not answer; repeat when it does"
-        session.print_line(f"forgotten: {gone.records} records, {gone.feedback} feedback, {on_the_bus}")
-        for key in gone.unread:
-            session.print_line(f"could not be looked into, being damaged: {key}")
+        for line in lines_of(gone, forgot, settings.learning.keep_promoted_days):
+            session.print_line(line)
     _check_nothing_left(gone.left)
 
 
@@ -175,20 +169,20 @@ def _check_nothing_left(left: Sequence[str]) -> None:
         )
 
 
-async def _forget_on_the_bus(settings: Settings, tasks: Sequence[str]) -> tuple[int | None, int | None]:
-    """How many patterns and auditioned answers were of these tasks and are gone; None when the bus does not answer."""
+async def _forget_on_the_bus(settings: Settings, tasks: Sequence[str]) -> "Forgot | None":
+    """What of these tasks is gone from the bus and the object store; None when one of them does not answer."""
     from agents.errors import BusUnavailable
-    from evolution.rules.keeping import Patterns
-    from gateway.auditions.keeping import Auditions
     from gateway.cli.bus.connection import BUS_TIMEOUT_S, bus_of
+    from gateway.foundation import open_unused
+    from gateway.keeping.forgetting import Forgetting
+    from tensor_layer.errors import BlobStoreUnavailable
 
     try:
         async with bus_of(settings) as nc:
-            js = nc.jetstream(timeout=BUS_TIMEOUT_S)
-            patterns = await Patterns(js).forget(settings.tenant, tasks)
-            return patterns, await Auditions(js).forget(settings.tenant, tasks)
-    except (Failed, EvolutionError, BusUnavailable):
-        return None, None
+            forgetting = Forgetting(nc, nc.jetstream(timeout=BUS_TIMEOUT_S), open_unused(settings))
+            return await forgetting.forget(settings.tenant, tasks)
+    except (Failed, EvolutionError, BusUnavailable, BlobStoreUnavailable):
+        return None
 
 
 @contextmanager
