@@ -15,7 +15,7 @@ def template(kind: str, refined: int) -> PlanTemplate:
     edge = Edge(source=TASK, target=kind, modalities=(Modality.TEXT,))
     network = Network(nodes=(Node(id=kind, agent_id=kind, skill_id="s"),), edges=(edge,))
     return PlanTemplate(
-        kind=kind, tenant="default", shape="one", vector=packed(EAST), examples=((kind,),), cards={}, errands={},
+        kind=kind, tenant="default", shape="one", vector=packed(EAST), cards={}, errands={},
         network=network, refined=refined,
     )  # fmt: skip
 
