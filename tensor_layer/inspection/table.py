@@ -44,7 +44,7 @@ def look_at_json(content: Content, media_type: str, charset: str) -> Seen:
         return Seen(Modality.DATA, media_type, {"parsed": False})
     text = "".join(pieces(content, charset)).removeprefix("\ufeff")
     try:
-        records = [orjson.loads(line) for line in text.splitlines() if line.strip()] if _is_lines(media_type) else None
+        records = [orjson.loads(line) for line in text.split("\n") if line.strip()] if _is_lines(media_type) else None
         value = records if records is not None else orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise Damaged(f"it is not valid JSON: {error}.", "Check it with a JSON validator.") from error

@@ -198,7 +198,8 @@ def test_a_gain_that_changes_much_waits_for_a_person():
     rng = np.random.default_rng(9)
     stages = [stage_of(0.5, coin(rng, 0.85, 3000), coin(rng, 0.7, 3000))]
     asked = decide(DESIGN, stages, changed=0.6)
-    assert asked.action is Action.ASK
+    assert (asked.action, asked.treatment_share) == (Action.ASK, 0.5)
+    assert asked.success == decide(DESIGN, stages).success
     assert "60% of all choices" in asked.reason
     assert decide(DESIGN, stages, changed=0.6, approved=True).action is Action.PROMOTE
 

@@ -11,6 +11,7 @@ from schemas.base import new_id
 from schemas.parts import Modality, Part
 from schemas.percept import PartPercept
 from tensor_layer.errors import BlobNotFound, UnreadablePart
+from tensor_layer.inspection import table
 from tensor_layer.inspection.content import Damaged
 from tensor_layer.inspection.inspector import PartInspector, filled
 from tensor_layer.storage.blobs import ObstoreBlobs
@@ -150,6 +151,16 @@ class TestWhatIsFine:
         assert (await look(part_of(prose, "note.txt"), blobs)).modality is Modality.TEXT
         assert (await look(part_of(prose), blobs)).modality is Modality.TEXT
 
+    async def test_of_what_is_too_large_to_read_whole_less_is_said(self, blobs, monkeypatch):
+        monkeypatch.setattr(table, "JSON_BYTES_MAX", 10)
+        monkeypatch.setattr(table, "COUNTED_BYTES_MAX", 100_000)
+        assert (await look(part_of(b'{"a": [1]}', "x.json"), blobs)).facts["items"] == 1
+        assert (await look(part_of(b'{"a": [12]}', "x.json"), blobs)).facts == {"parsed": False}
+        rows = b"a,b\n" + b"10,200\n" * 300_000
+        facts = (await look(part_of(rows, "x.csv"), blobs)).facts
+        assert "rows" not in facts
+        assert 100_000 / 7 - 1 <= facts["rows_min"] < 300_000
+
     @pytest.mark.parametrize(
         ("content", "name", "modality", "facts"),
         [
@@ -161,6 +172,12 @@ class TestWhatIsFine:
             ),
             (b'{"a": 1}\n{"a": 2}\n', "x.jsonl", Modality.TABLE, {"rows": 2, "columns": 1, "column_names": ["a"]}),
             (b'{"a": {"b": [1]}}', "x.json", Modality.DATA, {"top_level": "dict", "items": 1}),
+            (
+                '{"a": "one\u2028line\x85"}\r\n\n{"a": 2}'.encode(),
+                "x.jsonl",
+                Modality.TABLE,
+                {"rows": 2, "columns": 1, "column_names": ["a"]},
+            ),
             (b"[1, 2, 3]", "x.json", Modality.DATA, {"top_level": "list", "items": 3}),
         ],
     )
@@ -305,6 +322,12 @@ class TestWhatIsRefused:
 
     async def test_a_ragged_csv(self, blobs):
         assert "same number of columns" in await refusal(part_of(b"a,b\n1,2,3\n4;5\n", "x.csv"), blobs)
+
+    async def test_a_sound_of_samples_that_are_no_numbers(self, blobs):
+        content = samples.io.BytesIO()
+        spoilt = samples.np.array([0.1, samples.np.nan, 0.2], samples.np.float32)
+        samples.soundfile.write(content, spoilt, 8000, format="WAV", subtype="FLOAT")
+        assert "samples that are not numbers" in await refusal(part_of(content.getvalue()), blobs)
 
     async def test_broken_json(self, blobs):
         assert "not valid JSON" in await refusal(part_of(b'{"a": ', "x.json"), blobs)

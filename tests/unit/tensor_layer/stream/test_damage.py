@@ -90,6 +90,35 @@ def test_a_codec_survives_hostile_bytes_that_pass_the_checks(codec: Codec, data:
     assert not room[words.size :].any()
 
 
+@pytest.mark.parametrize("codec", [c for c in CODECS if c.takes("int64")], ids=lambda codec: codec.name)
+def test_a_chunk_that_ends_anywhere_too_soon_is_damaged(codec: Codec):
+    words = COUNTS.words()[:100]
+    coded = codec.encode(words, "int64")
+    for length in range(len(coded)):
+        with pytest.raises(TensorDamaged):
+            codec.decode(memoryview(bytes(coded[:length])), np.zeros_like(words), "int64")
+
+
+def test_the_head_of_a_frame_may_announce_the_largest_chunk_and_nothing_more():
+    largest = frames.CHUNK_MAX_BYTES
+    head = frames.Frame(3, 0, frames.PLAIN, largest, 1, b"ab", extra_bytes=2).pack()[0]
+    assert frames.unpack_frame_head(head).raw_bytes == largest
+    for raw_bytes, coded, extra in ((largest + 1, b"ab", 0), (0, bytes(4097), 0), (8, b"ab", 3)):
+        head = frames.Frame(3, 0, frames.PLAIN, raw_bytes, 1, coded, extra_bytes=extra).pack()[0]
+        with pytest.raises(TensorDamaged, match="frame 3 announces impossible lengths"):
+            frames.unpack_frame_head(head)
+
+
+def test_no_byte_of_the_header_may_be_altered():
+    header = Header(dtype="float32", shape=(3, 5), chunk_bytes=4096).pack()
+    assert frames.unpack_header(header).shape == (3, 5)
+    for place in range(len(header)):
+        spoilt = bytearray(header)
+        spoilt[place] ^= 1
+        with pytest.raises(TensorDamaged):
+            frames.unpack_header(bytes(spoilt))
+
+
 def test_an_impossible_header_reserves_no_memory():
     with pytest.raises(TensorRefused, match="at most"):
         unpack([Header(dtype="float64", shape=(1 << 40,), chunk_bytes=1 << 20).pack()])

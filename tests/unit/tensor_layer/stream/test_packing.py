@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from schemas.tensor import DType
 from tensor_layer.errors import TensorRefused
 from tensor_layer.stream import codecs, exponents, lossy
-from tensor_layer.stream.choice import COLD, STREAMING, Budget
+from tensor_layer.stream.choice import COLD, STREAMING, TRUSTED_CHUNKS, Budget
 from tensor_layer.stream.reader import InMemory, PackedTensor, unpack
 from tensor_layer.stream.tensor import STORED_AS, Tensor, from_numpy
 from tensor_layer.stream.writer import Tally, pack, pack_bytes
@@ -181,6 +181,18 @@ def test_a_delta_that_does_not_pay_is_not_used():
     assert set(tally.chunks_by_codec) == {"planes"}
 
 
+def test_chunks_are_deltas_or_plain_as_each_of_them_pays():
+    before, each = weights(400_000), 10_000
+    values = before.array.copy()
+    values[5 * each : 30 * each] = weights(25 * each).array[::-1]  # other weights, as after an initialisation
+    after, tally = from_numpy(values), Tally()
+    packed = b"".join(pack(after, reference=before, chunk_bytes=4 * each, tally=tally))
+    assert unpack([packed], reference=before).array.tobytes() == values.tobytes()
+    deltas = sum(count for name, count in tally.chunks_by_codec.items() if name.startswith("delta+"))
+    # Five, then one look in every sixteen chunks, and those after the third look.
+    assert deltas == 5 + 40 - (5 + 2 * TRUSTED_CHUNKS)
+
+
 def test_a_delta_is_refused_without_its_reference():
     before, after = weights(), weights()
     packed = pack_bytes(after, reference=before)
@@ -231,6 +243,18 @@ def test_values_that_int8_cannot_bound_stay_exact():
     values[17] = np.inf
 
     assert unpack([pack_bytes(from_numpy(values), lossy="int8")]).array.tobytes() == values.tobytes()
+
+
+def test_int8_takes_a_quarter_and_keeps_only_those_chunks_exact_that_it_cannot_bound():
+    values, tally = weights(6000).array.copy(), Tally()
+    values[2500] = np.nan
+    packed = pack_bytes(from_numpy(values), lossy="int8", chunk_bytes=8000, tally=tally)
+    back = unpack([packed]).array
+    exact = slice(2000, 4000)  # the second of three chunks
+    assert back[exact].tobytes() == values[exact].tobytes()
+    assert 0 < np.abs(back - values)[:2000].max() < 0.01
+    assert len(packed) < 0.6 * values.nbytes
+    assert sum(count for name, count in tally.chunks_by_codec.items() if name.startswith("int8+")) == 2
 
 
 def test_nothing_is_lossy_but_float32_and_only_when_asked():

@@ -153,6 +153,33 @@ def test_prefetching_stops_when_it_is_wasted_and_starts_again_when_forecasts_com
     assert prefetch.counts.timely > 100
 
 
+@pytest.mark.parametrize(("useful", "goes_on"), [(32, True), (31, False)])
+def test_prefetching_goes_on_while_every_other_one_is_used(useful, goes_on):
+    class Next:
+        def saw(self, key: str) -> None:
+            self.last = int(key)
+
+        def ahead(self, steps: int) -> list[tuple[str, float]]:
+            return [(str(self.last + 1), 1.0)]
+
+    class Nothing:
+        def holds(self, _: str) -> bool:
+            return False
+
+    prefetch, key = Prefetch(Next(), 1), 0
+    for number in range(64):
+        prefetch.used(str(key))
+        assert prefetch.on
+        assert prefetch.wanted(Nothing()) == [str(key + 1)]
+        prefetch.started(str(key + 1))
+        prefetch.arrived(str(key + 1))
+        if number >= useful:
+            prefetch.failed(str(key + 1))
+        key += 1 if number < useful else 10
+    prefetch.used(str(key))
+    assert (prefetch.on, prefetch.counts.timely, prefetch.counts.wasted) == (goes_on, useful, 64 - useful)
+
+
 async def test_a_source_that_fails_fails_the_caller_and_nobody_else():
     fetching = Fetching(Shelf(), TensorCache(SIZE), Prefetch(Markov(), 1))
 
@@ -169,4 +196,5 @@ async def test_many_callers_of_one_tensor_cause_one_fetch():
     got = await asyncio.gather(*(fetching.get(wanted) for _ in range(20)))
 
     assert shelf.fetched == [wanted]
+    assert (fetching.counts.fetched, fetching.counts.waited) == (1, 19)
     assert {tensor.tensor_id for tensor in got} == {wanted}
