@@ -95,6 +95,7 @@ async def test_the_description_covers_every_path_with_problems_and_examples(clie
         for operation in operations.values():
             assert "application/problem+json" in operation["responses"]["default"]["content"]
             named = {parameter["name"] for parameter in operation["parameters"] if parameter["in"] == "path"}
+            assert all(one["required"] for one in operation["parameters"] if one["in"] == "path")
             assert named == set(re.findall(r"{(\w+)}", path))
     body = described["paths"]["/v1/tasks"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "multipart/form-data"}

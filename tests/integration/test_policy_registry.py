@@ -179,6 +179,15 @@ async def test_a_tenant_says_what_it_puts_first_and_how_sure_a_plan_must_be(regi
     assert (await registry.state("other")).preference is None
 
 
+async def test_the_reference_is_a_version_that_is_there(registry):
+    await put(registry, a_policy("calm"))
+    state = await registry.refer("default", "calm", ME)
+    assert (state.reference, state.actor) == ("calm", "anna")
+    with pytest.raises(PolicyNotFound):
+        await registry.refer("default", "nobody", ME)
+    assert (await registry.refer("default", BUILT_IN, ME)).reference is None
+
+
 async def test_exploration_has_a_floor(registry):
     assert (await registry.explore("default", 0.2, ME)).exploration == 0.2
     with pytest.raises(PolicyRefused, match="newcomers would starve"):

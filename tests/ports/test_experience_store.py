@@ -274,6 +274,8 @@ async def test_of_a_cursor_that_this_store_never_gave_all_tasks_are_to_be_asked(
     found = await stored.store.spoken_of(stored.mine, cursor)
     assert found.task_ids is None
     assert (await stored.store.spoken_of(stored.mine, found.cursor)).task_ids is not None
+    await stored.store.record([a_record(tenant=stored.mine)])
+    assert (await stored.store.recorded_since(stored.mine, cursor)).records is None
 
 
 async def test_what_was_recorded_since_is_told_whole_or_not_at_all(stored: Stored) -> None:

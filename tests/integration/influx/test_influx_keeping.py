@@ -65,6 +65,7 @@ async def test_a_task_is_forgotten_point_by_point(keeping, door):
         (BUCKET, the_point("r-2", later)),
     ]
     assert [parameters(query)["task"] for query in door.queries] == ["t-1"] * 4
+    assert {parameters(query)["bucket"] for query in door.queries} == {BUCKET}
 
 
 async def test_a_persons_tasks_and_words_are_found_by_reading_and_forgotten(keeping, door):

@@ -41,6 +41,13 @@ def test_a_log_without_exploration_says_nothing_of_the_untried():
     assert difference(decisions([]), always("spare"), always("main")) is None
 
 
+def test_few_decisions_that_say_something_of_a_policy_say_too_little_of_a_difference():
+    few, enough = (log(np.random.default_rng(2), count, explored=0.5) for count in (60, 300))
+    assert difference(decisions(few), always("spare"), as_logged) is None
+    assert difference(decisions(few), as_logged, always("spare")) is None
+    assert difference(decisions(enough), always("spare"), as_logged) is not None
+
+
 def test_the_size_of_a_change_is_the_share_of_choices_that_differ():
     records = [a_decision(i, explored=0.2) for i in range(10)]
     assert changed_choices(records, always("main"), always("spare")) == 1.0

@@ -4,7 +4,8 @@ import pytest
 
 from evolution.replay.policies import always, as_logged
 from evolution.replay.rerunning import rerun
-from evolution.replay.walking import step_changes, walked
+from evolution.replay.walking import network_of, step_changes, walked
+from schemas.network import TASK
 from schemas.parts import Modality
 from tests.unit.evolution.decisions_made import a_decision
 from tests.unit.evolution.experience_records import a_record, encoded
@@ -72,6 +73,16 @@ async def test_answers_to_tasks_that_are_alike_count_only_when_asked_for_and_of_
     assert found.unknown == 0
     assert {one.after.answer for one in found.reruns if one.task_id == "t1"} == {"r2"}
     assert (await rerun(records, always("spare"), as_told, alike=0.9999)).unknown == 1
+    of_others = [records[0], done(5, "spare", words="five", vector=near, vector_version="c")]
+    assert (await rerun(of_others, always("spare"), as_told, alike=0.5)).unknown == 1
+
+
+def test_steps_without_a_recorded_network_were_done_one_after_another():
+    record = done(1, "main")
+    steps = [record.steps[0].model_copy(update={"node": node, "step_id": f"t1.{node}"}) for node in ("a", "b", "c")]
+    chain = network_of(record.model_copy(update={"steps": tuple(steps), "network": None}))
+    assert [(edge.source, edge.target) for edge in chain.edges] == [(TASK, "a"), ("a", "b"), ("b", "c")]
+    assert [node.agent_id for node in chain.nodes] == ["main"] * 3
 
 
 async def test_tasks_with_attachments_are_never_taken_for_one_another():

@@ -71,6 +71,12 @@ def test_sixteen_bits_are_scaled_and_not_clipped():
     assert np.asarray(decode_picture(saved(Image.fromarray(values))))[0, :, 0].tolist() == [0, 127, 255]
 
 
+def test_pictures_of_fractions_are_bright_where_they_are_one():
+    values = np.array([[0.0, 0.5, 1.0]], dtype=np.float32)
+
+    assert np.asarray(decode_picture(saved(Image.fromarray(values), "TIFF")))[0, :, 0].tolist() == [0, 127, 255]
+
+
 def png_of_promised_size(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

@@ -151,6 +151,10 @@ class TestWhatIsFine:
         assert (await look(part_of(prose, "note.txt"), blobs)).modality is Modality.TEXT
         assert (await look(part_of(prose), blobs)).modality is Modality.TEXT
 
+    async def test_the_last_row_counts_with_or_without_a_line_end(self, blobs):
+        for content in (b"a,b\n1,2\n3,4", b"a,b\n1,2\n3,4\n"):
+            assert (await look(part_of(content, "x.csv"), blobs)).facts["rows"] == 2
+
     async def test_of_what_is_too_large_to_read_whole_less_is_said(self, blobs, monkeypatch):
         monkeypatch.setattr(table, "JSON_BYTES_MAX", 10)
         monkeypatch.setattr(table, "COUNTED_BYTES_MAX", 100_000)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tensor_layer.errors import TensorDamaged, TensorRefused
-from tensor_layer.stream import frames
+from tensor_layer.stream import exponents, frames
 from tensor_layer.stream.choice import COLD, STREAMING
 from tensor_layer.stream.codecs import CODECS, Codec
 from tensor_layer.stream.frames import Header
@@ -107,6 +107,17 @@ def test_the_head_of_a_frame_may_announce_the_largest_chunk_and_nothing_more():
         head = frames.Frame(3, 0, frames.PLAIN, raw_bytes, 1, coded, extra_bytes=extra).pack()[0]
         with pytest.raises(TensorDamaged, match="frame 3 announces impossible lengths"):
             frames.unpack_frame_head(head)
+
+
+def test_an_exponent_listed_outside_its_chunk_is_damage():
+    plane = np.full(1 << 16, 120, np.uint8)
+    plane[-1] = 3
+    coded = bytearray(exponents.encode(plane))
+    place = coded.index(struct.pack("<I", plane.size - 1))
+    assert exponents.decode(memoryview(bytes(coded)), plane.size)[-1] == 3
+    coded[place : place + 4] = struct.pack("<I", plane.size)
+    with pytest.raises(TensorDamaged, match="outside its chunk"):
+        exponents.decode(memoryview(bytes(coded)), plane.size)
 
 
 def test_no_byte_of_the_header_may_be_altered():

@@ -21,6 +21,22 @@ def hits(forecaster, keys) -> float:
     return right / len(keys)
 
 
+def test_of_too_many_keys_the_recurrent_forecaster_lets_go_who_was_used_longest_ago():
+    gru = Gru(keys_max=3)
+    for key in "abcad":
+        gru.saw(key)
+    assert sorted(filter(None, gru._keys)) == ["a", "c", "d"]
+
+
+def test_every_weight_of_the_recurrent_forecaster_has_a_place_of_its_own():
+    gru = Gru(keys_max=16)
+    for flat, named in ((gru._weights, gru._w), (gru._gradient, gru._g)):
+        for number, matrix in enumerate(named.values()):
+            matrix[:] = number
+        assert sorted({*flat.tolist()}) == list(range(len(named)))
+        assert [set(matrix.ravel().tolist()) for matrix in named.values()] == [{n} for n in range(len(named))]
+
+
 def test_the_recurrent_forecaster_learns_what_two_steps_back_cannot_tell():
     gru, markov = Gru(), Markov()
     hits(gru, LONG_MEMORY * 120)

@@ -192,6 +192,18 @@ def test_the_cache_finds_in_files_what_memory_let_go(tmp_path: Path):
     assert cache.get("0" * 64) is None
 
 
+def test_where_the_boot_is_unknown_every_file_is_proved(tmp_path: Path):
+    files, tensor = MappedFiles(tmp_path, 1 << 20, boot=""), numbers(1)
+    files.put(tensor)
+    assert files.get(tensor.tensor_id) is not None
+    path = tmp_path / f"{tensor.tensor_id}.tensor"
+    with path.open("r+b") as file:
+        file.seek(VALUES_AT + 5)
+        file.write(b"?")
+    assert files.get(tensor.tensor_id) is None
+    assert not path.exists()
+
+
 def test_files_that_go_while_they_are_counted_are_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Who has read a handover drops it, and who is done with a draft removes it, without waiting for the lock."""
     other, listing = MappedFiles(tmp_path, 1 << 20), os.scandir

@@ -153,6 +153,26 @@ def test_prefetching_stops_when_it_is_wasted_and_starts_again_when_forecasts_com
     assert prefetch.counts.timely > 100
 
 
+def test_what_waits_already_is_not_wanted_again():
+    class Sure:
+        def saw(self, key: str) -> None:
+            pass
+
+        def ahead(self, steps: int) -> list[tuple[str, float]]:
+            return [("b", 1.0), ("c", 0.9), ("d", 0.4)]
+
+    class Nothing:
+        def holds(self, _: str) -> bool:
+            return False
+
+    prefetch = Prefetch(Sure(), 4)
+    prefetch.used("a")
+    assert prefetch.wanted(Nothing()) == ["b", "c"]
+    prefetch.started("b")
+    prefetch.arrived("b")
+    assert prefetch.wanted(Nothing()) == ["c"]
+
+
 @pytest.mark.parametrize(("useful", "goes_on"), [(32, True), (31, False)])
 def test_prefetching_goes_on_while_every_other_one_is_used(useful, goes_on):
     class Next:

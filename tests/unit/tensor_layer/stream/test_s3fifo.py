@@ -105,3 +105,10 @@ def test_it_hits_as_often_as_the_authors_own_implementation(capacity: int):
         count += theirs.get(request)
 
     assert abs(hits(S3Fifo(capacity), [str(number) for number in ids]) - count) <= 0.005 * len(ids)
+
+
+def test_of_what_was_used_once_the_oldest_goes_first():
+    cache = S3Fifo(100)
+    for number in range(20):
+        assert cache.admit(str(number), 5) == []
+    assert [cache.admit(key, 5) for key in ("x", "y", "z")] == [["0"], ["1"], ["x"]]
