@@ -1,7 +1,7 @@
 """Auditions whoever comes, for as long as the evolution role runs. Started by ``gateway.roles.evolution``.
 
-Looks again whenever a card changes, and now and then. Of several roles at once one auditions an agent; what it leaves
-undone, being killed, another one finishes.
+Looks again whenever a card changes, and now and then where somebody may still be due. Of several roles at once one
+auditions an agent; what it leaves undone, being killed, another one finishes.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from agents.connectors.wiring import connectors
 from agents.errors import BusUnavailable
 from agents.journey.records import TaskRecords
 from agents.ports.registry import Registry
+from agents.registry.arrivals import key_of
 from agents.registry.kv_registry import KvRegistry
 from agents.registry.skill_text import SkillVectors, points_of, texts_of
 from evolution.errors import EvolutionError
@@ -80,6 +81,8 @@ class AuditionDesk:
         self._terms = terms
         self._known: set[tuple[str, str]] = set()
         self._over: set[tuple[str, str]] = set()
+        self._settled: set[str] = set()
+        """Tenants without anybody who may still be due: nothing is asked of them before a card changes."""
         self._places = asyncio.Semaphore(AGENTS_AT_ONCE)
         self._changed = asyncio.Event()
 
@@ -95,7 +98,11 @@ class AuditionDesk:
             await ended(stopped, *background)
 
     async def _follow(self) -> None:
-        async for _ in self._registry.watch():
+        async for revision in self._registry.watch():
+            self._settled.discard(revision.card.tenant)
+            if revision.removed:
+                self._known.discard(key_of(revision))
+                self._over.discard(key_of(revision))
             self._changed.set()
 
     async def _look_again_and_again(self) -> None:
@@ -115,12 +122,19 @@ class AuditionDesk:
         Raises BusUnavailable, EvolutionError, TensorLayerError.
         """
         awaited = False
-        self._over &= await self._auditions.agents()  # one that was taken out is asked for again
+        taken_out = self._over - await self._auditions.agents() if self._over else set()
+        self._over -= taken_out  # such a one is asked for again
+        self._settled -= {tenant for tenant, _ in taken_out}
         for tenant in await self._store.tenants():
+            if tenant in self._settled or await self._store.count(tenant) < self._terms.least_tasks:
+                continue
+            self._settled.add(tenant)  # unless a card changes while this one is looked at
             views = await self._agents.every(tenant)
+            if any(self._may_become_due(view) for view in views):
+                self._settled.discard(tenant)
             awaited |= any(view.liveness is Liveness.UNKNOWN and HARMLESS in view.card.tags for view in views)
             due = [view for view in views if self._may_be_due(view)]
-            if not due or await self._store.count(tenant) < self._terms.least_tasks:
+            if not due:
                 continue
             records = await self._store.find(ExperienceQuery(tenant=tenant, limit=RECENT_TASKS))
             steps, tasks = steps_by_agent(records), repeatable(records, self._encoder.version.version)
@@ -140,9 +154,11 @@ class AuditionDesk:
         return awaited
 
     def _may_be_due(self, view: AgentView) -> bool:
+        return view.liveness is Liveness.ALIVE and self._may_become_due(view)
+
+    def _may_become_due(self, view: AgentView) -> bool:
         key = (view.card.tenant, view.card.id)
-        harmless = view.liveness is Liveness.ALIVE and HARMLESS in view.card.tags
-        return harmless and key not in self._known and key not in self._over
+        return HARMLESS in view.card.tags and key not in self._known and key not in self._over
 
     async def _audition(self, card: AgentCard, tasks: list[ExperienceRecord], before: HeldAudition | None) -> None:
         """From where it was left off."""

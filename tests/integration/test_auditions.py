@@ -123,6 +123,39 @@ async def only(js):
     return held.audition
 
 
+async def test_where_nobody_may_be_due_nothing_is_asked_before_a_card_changes(js, store, new_desk, asked, monkeypatch):
+    desk, looked_at, stop = new_desk(), [], asyncio.Event()
+    every = AgentDesk.every
+
+    async def counted(agents, tenant):
+        looked_at.append(tenant)
+        return await every(agents, tenant)
+
+    monkeypatch.setattr(AgentDesk, "every", counted)
+    await comes(js, agent="harmful")
+    for _ in range(5):
+        await desk.look()
+    assert looked_at == ["default"]
+    running = asyncio.create_task(desk.run(stop))
+    try:
+        await comes(js, HARMLESS)
+        async with asyncio.timeout(60):
+            while not [held for held in await Auditions(js).all() if held.audition.done]:
+                await asyncio.sleep(0.05)
+            while "default" not in desk._settled:
+                await asyncio.sleep(0.05)
+        before = len(looked_at)
+        await asyncio.sleep(0.5)  # five looks
+        assert len(looked_at) == before
+        await Auditions(js).remove("default", "newcomer")
+        async with asyncio.timeout(60):
+            while len(looked_at) == before:
+                await asyncio.sleep(0.05)
+    finally:
+        stop.set()
+        await running
+
+
 async def test_a_newcomer_is_asked_past_tasks_once_and_nothing_else_is_left_behind(js, store, new_desk, asked):
     await comes(js, HARMLESS)
     desk = new_desk()
