@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from planning_fleet import card, encode, vector_of
 
-from agents.planning.nearness import Proximity
+from agents.planning.bridge import phrase
+from agents.planning.joining import COLLECT
+from agents.planning.nearness import GOAL_SHARE, Proximity
 from agents.planning.offers import Offer, offers_of
+from schemas.parts import Modality
 from tensor_layer.ports import Vector
 
 GOALS = vector_of("Read the picture").reshape(1, -1)
@@ -71,3 +75,13 @@ async def test_a_failure_to_encode_is_nobody_elses() -> None:
     assert isinstance(failed[0], ConnectionError)
     broken = False
     assert all(np.isfinite(value) for value in (await proximity.measure(fleet(3), GOALS)).values())
+
+
+async def test_what_the_goal_says_brings_a_conversion_nearer_and_a_report_never() -> None:
+    offers = list(offers_of([card("scans", "read", "Read the text of this scan", "image", "text")]).values())
+    conversion, aim = phrase((Modality.IMAGE, Modality.TEXT)), vector_of(offers[0].words).reshape(1, -1)
+    aimless = await Proximity(encode).measure(offers, aim[:0])
+    aimed = await Proximity(encode).measure(offers, aim)
+    key = ("scans", "read")
+    assert aimed[key, conversion] == pytest.approx((1 - GOAL_SHARE) * aimless[key, conversion] + GOAL_SHARE, abs=1e-5)
+    assert aimed[key, COLLECT] == aimless[key, COLLECT]

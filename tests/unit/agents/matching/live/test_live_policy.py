@@ -45,6 +45,14 @@ def test_agents_are_ranked_by_what_they_did_at_such_tasks_when_their_cards_are_a
         assert chances.max() > 0.6 > 0.4 > chances.min()
 
 
+def test_an_agents_own_steps_speak_for_it_alone():
+    learner, rng = taught({"a": 0, "b": 1})
+    rows = learner.policy.judge(near(0, rng), ("new", "b", "a"), shown(3)).laid.rows
+    new, b, a = rows[:, NAMES.index("own steps")]
+    assert b < -0.5 < 0.5 < a
+    assert new == 0.0
+
+
 def test_an_agent_that_changes_is_seen_through_within_some_tasks():
     learner, rng = taught({"a": 0, "b": 1})
     for number in range(20):

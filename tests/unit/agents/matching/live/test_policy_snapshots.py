@@ -150,7 +150,8 @@ def test_a_version_without_own_steps_says_nothing_by_them():
 @pytest.mark.parametrize(
     ("weights", "added", "problem"),
     [(np.zeros(301), np.zeros(301), "its past has 300"), (np.zeros(3), np.zeros(4), r"\(3,\) and \(4,\)"),
-     (np.full(3, np.nan), np.zeros(3), "no number")],
+     (np.full(3, np.nan), np.zeros(3), "no number"),
+     (np.zeros(3), np.array([0.0, np.inf, 0.0]), "no number")],
 )  # fmt: skip
 def test_own_steps_of_another_past_are_refused(weights, added, problem):
     policy = learned(300)

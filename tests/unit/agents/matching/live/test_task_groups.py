@@ -190,4 +190,5 @@ def test_the_same_task_is_judged_by_new_groups_once_there_are_any():
     assert fresh.chances[0] > 0.7
     again = TaskGroups()
     again.resume(groups.centres, groups.counts, groups.kin)
+    assert np.array_equal(again.kin, groups.kin)
     assert again.evidence(vector, KINDS, USUAL).chances.tolist() == fresh.chances.tolist()
