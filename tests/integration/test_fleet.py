@@ -289,7 +289,7 @@ async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do
     task = TaskSubmitted(tenant="acme", parts=(text_part("Answer me."),))
     perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of("Answer me."), task.parts)
     first = await planner.plan(task, perceived)
-    before = fleet.version("default")
+    asked, before = matcher.calls, fleet.version("default")
     await beat(nc, "his")
     await becomes(lambda: fleet.liveness("default", "his") is Liveness.ALIVE, "his agent is heard")
     await becomes(lambda: fleet.liveness("default", "his") is Liveness.DEAD, "his agent falls silent")
@@ -298,11 +298,11 @@ async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do
     await becomes(lambda: set(fleet.cards("default")) == {"his"}, "his changes are seen")
     await becomes(lambda: fleet.version("default") > before, "the version of his fleet tells of it")
     again = await planner.plan(task, perceived)
-    assert (matcher.calls, again.plan) == (1, first.plan)
+    assert (matcher.calls, again.plan) == (asked, first.plan)
     await registry.register(a_card("hers", "Answers better.", tenant="acme"))
     await becomes(lambda: fleet.cards("acme")["hers"].description == "Answers better.", "her change is seen")
     await planner.plan(task, perceived)
-    assert matcher.calls == 2
+    assert matcher.calls > asked
 
 
 async def test_of_a_tenant_whose_agents_are_all_gone_nothing_is_kept(start: Start, registry: Registry):
