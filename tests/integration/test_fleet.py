@@ -14,7 +14,6 @@ from nats.js import JetStreamContext
 from agents.errors import AgentUnreachable
 from agents.matching.matcher import SkillMatcher
 from agents.matching.ranking import CosineRanker
-from agents.planning.planner import GreedyPlanner
 from agents.ports.registry import Registry
 from agents.ports.skill_index import IndexFilter, SkillPoint
 from agents.registry.fleet import LiveFleet
@@ -24,13 +23,11 @@ from agents.registry.skill_text import mark_of, points_of, texts_of
 from gateway.bus.connection import connect
 from gateway.embedded.nats_server import NatsServer
 from schemas import subjects
-from schemas.candidate import MatchReport
 from schemas.card import AgentCard, Endpoint, Heartbeat, Liveness, NatsEndpoint, PythonEndpoint, Skill
-from schemas.parts import Modality, text_part
-from schemas.percept import Percept
-from schemas.task import TaskSubmitted
+from schemas.parts import Modality
+from schemas.task import RoutingHints
 from tensor_layer.errors import EncoderUnavailable
-from tensor_layer.ports import Perceived, Vector
+from tensor_layer.ports import Vector
 
 DIMENSION = 16
 PYTHON = PythonEndpoint(target="sample.agent:run")
@@ -265,17 +262,7 @@ async def test_tenants_have_fleets_of_their_own(start: Start, registry: Registry
     assert fleet.cards("other") == {}
 
 
-class CountingMatcher(SkillMatcher):
-    """Counts what was not remembered."""
-
-    calls = 0
-
-    async def match(self, *asked: object, **more: object) -> MatchReport:
-        self.calls += 1
-        return await super().match(*asked, **more)  # type: ignore[arg-type]
-
-
-async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do(
+async def test_a_tenants_matches_are_remembered_whatever_another_tenants_agents_do(
     start: Start, registry: Registry, index: CountingIndex, encoder: CountingEncoder, nc: Client
 ):
     await registry.register(a_card("hers", tenant="acme"))
@@ -284,12 +271,9 @@ async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do
     fleet = await start(ttl_s=5.0)
     await ready(fleet)
     await becomes(lambda: fleet.liveness("acme", "hers") is Liveness.ALIVE, "her agent is probed")
-    matcher = CountingMatcher(index, fleet, CosineRanker(), abstain_threshold=-1.0)
-    planner = GreedyPlanner(matcher, fleet, encoder)
-    task = TaskSubmitted(tenant="acme", parts=(text_part("Answer me."),))
-    perceived = Perceived(Percept(parts=(), modalities=(Modality.TEXT,)), vector_of("Answer me."), task.parts)
-    first = await planner.plan(task, perceived)
-    asked, before = matcher.calls, fleet.version("default")
+    matcher = SkillMatcher(index, fleet, CosineRanker(), abstain_threshold=-1.0)
+    asked = ("acme", "Answer me.", vector_of("Answer me."), frozenset({Modality.TEXT}), RoutingHints())
+    first, before = await matcher.match(*asked), fleet.version("default")
     await beat(nc, "his")
     await becomes(lambda: fleet.liveness("default", "his") is Liveness.ALIVE, "his agent is heard")
     await becomes(lambda: fleet.liveness("default", "his") is Liveness.DEAD, "his agent falls silent")
@@ -297,12 +281,10 @@ async def test_a_tenants_plans_are_remembered_whatever_another_tenants_agents_do
     await registry.remove("default", "fleeting")
     await becomes(lambda: set(fleet.cards("default")) == {"his"}, "his changes are seen")
     await becomes(lambda: fleet.version("default") > before, "the version of his fleet tells of it")
-    again = await planner.plan(task, perceived)
-    assert (matcher.calls, again.plan) == (asked, first.plan)
+    assert await matcher.match(*asked) is first
     await registry.register(a_card("hers", "Answers better.", tenant="acme"))
     await becomes(lambda: fleet.cards("acme")["hers"].description == "Answers better.", "her change is seen")
-    await planner.plan(task, perceived)
-    assert matcher.calls > asked
+    assert await matcher.match(*asked) is not first
 
 
 async def test_of_a_tenant_whose_agents_are_all_gone_nothing_is_kept(start: Start, registry: Registry):
