@@ -1,10 +1,15 @@
 """The pupils in memory: as many as fit. Who heard nothing for longest leaves first. Kept by ``school``."""
 
+import logging
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from agents.matching.live.lessons import dimension_of
 from gateway.learning.pupil import Pupil
+from schemas.experience import ExperienceRecord
+
+logger = logging.getLogger(__name__)
 
 
 class Classroom:
@@ -27,10 +32,28 @@ class Classroom:
             self._pupils.move_to_end(tenant)
         return self._pupils.get(tenant)
 
-    def seat(self, tenant: str, pupil: Pupil) -> None:
-        """In place of whoever sat there."""
-        self._pupils[tenant] = pupil
-        self._pupils.move_to_end(tenant)
+    def lots(self, records: Sequence[ExperienceRecord]) -> list[tuple[Pupil, list[ExperienceRecord]]]:
+        """Each pupil's share, in their order. New tenants get a pupil; a record without a vector teaches nobody."""
+        lots: dict[int, tuple[Pupil, list[ExperienceRecord]]] = {}
+        for record in records:
+            pupil = self._for(record)
+            if pupil is not None:
+                lots.setdefault(id(pupil), (pupil, []))[1].append(record)
+        return list(lots.values())
+
+    def _for(self, record: ExperienceRecord) -> Pupil | None:
+        """The tenant's. Vectors of another encoder mean something else: then it starts afresh."""
+        dimension, encoder = dimension_of(record), record.vector_version
+        if dimension == 0 or encoder is None:
+            return None
+        pupil = self.of(record.tenant)
+        if pupil is not None and (pupil.encoder, pupil.dimension) == (encoder, dimension):
+            return pupil
+        if pupil is not None:
+            logger.warning("tenant %s has a new encoder, %s: what was learned starts afresh", record.tenant, encoder)
+        fresh = self._pupils[record.tenant] = Pupil(dimension, encoder)
+        self._pupils.move_to_end(record.tenant)
+        return fresh
 
     def leave(self, tenant: str) -> datetime | None:
         """Give its memory back. What it knew went until the moment that is told, if there is a version of all that."""

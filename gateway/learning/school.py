@@ -10,32 +10,29 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from pydantic import ValidationError
 
 from agents.background_tasks import begun, ended
 from agents.errors import BusUnavailable
-from agents.matching.live.lessons import dimension_of
 from agents.registry.kv_feed import follow
 from evolution.errors import EvolutionError
-from evolution.judging import last_judging
 from evolution.ports import ExperienceQuery, ExperienceStore
 from gateway.auditions.keeping import Auditions, read
 from gateway.learning.beginning import days_before, latest_of_each, latest_records
 from gateway.learning.classroom import Classroom
-from gateway.learning.hearsay import Answers, Remarks
+from gateway.learning.hearsay import Answers
+from gateway.learning.listening import LOOK_BACK_EVERY_S, Listening
 from gateway.learning.publishing import Publisher
 from gateway.learning.pupil import Pupil, teach
 from gateway.learning.terms import Terms
 from schemas import subjects
 from schemas.audition import Audition
 from schemas.base import now
-from schemas.experience import ExperienceRecord, Feedback
+from schemas.experience import ExperienceRecord
 from tensor_layer.errors import TensorLayerError
 
 logger = logging.getLogger(__name__)
@@ -45,7 +42,6 @@ STUDY_AT_ONCE = 128
 WAITING_MAX = 1_024
 """Records read and not studied yet. Where cores are too few to keep up, all others wait in the store, not in memory."""
 LOOK_EVERY_S = 0.25
-LOOK_BACK_EVERY_S = 60.0
 RETRY_S = 5.0
 ROOM_BYTES = 2_048 * 1_024 * 1_024
 """For all pupils. One of a busy tenant takes 40 MB, one of fifty tasks 2 MB."""
@@ -68,9 +64,7 @@ class School:
         self._pupils = Classroom(room_bytes)
         self._published_at: dict[str, float] = {}
         self._records: deque[ExperienceRecord] = deque()
-        self._remarks = Remarks()
-        self._looked_back: dict[str, tuple[str, set[str]]] = {}
-        self._look_back_every_s = look_back_every_s
+        self._listening = Listening(store, self._pupils, look_back_every_s)
         self._auditions = Auditions(nc.jetstream())
         self._answered = Answers()
         self._urgent: set[str] = set()
@@ -84,8 +78,8 @@ class School:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until ``stop`` is set."""
-        hearing = await self._nc.subscribe(subjects.FEEDBACK_ALL, cb=self._hear)
-        background = begun((self._read, self._look_back, self._watch_auditions), "learning from the store")
+        hearing = await self._nc.subscribe(subjects.FEEDBACK_ALL, cb=self._listening.hear)
+        background = begun((self._read, self._listening.look_back, self._watch_auditions), "learning from the store")
         try:
             while not stop.is_set():
                 with suppress(TimeoutError):
@@ -160,7 +154,7 @@ class School:
 
     async def _take(self, tenant: str, records: Sequence[ExperienceRecord]) -> None:
         """Have these studied, with what was said of them."""
-        await self._look_up(tenant, [record.task_id for record in records])
+        await self._listening.look_up(tenant, [record.task_id for record in records])
         self._records += records
         await self._until_fewer_wait(WAITING_MAX)
 
@@ -190,70 +184,16 @@ class School:
             self._urgent.add(audition.tenant)
         return self._answered.news(audition)
 
-    async def _look_back(self) -> None:
-        """What was said of the latest tasks, again and again: some of it came while nobody listened.
-
-        Asked are tasks that were none of the latest before, and those that something was said of since.
-        """
-        while True:
-            await asyncio.sleep(self._look_back_every_s)
-            for tenant, pupil in self._pupils.all():
-                try:
-                    cursor, asked = self._looked_back.get(tenant, (None, set[str]()))
-                    spoken, latest = await self._store.spoken_of(tenant, cursor), set(pupil.latest_tasks())
-                    new = latest if spoken.task_ids is None else spoken.task_ids | (latest - asked)
-                    await self._look_up(tenant, new)
-                    self._looked_back[tenant] = spoken.cursor, latest
-                except EvolutionError as error:
-                    logger.warning("what people said of tenant %s's tasks cannot be read: %s", tenant, error)
-
-    async def _look_up(self, tenant: str, task_ids: Collection[str]) -> None:
-        found = (await self._store.feedback_by_task(tenant, task_ids)).values()
-        self._remarks.note([last for said in found if (last := last_judging(said)) is not None])
-
-    async def _hear(self, message: Msg) -> None:
-        with suppress(ValidationError):
-            self._remarks.note([Feedback.from_peer(message.data)])
-
     async def _study(self) -> None:
         waiting = len(self._records)  # what comes meanwhile waits: else a version would wait until nothing comes
         for start in range(0, waiting, STUDY_AT_ONCE):
             lot = [self._records.popleft() for _ in range(min(STUDY_AT_ONCE, waiting - start))]
-            lots = self._by_pupil(lot)
-            await asyncio.to_thread(teach, lots, self._said())
+            lots = self._pupils.lots(lot)
+            await asyncio.to_thread(teach, lots, self._listening.said())
             self._studied.set()
-        said = self._said()
+        said = self._listening.said()
         if said:
             await asyncio.to_thread(teach, [], said)
-
-    def _said(self) -> list[tuple[Pupil, deque[Feedback]]]:
-        """Remarks to heed. In tenants that nothing was learned of yet they wait, for as long as there is room."""
-        waiting = ((pupil, self._remarks.take(tenant)) for tenant, pupil in self._pupils.all())
-        return [(pupil, said) for pupil, said in waiting if said]
-
-    def _by_pupil(self, records: Sequence[ExperienceRecord]) -> list[tuple[Pupil, list[ExperienceRecord]]]:
-        lots: dict[int, tuple[Pupil, list[ExperienceRecord]]] = {}
-        for record in records:
-            pupil = self._pupil_for(record)
-            if pupil is not None:
-                lots.setdefault(id(pupil), (pupil, []))[1].append(record)
-        return list(lots.values())
-
-    def _pupil_for(self, record: ExperienceRecord) -> Pupil | None:
-        """The tenant's. Vectors of another encoder mean something else: then it starts afresh."""
-        dimension, encoder = dimension_of(record), record.vector_version
-        if dimension == 0 or encoder is None:
-            return None
-        pupil = self._pupils.of(record.tenant)
-        if pupil is None or (pupil.encoder, pupil.dimension) != (encoder, dimension):
-            if pupil is not None:
-                logger.warning(
-                    "tenant %s has a new encoder, %s: what was learned starts afresh", record.tenant, encoder
-                )
-            pupil = Pupil(dimension, encoder)
-            self._pupils.seat(record.tenant, pupil)
-            self._looked_back.pop(record.tenant, None)
-        return pupil
 
     async def _publish_due(self) -> None:
         # Whoever is auditioned from here on is not in the versions that are made now.
@@ -297,9 +237,9 @@ class School:
 
     def _let_go(self, tenant: str) -> None:
         self._left_at[tenant] = self._pupils.leave(tenant)
-        self._remarks.take(tenant)
+        self._listening.forget(tenant)
         self._urgent.discard(tenant)
-        for memory in (self._published_at, self._looked_back, self._tenants_begun):
+        for memory in (self._published_at, self._tenants_begun):
             memory.pop(tenant, None)
         if len(self._left_at) > TENANTS_NOTED:
             self._left_at.popitem(last=False)
