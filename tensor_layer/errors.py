@@ -5,6 +5,7 @@ TensorLayerError
 ├── BlobNotFound        a reference points to nothing
 ├── BlobTooLarge        an upload passed the limit
 ├── BlobStoreUnavailable
+├── ContentsOfAnother   somebody else removes what is unused in this object store
 ├── EncoderUnavailable  the encoder's weights are missing or do not fit
 │   ├── NobodyAnswers       the perception service is not there just now
 │   └── VersionMismatch     the perception service has another encoder than the vectors that are here
@@ -50,6 +51,12 @@ class BlobStoreUnavailable(TensorLayerError):
     """The object store does not answer or has no room. Try again later."""
 
     code = "object_store_unavailable"
+
+
+class ContentsOfAnother(TensorLayerError):
+    """Another removes what is unused here, and only one can know what is. The message says what to do about it."""
+
+    code = "contents_of_another"
 
 
 class EncoderUnavailable(TensorLayerError):

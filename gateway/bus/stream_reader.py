@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import nats.errors
 import orjson
@@ -55,18 +56,26 @@ class StreamReader:
         """Those of the pattern that messages lie under, in order; of key-value buckets also removed keys."""
         found: list[str] = []
         while True:
-            request = orjson.dumps({"subjects_filter": pattern, "offset": len(found)})
-            try:
-                reply = await self._nc.request(self._info, request, timeout=self._timeout_s)
-            except (nats.errors.Error, OSError) as error:
-                raise BusUnavailable(f"stored subjects cannot be listed: {error!r}") from error
-            told = orjson.loads(reply.data)
-            if "error" in told:
-                raise BusUnavailable(f"the stream answers {told['error'].get('description', told['error'])}")
+            told = await self._told({"subjects_filter": pattern, "offset": len(found)})
             some = told["state"].get("subjects") or {}
             found += some
             if not some or len(found) >= told.get("total", 0):
                 return sorted(found)
+
+    async def created(self) -> str:
+        """When the stream was made, to the nanosecond."""
+        return str((await self._told({}))["created"])
+
+    async def _told(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """The server's description of the stream."""
+        try:
+            reply = await self._nc.request(self._info, orjson.dumps(asked), timeout=self._timeout_s)
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"the stream cannot be described: {error!r}") from error
+        told: dict[str, Any] = orjson.loads(reply.data)
+        if "error" in told:
+            raise BusUnavailable(f"the stream answers {told['error'].get('description', told['error'])}")
+        return told
 
     async def last_of(self, subjects: Sequence[str]) -> list[Stored]:
         """The newest message of each of these subjects, as far as there is one."""

@@ -13,7 +13,7 @@ from agents.errors import BusUnavailable
 from evolution.errors import EvolutionError
 from gateway.keeping.references import References
 from schemas.base import now
-from tensor_layer.errors import BlobStoreUnavailable
+from tensor_layer.errors import TensorLayerError
 from tensor_layer.storage.unused import UnusedContents
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class ContentSweep:
         while self._every_s > 0:
             try:
                 swept = await self.sweep()
-            except (BusUnavailable, BlobStoreUnavailable, EvolutionError) as error:
+            except (BusUnavailable, TensorLayerError, EvolutionError) as error:
                 logger.warning("unused contents stay in the object store for now: %s", error)
             else:
                 if swept.contents:
@@ -51,7 +51,8 @@ class ContentSweep:
             await asyncio.sleep(self._every_s)
 
     async def sweep(self) -> Swept:
-        """Once. Raises BusUnavailable, BlobStoreUnavailable, and PolicyDamaged: then nothing is removed."""
+        """Once. Raises BusUnavailable, BlobStoreUnavailable; ContentsOfAnother, PolicyDamaged: nothing is removed."""
+        await self._contents.claim(await self._references.bus())
         since = now() - self._unused
         await self._contents.settle(since)
         old = {digest async for digest in self._contents.older(since)}

@@ -38,6 +38,11 @@ class References:
         self._checkpoints = CheckpointStream(nc)
         self._policies = PolicyBucket(js)
 
+    async def bus(self) -> str:
+        """A name of this bus, the same for as long as it keeps its tasks."""
+        created = await StreamReader(self._nc, subjects.STREAM_TASKS).created()
+        return f"the bus whose tasks began {created}"
+
     async def among(self, digests: Collection[str]) -> set[str]:
         """Those of them that are named somewhere. Reads all tasks that the bus holds: 100 MB a second, or so."""
         asked, found = set(digests), set[str]()

@@ -17,12 +17,14 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
 from schemas.base import new_id
-from tensor_layer.errors import BlobStoreUnavailable
+from tensor_layer.errors import BlobStoreUnavailable, ContentsOfAnother
 from tensor_layer.storage.store_urls import open_store
 from tensor_layer.storage.uses import last_use, use_of
 
 CONTENTS, ASIDE = "blobs/", "uploads/unused-"
 TICK_S = 0.02
+SWEPT_BY = "swept-by"
+"""The object that says who removes contents here: whoever looks in another place for their names must not."""
 
 
 class UnusedContents:
@@ -51,6 +53,21 @@ class UnusedContents:
     async def _told(self, probe: str) -> datetime:
         await obstore.put_async(self._store, probe, b"", use_multipart=False)
         return (await obstore.head_async(self._store, probe))["last_modified"]
+
+    async def claim(self, owner: str) -> None:
+        """From now on ``owner`` removes contents here, for good. Raises ContentsOfAnother where somebody else does."""
+        with _reported("who removes unused contents cannot be read"):
+            try:
+                held = bytes(await (await obstore.get_async(self._store, SWEPT_BY)).bytes_async()).decode()
+            except FileNotFoundError:
+                await obstore.put_async(self._store, SWEPT_BY, owner.encode(), use_multipart=False)
+                return
+        if held != owner:
+            raise ContentsOfAnother(
+                f"unused contents of this object store are removed by {held}, and this is {owner}: what only one of "
+                f"them names would be lost. Give each an object store of its own; where the other is gone, remove the "
+                f"object {SWEPT_BY!r}."
+            )
 
     async def older(self, than: datetime) -> AsyncIterator[str]:
         """Digests of contents that were stored before then, and not used since as far as the file's time says."""

@@ -18,6 +18,7 @@ from schemas.parts import BlobRef, Part
 from schemas.policy import dumps
 from schemas.task import DeadTask, Priority, TaskRecord, TaskResult, TaskState, TaskSubmitted
 from schemas.wire import encode
+from tensor_layer.errors import ContentsOfAnother
 from tensor_layer.storage.blobs import ObstoreBlobs, key_of
 from tensor_layer.storage.unused import UnusedContents
 from tests.integration.http_door import in_process, open_app
@@ -69,6 +70,14 @@ async def test_what_nothing_names_goes_by_age(office):
     old, young = await office.old("old"), await office.old("young", days=6)
     assert await office.goes(old)
     assert await office.stays(young)
+
+
+async def test_contents_that_another_bus_may_name_stay(office, js):
+    ref = await office.old("theirs")
+    await office.sweep_of._contents.claim("the bus of others")
+    with pytest.raises(ContentsOfAnother, match="the bus of others"):
+        await office.sweep()
+    assert await office.blobs.exists(ref)
 
 
 @pytest.mark.parametrize("content_type", [subjects.CONTENT_JSON, subjects.CONTENT_PROTOBUF])

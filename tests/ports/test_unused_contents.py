@@ -10,8 +10,9 @@ from datetime import datetime
 import obstore
 import pytest
 
+from tensor_layer.errors import ContentsOfAnother
 from tensor_layer.storage.blobs import key_of
-from tensor_layer.storage.unused import UnusedContents
+from tensor_layer.storage.unused import SWEPT_BY, UnusedContents
 from tests.ports.test_blobs import Shelf, seaweed, shelf
 
 __all__ = ["seaweed", "shelf"]
@@ -48,6 +49,15 @@ async def test_what_is_used_again_stays_however_old(shelf: Shelf, unused: Unused
     assert await shelf.everything() == []
 
 
+async def test_one_alone_removes_contents_of_a_store(shelf: Shelf, unused: UnusedContents):
+    for _ in range(2):
+        await unused.claim("the first bus")
+    with pytest.raises(ContentsOfAnother, match=r"removed by the first bus, and this is the second.*remove the object"):
+        await unused.claim("the second")
+    await obstore.delete_async(shelf.blobs._store, SWEPT_BY)
+    await unused.claim("the second")
+
+
 async def test_a_use_is_seen_by_the_removal_or_the_removal_by_the_use(shelf: Shelf, unused: UnusedContents):
     """Whoever was told that the content is there finds it afterwards."""
     for turn in range(5 if shelf.kind == "s3" else 50):
@@ -80,7 +90,7 @@ def test_a_process_killed_while_it_removes_loses_nothing_that_is_kept(tmp_path):
     script = textwrap.dedent(f"""
         import asyncio
         from tensor_layer.storage.blobs import ObstoreBlobs
-        from tensor_layer.storage.unused import UnusedContents
+        from tensor_layer.storage.unused import SWEPT_BY, UnusedContents
         async def main():
             blobs = ObstoreBlobs.from_url("{folder.as_uri()}")
             refs = [await blobs.put_bytes(b"content %d" % n) for n in range(400)]
