@@ -22,6 +22,7 @@ from gateway.keeping.references import References
 from gateway.keeping.traces import Traces
 from schemas import subjects
 from schemas.refinement import PlanTemplate
+from tensor_layer.errors import ContentsOfAnother
 from tensor_layer.storage.unused import UnusedContents
 
 
@@ -62,10 +63,12 @@ class Forgetting:
         plans = await self._plans(tenant, frozenset(left.ended))
         gone, problem = 0, ""
         try:
-            named = await self._references.among(left.contents) if left.contents else set[str]()
-            for digest in sorted(left.contents - named):
-                gone += await self._contents.remove(digest, moment) is not None
-        except PolicyDamaged as error:
+            if left.contents:
+                await self._contents.claim(await self._references.bus())
+                named = await self._references.among(left.contents)
+                for digest in sorted(left.contents - named):
+                    gone += await self._contents.remove(digest, moment) is not None
+        except (PolicyDamaged, ContentsOfAnother) as error:
             problem = str(error)
         return Forgot(
             patterns=await Patterns(self._js).forget(tenant, tasks),

@@ -29,7 +29,8 @@ class Traces:
     def __init__(self, nc, js, folder):
         self.nc, self.js = nc, js
         self.blobs = ObstoreBlobs.from_url(folder.as_uri())
-        self.forgetting = Forgetting(nc, js, UnusedContents.from_url(folder.as_uri()))
+        self.contents = UnusedContents.from_url(folder.as_uri())
+        self.forgetting = Forgetting(nc, js, self.contents)
 
     async def task(self, task_id: str, *contents: BlobRef, state=TaskState.SUCCEEDED, tenant="default") -> None:
         parts = (Part(text=WORDS), *(Part(ref=ref) for ref in contents[:1]))
@@ -97,6 +98,16 @@ async def test_a_task_that_has_not_ended_keeps_all_it_has(traces, state):
     before = await traces.lying()
     assert (await traces.forgetting.forget("default", ["mine"])).under_way == ("mine",)
     assert await traces.lying() == before
+    assert await traces.blobs.exists(ref)
+
+
+async def test_contents_that_another_bus_may_name_stay_and_that_is_told(traces):
+    ref = await traces.blobs.put_bytes(b"one")
+    await traces.task("mine", ref)
+    await traces.contents.claim("the bus of others")
+    forgot = await traces.forgetting.forget("default", ["mine"])
+    assert (forgot.contents, forgot.kept) == (0, 1)
+    assert "the bus of others" in forgot.problem
     assert await traces.blobs.exists(ref)
 
 
