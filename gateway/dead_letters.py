@@ -9,9 +9,7 @@ import binascii
 from contextlib import aclosing
 from datetime import datetime
 
-import nats.errors
 from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError
 from pydantic import BaseModel, ConfigDict
 
 from agents.errors import BusUnavailable
@@ -141,11 +139,9 @@ class DeadLetters:
 
     async def _drop(self, seq: int, trouble: str) -> None:
         try:
-            await self._js.delete_msg(subjects.STREAM_DEAD, seq)
-        except NotFoundError:
-            return
-        except (nats.errors.Error, OSError) as error:
-            raise BusUnavailable(f"{trouble}: {error!r}") from error
+            await Clearing(self._js, subjects.STREAM_DEAD).delete(seq)
+        except BusUnavailable as error:
+            raise BusUnavailable(f"{trouble}: {error}") from error
 
 
 def _listed(stored: Stored) -> DeadLetter:

@@ -41,6 +41,15 @@ class Clearing:
         except (nats.errors.Error, nats.js.errors.Error, OSError) as error:
             raise BusUnavailable(f"messages cannot be removed from stream {self._stream}: {error!r}") from error
 
+    async def delete(self, seq: int) -> None:
+        """One message. Raises BusUnavailable."""
+        try:
+            await self._js.delete_msg(self._stream, seq)
+        except nats.js.errors.NotFoundError:
+            return
+        except (nats.errors.Error, OSError) as error:
+            raise BusUnavailable(f"message {seq} of stream {self._stream} cannot be removed: {error!r}") from error
+
     async def purge_each(self, lasts: Collection[tuple[str, int]]) -> None:
         """Of each subject that message and all before it; what came later stays. Raises BusUnavailable."""
         each = list(lasts)

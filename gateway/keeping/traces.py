@@ -6,14 +6,11 @@ from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 
-import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
-from agents.errors import BusUnavailable
 from gateway.bus.clearing import Clearing
 from gateway.bus.stream_reader import StreamReader
 from gateway.keeping.references import named_in
@@ -63,7 +60,7 @@ class Traces:
     async def remove(self, tenant: str, left: Left) -> None:
         """All of it, a task's record last: who was ended on the way finds it again."""
         for seq in left.letters:
-            await self._delete(seq)
+            await Clearing(self._js, subjects.STREAM_DEAD).delete(seq)
         for task_id in left.ended:
             thread = f"{tenant}.{task_id}"
             key = subjects.record_key(tenant, task_id)
@@ -84,14 +81,6 @@ class Traces:
                 if message is not None:
                     found[one.seq] = message
         return found
-
-    async def _delete(self, seq: int) -> None:
-        try:
-            await self._js.delete_msg(subjects.STREAM_DEAD, seq)
-        except NotFoundError:
-            return
-        except (nats.errors.Error, OSError) as error:
-            raise BusUnavailable(f"dead letter {seq} cannot be removed: {error!r}") from error
 
 
 def _has_ended(record: bytes) -> bool:
